@@ -1,0 +1,255 @@
+/**
+ * What a node offers to whoever speaks for clients (the HTTP room; the simulator's clients). Outcomes are unions; the map
+ * from codes to HTTP statuses is in `kv/http`.
+ */
+import type { DeleteCommand, ListItem, PutCommand } from '../store/index.js';
+
+export type ErrorCode =
+  | 'key_not_found'
+  | 'not_found'
+  | 'method_not_allowed'
+  | 'invalid_key'
+  | 'invalid_argument'
+  | 'invalid_body'
+  | 'precondition_failed'
+  | 'value_too_large'
+  | 'key_too_large'
+  | 'wrong_shard'
+  | 'cross_slot'
+  | 'plan_impossible'
+  | 'conflict'
+  | 'unauthenticated'
+  | 'permission_denied'
+  | 'overloaded'
+  | 'no_leader'
+  | 'slot_moving'
+  | 'unavailable'
+  | 'outcome_unknown'
+  | 'internal'
+  | 'not_implemented';
+
+export interface ApiError {
+  readonly code: ErrorCode;
+  readonly detail: string;
+  readonly shard?: string;
+  readonly slot?: number;
+  readonly epoch?: number;
+  readonly leader?: string;
+  readonly phase?: string;
+}
+
+export type Consistency = 'linearizable' | 'stale';
+
+export interface GetRequest {
+  readonly kind: 'get';
+  readonly key: Buffer;
+  readonly consistency: Consistency;
+  /** Only with `stale`: how old the answer may be; null: the default of 10 s. */
+  readonly maxStaleness_ms: number | null;
+}
+
+export interface ListRangeRequest {
+  readonly kind: 'list';
+  readonly start: Buffer;
+  readonly end: Buffer | null;
+  readonly limit: number;
+  readonly keysOnly: boolean;
+  readonly consistency: Consistency;
+  readonly maxStaleness_ms: number | null;
+}
+
+/** Common to all requests on keys. */
+export interface RequestContext {
+  /** From now; the request is answered by then, with 503 or 504 if need be. */
+  readonly timeout_ms: number;
+  /** `X-Quorate-No-Forward: 1`: answer `wrong_shard` instead of passing the request on. */
+  readonly noForward: boolean;
+  readonly requestId: string;
+}
+
+export type KvRequest =
+  | (PutCommand & { readonly key: Buffer })
+  | (DeleteCommand & { readonly key: Buffer })
+  | GetRequest;
+
+export type KvOutcome =
+  | {
+      readonly kind: 'stored';
+      readonly created: boolean;
+      readonly revision: number;
+      readonly version: number;
+      readonly shard: string;
+    }
+  | { readonly kind: 'deleted'; readonly revision: number; readonly shard: string }
+  | {
+      readonly kind: 'found';
+      readonly value: Buffer;
+      readonly contentType: string;
+      readonly revision: number;
+      readonly version: number;
+      /** null: never. */
+      readonly expiresIn_ms: number | null;
+      readonly shard: string;
+    }
+  | { readonly kind: 'missing'; readonly shard: string }
+  | { readonly kind: 'precondition_failed'; readonly revision: number | null; readonly shard: string }
+  | { readonly kind: 'failed'; readonly error: ApiError };
+
+export interface ListedItem extends ListItem {
+  readonly expiresIn_ms: number | null;
+}
+
+export type ListOutcome =
+  | {
+      readonly kind: 'page';
+      readonly items: readonly ListedItem[];
+      /** First key of the next page (inclusive), or null at the end. */
+      readonly next: Buffer | null;
+    }
+  | { readonly kind: 'failed'; readonly error: ApiError };
+
+export interface KvService {
+  /** The epoch of the newest map this node knows; on every answer as `X-Quorate-Epoch`. */
+  epoch(): number;
+  /** Calls `done` exactly once, perhaps before it returns. A callback, not a promise: this is the hot path. */
+  execute(request: KvRequest, context: RequestContext, done: (outcome: KvOutcome) => void): void;
+  list(request: ListRangeRequest, context: RequestContext): Promise<ListOutcome>;
+}
+
+export type Answer<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: ApiError };
+
+// --------------------------------------------------------------------------------- JSON shapes of http-api.md, verbatim
+
+export interface ClusterView {
+  readonly cluster_id: string;
+  readonly epoch: number;
+  readonly health: string;
+  readonly nodes: readonly {
+    readonly id: string;
+    readonly http: string;
+    readonly peer: string;
+    readonly labels: Readonly<Record<string, string>>;
+    /** `healthy`, `suspect`, `down`. */
+    readonly state: string;
+    /** ISO 8601. */
+    readonly since: string;
+  }[];
+  readonly shards: readonly {
+    readonly id: string;
+    /** `ok`, `degraded` (a member is away), `no_leader`, `creating`, `retiring`. */
+    readonly state: string;
+    readonly slots: string;
+    readonly slot_count: number;
+    readonly members: readonly {
+      readonly node: string;
+      /** `leader`, `follower`, `candidate`, `learner`, or `unknown`. */
+      readonly role: string;
+      readonly applied: number | null;
+      readonly lag: number | null;
+      /** `ok`, `down`, `damaged`, `snapshot`. */
+      readonly state: string;
+    }[];
+    readonly leader: string | null;
+    readonly term: number | null;
+    readonly keys: number | null;
+    readonly bytes: number | null;
+  }[];
+  readonly controller: {
+    readonly leader: string | null;
+    readonly term: number | null;
+    readonly members: readonly string[];
+  };
+}
+
+export interface MapView {
+  readonly cluster_id: string;
+  readonly epoch: number;
+  readonly shards: readonly { readonly id: string; readonly slots: string; readonly members: readonly string[] }[];
+  readonly nodes: readonly {
+    readonly id: string;
+    readonly http: string;
+    readonly peer: string;
+    readonly labels: Readonly<Record<string, string>>;
+  }[];
+}
+
+export interface LocateView {
+  readonly slot: number;
+  readonly shard: string;
+  readonly leader: string | null;
+  readonly members: readonly string[];
+  readonly epoch: number;
+}
+
+export interface PlanMoveView {
+  readonly id: string;
+  readonly slots: string;
+  readonly slot_count: number;
+  readonly from: string;
+  readonly to: string;
+  readonly phase: string;
+  readonly keys: number | null;
+  readonly bytes: number | null;
+  /** Keys a second while it runs, else null. */
+  readonly rate: number | null;
+  readonly eta_ms: number | null;
+  /** The longest time that any slot of the move was frozen, so far. */
+  readonly pause_ms: number | null;
+  readonly checksum: string | null;
+}
+
+export interface PlanView {
+  readonly id: string;
+  readonly state: 'planned' | 'running' | 'paused' | 'done' | 'failed' | 'cancelled';
+  readonly reason?: string;
+  readonly created: string;
+  readonly moves: readonly PlanMoveView[];
+  /** With a plan of `dry_run` too: the shares that result, by shard. */
+  readonly shares?: Readonly<Record<string, number>>;
+  /** Members of shards that the plan makes. */
+  readonly new_shards?: readonly { readonly id: string; readonly members: readonly string[] }[];
+  /** Shards that the plan retires. */
+  readonly retired_shards?: readonly string[];
+  readonly warnings?: readonly string[];
+}
+
+export interface ReshardRequest {
+  readonly shards: number;
+  readonly replicas?: number;
+  readonly dry_run: boolean;
+  readonly max_pause_ms?: number;
+}
+
+export interface MoveRequest {
+  /** `"0-99,200"`. */
+  readonly slots: string;
+  /** `s2`. */
+  readonly to: string;
+  readonly dry_run: boolean;
+}
+
+export interface ReadinessView {
+  readonly ready: boolean;
+  readonly checks: readonly { readonly name: string; readonly ok: boolean; readonly detail: string }[];
+}
+
+export interface AdminService {
+  cluster(timeout_ms: number): Promise<Answer<ClusterView>>;
+  /** `epoch` null: now. `waitEpoch`: answers once the map has reached it, or at the deadline with the map as it is. */
+  map(epoch: number | null, waitEpoch: number | null, timeout_ms: number): Promise<Answer<MapView>>;
+  locate(key: Buffer): Answer<LocateView>;
+  reshard(request: ReshardRequest, timeout_ms: number): Promise<Answer<PlanView>>;
+  move(request: MoveRequest, timeout_ms: number): Promise<Answer<PlanView>>;
+  /** Without an id: the latest, with `history` (ids and states of all, newest first). */
+  plan(
+    id: string | null,
+    timeout_ms: number,
+  ): Promise<
+    Answer<
+      PlanView & {
+        readonly history?: readonly { readonly id: string; readonly state: string; readonly created: string }[];
+      }
+    >
+  >;
+  readiness(): ReadinessView;
+}

@@ -1,0 +1,4 @@
+/** The door of the room: what `shardctrl` and `kv` may use of consensus. */
+export * from './core/index.js';
+export type * from './ports.js';
+export { Channel } from './ports.js';

@@ -1,0 +1,116 @@
+/**
+ * What the controller's driver asks of shards. Implemented by kv (by a message to the shard's leader); the answers are
+ * those of the guards table in the design's resharding.md, decided by the shard's replicated state machine.
+ *
+ * Every command carries its move id `move`: the index of the controller's log entry that started the attempt. It is the fence.
+ */
+import type { GroupId, NodeId, ReplicaId } from '../raft/index.js';
+import type { SlotRanges } from './slot-ranges.js';
+
+export type MoveId = number;
+
+/** State of one slot in one shard (replicated there). */
+export const SlotState = { None: 0, Own: 1, Exporting: 2, Frozen: 3, Purging: 4, Importing: 5 } as const;
+export type SlotState = (typeof SlotState)[keyof typeof SlotState];
+
+/** How the newest move that a slot has seen ended here. */
+export const MoveOutcome = { Open: 0, Installed: 1, Aborted: 2, Undone: 3, Given: 4 } as const;
+export type MoveOutcome = (typeof MoveOutcome)[keyof typeof MoveOutcome];
+
+/** Sums over all records of a set of slots, idempotency records included in `digest` and `bytes`. */
+export interface SlotSums {
+  readonly keys: number;
+  readonly bytes: number;
+  /** 128-bit additive digest, 32 hexadecimal digits. Sums of disjoint slot sets add up. */
+  readonly digest: string;
+  readonly idempotencyRecords: number;
+}
+
+export interface FreezeReceipt extends SlotSums {
+  /** The source's revision counter at the freeze. */
+  readonly revision: number;
+  /** The source's replicated clock at the freeze, milliseconds since 1970. */
+  readonly clock_ms: number;
+  /** Index of the Freeze entry in the source's log. */
+  readonly index: number;
+}
+
+export type SlotCommand =
+  | { readonly kind: 'begin_export'; readonly move: MoveId; readonly slots: SlotRanges }
+  | { readonly kind: 'freeze'; readonly move: MoveId; readonly round: number; readonly slots: SlotRanges }
+  | {
+      readonly kind: 'install';
+      readonly move: MoveId;
+      readonly round: number;
+      readonly slots: SlotRanges;
+      readonly digest: string;
+      readonly revision: number;
+      readonly clock_ms: number;
+    }
+  | { readonly kind: 'bar'; readonly move: MoveId; readonly round: number; readonly slots: SlotRanges }
+  | { readonly kind: 'thaw'; readonly move: MoveId; readonly round: number; readonly slots: SlotRanges }
+  | { readonly kind: 'abort_import'; readonly move: MoveId; readonly slots: SlotRanges }
+  | { readonly kind: 'unfreeze'; readonly move: MoveId; readonly slots: SlotRanges }
+  | { readonly kind: 'delete'; readonly move: MoveId; readonly slots: SlotRanges };
+
+/** Refusals are final for this command unless the comment says otherwise. */
+export type SlotAnswer =
+  | { readonly kind: 'ok' }
+  | { readonly kind: 'frozen'; readonly receipt: FreezeReceipt }
+  /** `sums` of the destination at Install; `index` of the Install entry. */
+  | { readonly kind: 'installed'; readonly index: number; readonly sums: SlotSums }
+  | { readonly kind: 'aborted' }
+  | { readonly kind: 'undone' }
+  | { readonly kind: 'thawed' }
+  /** Below the floor: that move is over here. */
+  | { readonly kind: 'ended' }
+  | { readonly kind: 'stale' }
+  | { readonly kind: 'round_over' }
+  /** Digests differ: drain again, then Install again. */
+  | { readonly kind: 'mismatch'; readonly sums: SlotSums }
+  /** Another move has these slots, or earlier data is not purged yet: retry later. */
+  | { readonly kind: 'busy' };
+
+/** Not an answer of the state machine: the command may or may not have been carried out. Every command may be repeated. */
+export class ShardUnavailable extends Error {
+  override readonly name = 'ShardUnavailable';
+}
+
+export interface SlotStats {
+  readonly slot: number;
+  readonly keys: number;
+  readonly bytes: number;
+}
+
+/** All calls reject with `ShardUnavailable` after `timeout_ms` without a definite answer. */
+export interface ShardPort {
+  slotCommand(shard: GroupId, command: SlotCommand, timeout_ms: number): Promise<SlotAnswer>;
+  /**
+   * Asks the source's leader to send every record of the slots to `to` under `move`. Resolves when the destination has
+   * confirmed all of them; `refused` where the destination answered `stale`, `aborted` or (for good) `busy`.
+   */
+  copy(
+    from: GroupId,
+    to: GroupId,
+    move: MoveId,
+    slots: SlotRanges,
+    timeout_ms: number,
+  ): Promise<
+    | { readonly kind: 'copied'; readonly records: number; readonly bytes: number }
+    | { readonly kind: 'refused'; readonly answer: SlotAnswer }
+  >;
+  /** Keys and bytes by slot, as of the leader's applied state; slots without data are left out. */
+  slotStats(shard: GroupId, slots: SlotRanges, timeout_ms: number): Promise<readonly SlotStats[]>;
+  /** True once nothing of these slots is left at the shard: state NONE, no records. */
+  purged(shard: GroupId, slots: SlotRanges, timeout_ms: number): Promise<boolean>;
+  /** Resolves once the shard has a leader that has committed in its term. */
+  ready(shard: GroupId, timeout_ms: number): Promise<void>;
+  /** Gives the space of slots that left `shard` back to its disk; once a plan. */
+  reclaim(shard: GroupId, timeout_ms: number): Promise<void>;
+  /** True once no node hosts data of this retired shard any more. */
+  removed(
+    shard: GroupId,
+    members: readonly { readonly node: NodeId; readonly replica: ReplicaId }[],
+    timeout_ms: number,
+  ): Promise<boolean>;
+}
