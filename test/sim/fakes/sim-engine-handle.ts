@@ -1,0 +1,198 @@
+/** One open simulated engine: orders and delays what happens to its disk, and dies with its process. */
+import type { EngineOp, EngineRange, EngineRow, EngineSnapshot, StateEngine } from '../../../src/raft/index.js';
+import type { OrderedRows } from './ordered-rows.js';
+import type { SimEngineDisk } from './sim-engine-disk.js';
+
+export type SimEngineOperation = 'open' | 'write' | 'flush' | 'read' | 'reclaim' | 'remove';
+
+type State = 'open' | 'closing' | 'closed' | 'crashed';
+
+interface FlyingWrite {
+  readonly ops: readonly EngineOp[];
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
+function readRange(rows: OrderedRows, { gte, lt, limit, maxBytes }: EngineRange): EngineRow[] {
+  const found: EngineRow[] = [];
+  const rowsMax = limit ?? Number.POSITIVE_INFINITY;
+  const bytesMax = maxBytes ?? Number.POSITIVE_INFINITY;
+  if (rowsMax <= 0) return found;
+  let bytes = 0;
+  rows.scan(gte, lt, (key, value) => {
+    // Copies, as LevelDB gives them: who scribbles on a row must not reach the disk.
+    found.push({ key: Buffer.from(key), value: Buffer.from(value) });
+    bytes += key.length + value.length;
+    return found.length < rowsMax && bytes < bytesMax;
+  });
+  return found;
+}
+
+const ownOps = (ops: readonly EngineOp[]): EngineOp[] =>
+  ops.map(({ key, value }) => ({ key: Buffer.from(key), value: value === null ? null : Buffer.from(value) }));
+
+export class SimEngine implements StateEngine {
+  readonly #name: string;
+  readonly #disk: SimEngineDisk;
+  readonly #later: (operation: SimEngineOperation, run: () => void) => void;
+  readonly #onClosed: () => void;
+  #state: State = 'open';
+  #stalled = false;
+  #waitingForResume: (() => void)[] = [];
+  #flying: FlyingWrite[] = [];
+  #writing = false;
+  #failure: Error | null = null;
+  #snapshots = 0;
+  #drained: (() => void) | null = null;
+
+  constructor(
+    name: string,
+    disk: SimEngineDisk,
+    later: (operation: SimEngineOperation, run: () => void) => void,
+    onClosed: () => void,
+  ) {
+    this.#name = name;
+    this.#disk = disk;
+    this.#later = later;
+    this.#onClosed = onClosed;
+  }
+
+  get(key: Uint8Array): Buffer | undefined {
+    this.#mustBeOpen();
+    const value = this.#disk.rows.get(key);
+    return value === undefined ? undefined : Buffer.from(value);
+  }
+
+  async getMany(keys: readonly Uint8Array[]): Promise<(Buffer | undefined)[]> {
+    this.#mustBeOpen();
+    const values = keys.map((key) => this.get(key));
+    return this.#after('read', () => values);
+  }
+
+  async write(ops: readonly EngineOp[]): Promise<void> {
+    this.#mustBeOpen();
+    if (this.#failure !== null) throw this.#failure;
+    const own = ownOps(ops);
+    return new Promise((resolve, reject) => {
+      this.#flying.push({ ops: own, resolve, reject });
+      this.#writeNext();
+    });
+  }
+
+  async flush(): Promise<void> {
+    this.#mustBeOpen();
+    const covered = this.#disk.applied;
+    await this.#after('flush', () => this.#disk.flushed(covered));
+  }
+
+  snapshot(): EngineSnapshot {
+    this.#mustBeOpen();
+    const rows = this.#disk.rows.fork();
+    let open = true;
+    this.#snapshots++;
+    return {
+      range: async (range) => {
+        this.#mustBeOpen();
+        if (!open) throw new Error(`a snapshot of engine ${this.#name} is closed`);
+        return this.#after('read', () => readRange(rows, range));
+      },
+      close: async () => {
+        if (open) this.#snapshots--;
+        open = false;
+      },
+    };
+  }
+
+  async range(range: EngineRange): Promise<EngineRow[]> {
+    this.#mustBeOpen();
+    const found = readRange(this.#disk.rows, range);
+    return this.#after('read', () => found);
+  }
+
+  async reclaim(_gte: Uint8Array, _lt: Uint8Array): Promise<void> {
+    this.#mustBeOpen();
+    await this.#after('reclaim', () => undefined);
+  }
+
+  async sizeBytes(): Promise<number> {
+    this.#mustBeOpen();
+    return this.#after('read', () => this.#disk.rows.bytes);
+  }
+
+  async close(): Promise<void> {
+    if (this.#state === 'closed') return;
+    this.#mustBeOpen();
+    this.#state = 'closing';
+    if (this.#flying.length > 0) {
+      await new Promise<void>((resolve) => {
+        this.#drained = resolve;
+      });
+    }
+    this.#state = 'closed';
+    this.#onClosed();
+  }
+
+  /** Snapshots that nobody has closed yet: after the calm there must be none. */
+  get openSnapshots(): number {
+    return this.#snapshots;
+  }
+
+  /** Returns the writes that were in flight, in order. */
+  kill(): readonly (readonly EngineOp[])[] {
+    const flying = this.#failure === null ? this.#flying.map((write) => write.ops) : [];
+    this.#state = 'crashed';
+    this.#flying = [];
+    this.#waitingForResume = [];
+    return flying;
+  }
+
+  fail(error: Error): void {
+    this.#failure = error;
+  }
+
+  stall(): void {
+    this.#stalled = true;
+  }
+
+  resume(): void {
+    this.#stalled = false;
+    const waiting = this.#waitingForResume;
+    this.#waitingForResume = [];
+    for (const run of waiting) run();
+  }
+
+  #writeNext(): void {
+    if (this.#writing || this.#flying.length === 0) return;
+    this.#writing = true;
+    this.#schedule('write', () => {
+      this.#writing = false;
+      const write = this.#flying.shift()!;
+      if (this.#failure !== null) {
+        write.reject(this.#failure);
+      } else {
+        this.#disk.apply(write.ops);
+        write.resolve();
+      }
+      if (this.#flying.length === 0) this.#drained?.();
+      this.#writeNext();
+    });
+  }
+
+  #after<T>(operation: SimEngineOperation, result: () => T): Promise<T> {
+    return new Promise((resolve) => this.#schedule(operation, () => resolve(result())));
+  }
+
+  #schedule(operation: SimEngineOperation, run: () => void): void {
+    this.#later(operation, () => this.#whenAwake(run));
+  }
+
+  #whenAwake(run: () => void): void {
+    if (this.#state === 'crashed') return;
+    if (this.#stalled) this.#waitingForResume.push(() => this.#whenAwake(run));
+    else run();
+  }
+
+  #mustBeOpen(): void {
+    if (this.#state !== 'open') throw new Error(`engine ${this.#name} is ${this.#state}`);
+  }
+}
