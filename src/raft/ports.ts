@@ -14,6 +14,8 @@ export interface Clock {
   /** Milliseconds since 1970 as this node believes; may jump. */
   wall_ms(): number;
   after(delay_ms: number, run: () => void): Timer;
+  /** Runs after the events that are ready now have been handled (setImmediate): what arrives together is handled together. */
+  soon(run: () => void): void;
 }
 
 export interface Random {
