@@ -2,3 +2,5 @@
 export * from './core/index.js';
 export type * from './ports.js';
 export { Channel } from './ports.js';
+export * from './runtime/index.js';
+export * from './transport/index.js';
