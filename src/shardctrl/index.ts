@@ -2,3 +2,4 @@
 export * from './shard-map.js';
 export * from './shard-port.js';
 export * from './slot-ranges.js';
+export * from './slots.js';
