@@ -1,1 +1,3 @@
+export { decodeConfChange, encodeConfChange } from './confchange-codec.js';
+export { RaftCore } from './raft-core.js';
 export * from './types.js';
