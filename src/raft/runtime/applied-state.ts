@@ -1,0 +1,197 @@
+/**
+ * The applied state of one replica: rows in an engine, plus what was applied but is still on its way into it.
+ *
+ * Applying is synchronous, the engine is not. So a round's rows go to an open batch in memory, where they are visible at
+ * once; while one batch is being written, later rounds gather in the next. Each batch is atomic and carries the applied
+ * index, term and configuration (F31): the rows in the engine always are those of exactly one index.
+ */
+import { crc32c } from '@node-rs/crc32';
+import type { ConfState, Index, SnapshotMeta, Term } from '../core/index.js';
+import type { EngineOp, StateEngine, StateRows } from '../ports.js';
+
+/** First byte 0x00 belongs to the runtime; the rest of the key names the row. */
+const META_KEY = Buffer.from([0x00, 0x6d]);
+const META_VERSION = 1;
+
+export interface AppliedMeta {
+  readonly index: Index;
+  readonly term: Term;
+  readonly conf: ConfState;
+}
+
+interface Op extends EngineOp {
+  readonly key: Uint8Array;
+  value: Uint8Array | null;
+}
+
+interface Batch {
+  readonly ops: Op[];
+  readonly byKey: Map<string, Op>;
+  bytes: number;
+  meta: AppliedMeta | null;
+}
+
+interface SettledWaiter {
+  readonly index: Index;
+  readonly resolve: () => void;
+}
+
+const newBatch = (): Batch => ({ ops: [], byKey: new Map(), bytes: 0, meta: null });
+
+const keyText = (key: Uint8Array): string =>
+  (Buffer.isBuffer(key) ? key : Buffer.from(key.buffer, key.byteOffset, key.byteLength)).toString('latin1');
+
+/** Rows the state machine may not touch, as they stand in the engine. */
+export function encodeMeta(meta: SnapshotMeta): Buffer {
+  const body = Buffer.from(JSON.stringify({ v: META_VERSION, index: meta.index, term: meta.term, conf: meta.conf }));
+  const row = Buffer.allocUnsafe(4 + body.length);
+  row.writeUInt32LE(crc32c(body), 0);
+  body.copy(row, 4);
+  return row;
+}
+
+/** Throws with a reason when the row is not what `encodeMeta` wrote. */
+export function decodeMeta(row: Buffer): AppliedMeta {
+  const body = row.subarray(4);
+  if (row.length < 5 || row.readUInt32LE(0) !== crc32c(body))
+    throw new Error('the row of the applied index is corrupt');
+  const parsed = JSON.parse(body.toString()) as { v: number; index: Index; term: Term; conf: ConfState };
+  if (parsed.v !== META_VERSION)
+    throw new Error(`the applied state has format ${parsed.v}, this build knows ${META_VERSION}`);
+  return { index: parsed.index, term: parsed.term, conf: parsed.conf };
+}
+
+export class AppliedState implements StateRows {
+  readonly engine: StateEngine;
+  #open = newBatch();
+  #flying: Batch | null = null;
+  #written: AppliedMeta;
+  #settledWaiters: SettledWaiter[] = [];
+  #onDrained: (() => void) | null = null;
+  #onFailure: (error: Error) => void;
+  #closed = false;
+
+  /** `initial` is what the engine's meta row says, or the base of a new group. */
+  constructor(engine: StateEngine, initial: AppliedMeta, onFailure: (error: Error) => void) {
+    this.engine = engine;
+    this.#written = initial;
+    this.#onFailure = onFailure;
+  }
+
+  /** null: a new engine. */
+  static readMeta(engine: StateEngine): AppliedMeta | null {
+    const row = engine.get(META_KEY);
+    return row === undefined ? null : decodeMeta(row);
+  }
+
+  static metaOp(meta: SnapshotMeta): EngineOp {
+    return { key: META_KEY, value: encodeMeta(meta) };
+  }
+
+  get(key: Uint8Array): Buffer | undefined {
+    if (this.#open.byKey.size > 0 || this.#flying !== null) {
+      const text = keyText(key);
+      const op = this.#open.byKey.get(text) ?? this.#flying?.byKey.get(text);
+      if (op !== undefined) return op.value === null ? undefined : asBuffer(op.value);
+    }
+    return this.engine.get(key);
+  }
+
+  put(key: Uint8Array, value: Uint8Array): void {
+    this.#set(key, value);
+  }
+
+  delete(key: Uint8Array): void {
+    this.#set(key, null);
+  }
+
+  #set(key: Uint8Array, value: Uint8Array | null): void {
+    if (key[0] === 0) throw new Error('invariant: a state machine wrote a row of the runtime');
+    const text = keyText(key);
+    const open = this.#open;
+    const op = open.byKey.get(text);
+    if (op !== undefined) {
+      open.bytes += (value?.length ?? 0) - (op.value?.length ?? 0);
+      op.value = value;
+      return;
+    }
+    const fresh: Op = { key, value };
+    open.ops.push(fresh);
+    open.byKey.set(text, fresh);
+    open.bytes += key.length + (value?.length ?? 0);
+  }
+
+  /** Closes a round: its rows and `meta` become one atomic batch, perhaps together with rounds that wait already. */
+  endRound(meta: AppliedMeta): void {
+    this.#open.meta = meta;
+    this.#write();
+  }
+
+  #write(): void {
+    if (this.#flying !== null || this.#open.meta === null || this.#closed) return;
+    const batch = this.#open;
+    const meta = this.#open.meta;
+    this.#open = newBatch();
+    this.#flying = batch;
+    batch.ops.push({ key: META_KEY, value: encodeMeta(meta) });
+    this.engine.write(batch.ops).then(
+      () => {
+        this.#flying = null;
+        this.#written = meta;
+        this.#wakeSettled();
+        this.#write();
+        const drained = this.#onDrained;
+        if (drained !== null && !this.saturated) {
+          this.#onDrained = null;
+          drained();
+        }
+      },
+      (error: unknown) => {
+        if (!this.#closed) this.#onFailure(error instanceof Error ? error : new Error(String(error)));
+      },
+    );
+  }
+
+  /** Rows of exactly this index are in the engine (not necessarily durable). */
+  get written(): AppliedMeta {
+    return this.#written;
+  }
+
+  /** Too much waits for the engine: apply nothing more until `onDrained` has run. */
+  get saturated(): boolean {
+    return this.#open.bytes > MAX_WAITING_BYTES;
+  }
+
+  onDrained(run: () => void): void {
+    this.#onDrained = run;
+  }
+
+  /** Resolves when everything applied up to `index` is in the engine. */
+  settled(index: Index): Promise<void> {
+    if (this.#written.index >= index) return Promise.resolve();
+    return new Promise((resolve) => this.#settledWaiters.push({ index, resolve }));
+  }
+
+  #wakeSettled(): void {
+    if (this.#settledWaiters.length === 0) return;
+    const rest: SettledWaiter[] = [];
+    for (const waiter of this.#settledWaiters) {
+      if (waiter.index <= this.#written.index) waiter.resolve();
+      else rest.push(waiter);
+    }
+    this.#settledWaiters = rest;
+  }
+
+  /** Waits for the batch in flight; what had not been started is in the log. Waiters for `settled` are let go. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const waiter of this.#settledWaiters) waiter.resolve();
+    this.#settledWaiters = [];
+    await this.engine.close();
+  }
+}
+
+const MAX_WAITING_BYTES = 16 * 1024 * 1024;
+
+const asBuffer = (bytes: Uint8Array): Buffer =>
+  Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);

@@ -1,0 +1,5 @@
+export { type EventLevel, type EventSink, type RaftSettings, TICKS_PER_HEARTBEAT } from './environment.js';
+export type { ProposalRefusal, ProposalWaiter } from './pending-proposals.js';
+export type { ReadWaiter } from './pending-reads.js';
+export type { Replica } from './replica.js';
+export { type DamagedReplica, ReplicaHost, type ReplicaHostOptions } from './replica-host.js';
