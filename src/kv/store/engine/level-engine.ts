@@ -1,0 +1,239 @@
+/**
+ * One LevelDB behind the port of applied state. The only file that imports the binding.
+ *
+ * Two things the binding does not give by itself. Order: its batches run on a pool of threads and may overtake each
+ * other, so one is in flight at a time. And the truth about a flush: `compactRange` reports no error, so a flush counts
+ * only when LevelDB has let go of every log that was there before it, which it does after syncing tables and MANIFEST.
+ */
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { ClassicLevel } from 'classic-level';
+import type { EngineOp, EngineRange, EngineRow, EngineSnapshot, StateEngine } from '../../../raft/index.js';
+import { logNumber } from './level-log-repair.js';
+import type { SerialQueue } from './serial-queue.js';
+
+type Db = ClassicLevel<Uint8Array, Buffer>;
+type NativeSnapshot = ReturnType<Db['snapshot']>;
+type NativeBatch = ReturnType<typeof newBatch>;
+
+/** Below every key in use, so that compacting this "range" compacts no table and only writes the memtable out. */
+const UNUSED_KEY = Buffer.alloc(0);
+const PAGE_ROWS = 1000;
+const PAGE_BYTES = 256 * 1024;
+const NO_SYNC = { sync: false };
+
+export interface LevelEngineOptions {
+  /** Cache of uncompressed blocks. */
+  readonly cacheBytes: number;
+  /** Size of the memtable; up to two of them are in memory. */
+  readonly writeBufferBytes: number;
+}
+
+export interface LevelEngineQueues {
+  readonly flushes: SerialQueue;
+  readonly reclaims: SerialQueue;
+}
+
+const newBatch = (db: Db) => db.batch();
+
+/** Shared by its users: the native snapshot is released with the last of them. */
+class SharedSnapshot {
+  readonly native: NativeSnapshot;
+  #users = 1;
+
+  constructor(db: Db) {
+    this.native = db.snapshot();
+  }
+
+  share(): SharedSnapshot {
+    this.#users++;
+    return this;
+  }
+
+  async release(): Promise<void> {
+    if (--this.#users === 0) await this.native.close();
+  }
+}
+
+async function readRange(db: Db, range: EngineRange, snapshot: NativeSnapshot | null): Promise<EngineRow[]> {
+  const rowsMax = range.limit ?? Number.POSITIVE_INFINITY;
+  const bytesMax = range.maxBytes ?? Number.POSITIVE_INFINITY;
+  const rows: EngineRow[] = [];
+  if (rowsMax <= 0) return rows;
+  const options = {
+    gte: range.gte,
+    lt: range.lt,
+    // A page ends with the row that exceeds this: the row that reaches `maxBytes` exceeds one byte less.
+    highWaterMarkBytes: Math.max(0, Math.min(bytesMax, PAGE_BYTES) - 1),
+  };
+  const iterator = db.iterator<Uint8Array, Buffer>(snapshot === null ? options : { ...options, snapshot });
+  try {
+    let bytes = 0;
+    for (;;) {
+      const page = await iterator.nextv(Math.min(PAGE_ROWS, rowsMax - rows.length));
+      if (page.length === 0) return rows;
+      for (const [key, value] of page) {
+        // The binding hands out Buffers for every binary encoding.
+        rows.push({ key: key as Buffer, value });
+        bytes += key.length + value.length;
+        if (bytes >= bytesMax || rows.length >= rowsMax) return rows;
+      }
+    }
+  } finally {
+    await iterator.close();
+  }
+}
+
+export class LevelEngine implements StateEngine {
+  readonly #name: string;
+  readonly #directory: string;
+  readonly #db: Db;
+  readonly #queues: LevelEngineQueues;
+  readonly #onClosed: () => void;
+  /** The end of the chain of writes. Rejected once a write has failed: then every later write fails with the same error. */
+  #lastWrite: Promise<void> = Promise.resolve();
+  #writesWaiting = 0;
+  #writesDone = 0;
+  #writesFlushed = 0;
+  /** While a write is in flight: the state before it. */
+  #beforeWrite: SharedSnapshot | null = null;
+  #closing: Promise<void> | null = null;
+
+  private constructor(name: string, directory: string, db: Db, queues: LevelEngineQueues, onClosed: () => void) {
+    this.#name = name;
+    this.#directory = directory;
+    this.#db = db;
+    this.#queues = queues;
+    this.#onClosed = onClosed;
+  }
+
+  /** The files must have been repaired and checked before. */
+  static async open(
+    name: string,
+    directory: string,
+    options: LevelEngineOptions,
+    queues: LevelEngineQueues,
+    onClosed: () => void,
+  ): Promise<LevelEngine> {
+    const db: Db = new ClassicLevel<Uint8Array, Buffer>(directory, {
+      keyEncoding: 'buffer',
+      valueEncoding: 'buffer',
+      cacheSize: options.cacheBytes,
+      writeBufferSize: options.writeBufferBytes,
+    });
+    await db.open();
+    return new LevelEngine(name, directory, db, queues, onClosed);
+  }
+
+  get(key: Uint8Array): Buffer | undefined {
+    return this.#db.getSync(key);
+  }
+
+  getMany(keys: readonly Uint8Array[]): Promise<(Buffer | undefined)[]> {
+    return this.#db.getMany(keys as Uint8Array[]);
+  }
+
+  write(ops: readonly EngineOp[]): Promise<void> {
+    if (this.#closing !== null) return Promise.reject(this.#closedError());
+    const batch = this.#encode(ops);
+    const done = this.#writesWaiting++ === 0 ? this.#commit(batch) : this.#lastWrite.then(() => this.#commit(batch));
+    this.#lastWrite = done;
+    return done;
+  }
+
+  flush(): Promise<void> {
+    return this.#queues.flushes.run(() => this.#flushNow());
+  }
+
+  snapshot(): EngineSnapshot {
+    if (this.#closing !== null) throw this.#closedError();
+    const shared = this.#beforeWrite?.share() ?? new SharedSnapshot(this.#db);
+    let open = true;
+    return {
+      range: async (range) => {
+        if (!open) throw new Error(`a snapshot of engine ${this.#name} is closed`);
+        return readRange(this.#db, range, shared.native);
+      },
+      close: async () => {
+        if (!open) return;
+        open = false;
+        await shared.release();
+      },
+    };
+  }
+
+  range(range: EngineRange): Promise<EngineRow[]> {
+    return readRange(this.#db, range, null);
+  }
+
+  reclaim(gte: Uint8Array, lt: Uint8Array): Promise<void> {
+    return this.#queues.reclaims.run(() => this.#db.compactRange(gte, lt));
+  }
+
+  async sizeBytes(): Promise<number> {
+    let sum = 0;
+    for (const name of await readdir(this.#directory)) {
+      // A compaction may remove a table at any moment.
+      sum += await stat(join(this.#directory, name)).then(
+        (file) => file.size,
+        () => 0,
+      );
+    }
+    return sum;
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#closeNow();
+    return this.#closing;
+  }
+
+  async #closeNow(): Promise<void> {
+    await this.#lastWrite.catch(() => undefined);
+    await this.#db.close();
+    this.#onClosed();
+  }
+
+  /** Copies the operations, so the caller may reuse its buffers at once. */
+  #encode(ops: readonly EngineOp[]): NativeBatch {
+    const batch = newBatch(this.#db);
+    for (let i = 0; i < ops.length; i++) {
+      const { key, value } = ops[i]!;
+      if (value === null) batch.del(key);
+      else batch.put(key, value as Buffer);
+    }
+    return batch;
+  }
+
+  async #commit(batch: NativeBatch): Promise<void> {
+    const before = new SharedSnapshot(this.#db);
+    this.#beforeWrite = before;
+    try {
+      await batch.write(NO_SYNC);
+      this.#writesDone++;
+      this.#writesWaiting--;
+    } finally {
+      this.#beforeWrite = null;
+      void before.release();
+    }
+  }
+
+  async #flushNow(): Promise<void> {
+    const covered = this.#writesDone;
+    // Opening a database writes its logs out, so an engine without new writes has nothing in memory only.
+    if (covered === this.#writesFlushed) return;
+    const logs = await this.#logs();
+    await this.#db.compactRange(UNUSED_KEY, UNUSED_KEY);
+    const left = new Set(await this.#logs());
+    const kept = logs.find((name) => left.has(name));
+    if (kept !== undefined) throw new Error(`engine ${this.#name}: LevelDB could not write out ${kept}`);
+    this.#writesFlushed = covered;
+  }
+
+  async #logs(): Promise<string[]> {
+    return (await readdir(this.#directory)).filter((name) => logNumber(name) !== null);
+  }
+
+  #closedError(): Error {
+    return new Error(`engine ${this.#name} is closed`);
+  }
+}
