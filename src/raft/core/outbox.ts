@@ -50,9 +50,10 @@ export class Outbox {
     return taken;
   }
 
-  takeAfterAppend(): Message[] {
+  takeAfterAppend(): readonly Message[] {
+    if (this.#afterAppend.length === 0) return NO_MESSAGES;
     const taken = this.#afterAppend;
-    if (taken.length > 0) this.#afterAppend = [];
+    this.#afterAppend = [];
     return taken;
   }
 }

@@ -16,7 +16,7 @@ export interface PendingWrite {
   /** Index of the snapshot it installs; 0: none. */
   readonly snapshot: number;
   /** Messages that became due later and need this write, but no further one. */
-  held: Message[] | null;
+  held: readonly Message[] | null;
 }
 
 export class WriteQueue {
@@ -35,7 +35,7 @@ export class WriteQueue {
   }
 
   /** The messages go when all that is in the queue now is durable. Only while not idle. */
-  hold(messages: Message[]): void {
+  hold(messages: readonly Message[]): void {
     const newest = this.#writes[this.#writes.length - 1] as PendingWrite;
     newest.held = newest.held === null ? messages : newest.held.concat(messages);
   }
