@@ -1,0 +1,16 @@
+/** The door of the room, and of the package: the TypeScript client. */
+export type {
+  ClusterView,
+  Consistency,
+  ErrorCode,
+  LocateView,
+  MapView,
+  PlanMoveView,
+  PlanView,
+} from '../server/api.js';
+export { type AxiosSend, createAxiosSend } from './axios-send.js';
+export { OutcomeUnknown, type Problem, QuorateError } from './errors.js';
+export { type HttpRequest, type HttpResponse, type HttpSend, NotSent } from './http-send.js';
+export { encodeBytes, encodeKeyPath, type KeyInput, keyBytes } from './key-path.js';
+export { type PlanHistory, QuorateClient } from './quorate-client.js';
+export type * from './types.js';

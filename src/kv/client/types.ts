@@ -1,0 +1,113 @@
+/** What callers of the client give and get. */
+import type { Clock, Random } from '../../raft/index.js';
+import type { Consistency } from '../server/api.js';
+import type { HttpSend } from './http-send.js';
+import type { KeyInput } from './key-path.js';
+
+export interface QuorateClientOptions {
+  /** Base URLs of one or more nodes: `http://127.0.0.1:7001`. The others are found through them. */
+  readonly endpoints: readonly string[];
+  /** For each call with all its retries. Default 10 s, at most 300 s: idempotency records live ten minutes. */
+  readonly timeout_ms?: number;
+  /** Fetch the shard map in the background and go straight to leaders. Default true. */
+  readonly direct?: boolean;
+  /** Default: axios with connections kept alive. */
+  readonly send?: HttpSend;
+  /** Default: the process's own clock and timers. */
+  readonly clock?: Pick<Clock, 'monotonic_ms' | 'after'>;
+  /** Jitter, and idempotency keys. Default: `Math.random`, and `node:crypto` for the keys. */
+  readonly random?: Random;
+}
+
+export interface CallOptions {
+  readonly timeout_ms?: number;
+}
+
+export interface ReadOptions extends CallOptions {
+  /** Default `linearizable`. */
+  readonly consistency?: Consistency;
+  /** With `stale`: the oldest state that will do. */
+  readonly maxStaleness_ms?: number;
+}
+
+export interface WriteOptions extends CallOptions {
+  /** The revision that the key must have, or `*`: it must exist. */
+  readonly ifMatch?: string;
+  /** The key must not exist. */
+  readonly ifNoneMatch?: '*';
+  /**
+   * 1 to 128 visible ASCII characters, or false for none. Default: a random one of 128 bits, so that a write can be
+   * retried without a second effect.
+   */
+  readonly idempotencyKey?: string | false;
+}
+
+export interface PutOptions extends WriteOptions {
+  /** Milliseconds, or as the API writes it (`90s`). Without it the key never expires. */
+  readonly ttl?: number | string;
+  /** Default `application/octet-stream`. */
+  readonly contentType?: string;
+}
+
+export interface PutResult {
+  readonly created: boolean;
+  /** Decimal digits; larger than every earlier revision of the key. */
+  readonly revision: string;
+  readonly version: number;
+  readonly shard: string;
+}
+
+export interface GetResult {
+  readonly value: Buffer;
+  readonly contentType: string;
+  readonly revision: string;
+  readonly version: number;
+  readonly shard: string;
+  /** null: never. */
+  readonly expiresIn_ms: number | null;
+}
+
+export interface ListOptions extends ReadOptions {
+  readonly prefix?: KeyInput;
+  /** Inclusive. */
+  readonly start?: KeyInput;
+  /** Exclusive. */
+  readonly end?: KeyInput;
+  /** Of one page: 1 to 1,000, default 100. */
+  readonly limit?: number;
+  readonly keysOnly?: boolean;
+}
+
+export interface ListedKey {
+  readonly key: Buffer;
+  /** null with `keysOnly`. */
+  readonly value: Buffer | null;
+  readonly revision: string;
+  readonly version: number;
+  readonly contentType: string | null;
+  readonly expiresIn_ms: number | null;
+}
+
+export interface ListedPage {
+  readonly items: readonly ListedKey[];
+  /** For the next page; null at the end. */
+  readonly cursor: string | null;
+}
+
+export interface ReshardOptions extends CallOptions {
+  readonly shards: number;
+  readonly replicas?: number;
+  /** Only the plan. */
+  readonly dryRun?: boolean;
+  readonly maxPause_ms?: number;
+}
+
+export interface MoveOptions extends CallOptions {
+  /** `0-99,200`. */
+  readonly slots: string;
+  /** `s2`. */
+  readonly to: string;
+  readonly dryRun?: boolean;
+}
+
+export type PlanAction = 'pause' | 'resume' | 'cancel';

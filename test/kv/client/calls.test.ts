@@ -1,0 +1,104 @@
+import { expect, test } from 'vitest';
+import { fixture, json, problem, raw, stored } from './fake-cluster.js';
+
+test('get tells value, type, revision, version, shard and expiry; null for no key', async () => {
+  const { client } = fixture(() => ({
+    ...raw('v'),
+    headers: { ...raw('v').headers, 'x-quorate-expires-in': '1500' },
+  }));
+  expect(await client.get('k')).toEqual({
+    value: Buffer.from('v'),
+    contentType: 'text/plain',
+    revision: '7',
+    version: 1,
+    shard: 's1',
+    expiresIn_ms: 1500,
+  });
+  expect(await fixture(() => problem(404, 'key_not_found')).client.get('k')).toBeNull();
+});
+
+test('a 404 that is not about the key is an error', async () => {
+  await expect(fixture(() => problem(404, 'not_found')).client.get('k')).rejects.toMatchObject({ code: 'not_found' });
+});
+
+test('conditions, time to live, type and consistency go where the contract wants them', async () => {
+  const { client, sent } = fixture((request) => (request.method === 'GET' ? raw('v') : stored()));
+  await client.put('k', 'v', { ttl: 1500, contentType: 'text/plain', ifMatch: '12' });
+  await client.put('k', 'v', { ttl: '5m', ifNoneMatch: '*' });
+  await client.put('k', 'v', { ifMatch: '*' });
+  await client.get('k', { consistency: 'stale', maxStaleness_ms: 500 });
+  expect(sent.map(({ url, headers }) => ({ query: new URL(url).search, headers }))).toMatchObject([
+    { query: expect.stringContaining('ttl=1500ms'), headers: { 'Content-Type': 'text/plain', 'If-Match': '"12"' } },
+    { query: expect.stringContaining('ttl=5m'), headers: { 'If-None-Match': '*' } },
+    { headers: { 'If-Match': '*' } },
+    { query: expect.stringMatching(/consistency=stale&max_staleness=500ms/) },
+  ]);
+});
+
+test('list goes on until no cursor comes, through empty pages too, and reads both encodings', async () => {
+  const item = (key: string, encoding: string, value: string) => ({
+    key,
+    key_encoding: encoding,
+    value,
+    encoding: 'base64',
+    revision: '9007199254740993',
+    version: 2,
+    content_type: 'text/plain',
+  });
+  const pages = [
+    { items: [item('a', 'utf8', 'AQI=')], cursor: 'c1' },
+    { items: [], cursor: 'c/2' },
+    { items: [{ ...item('/w==', 'base64', ''), expires_in: 5 }] },
+  ];
+  const { client, sent } = fixture((_, index) => json(200, pages[index]));
+  const keys = [];
+  for await (const key of client.list({ prefix: Buffer.from([0xff, 0x20]), limit: 1 })) keys.push(key);
+  expect(keys).toEqual([
+    {
+      key: Buffer.from('a'),
+      value: Buffer.from([1, 2]),
+      revision: '9007199254740993',
+      version: 2,
+      contentType: 'text/plain',
+      expiresIn_ms: null,
+    },
+    expect.objectContaining({ key: Buffer.from([0xff]), value: Buffer.alloc(0), expiresIn_ms: 5 }),
+  ]);
+  expect(sent.map(({ url }) => new URL(url).search.replace(/&?timeout=\d+ms/, ''))).toEqual([
+    '?prefix=%FF%20&limit=1',
+    '?prefix=%FF%20&limit=1&cursor=c1',
+    '?prefix=%FF%20&limit=1&cursor=c%2F2',
+  ]);
+});
+
+test('reshard, move and their status', async () => {
+  const plan = { id: '5', state: 'running', created: 'now', moves: [] };
+  const { client, sent } = fixture(() => json(202, plan));
+  expect(await client.reshard({ shards: 3, replicas: 2, dryRun: true, maxPause_ms: 50 })).toEqual(plan);
+  await client.move({ slots: '0-99', to: 's2' });
+  await client.planAction('5', 'pause');
+  await client.planStatus('5');
+  await client.planStatus();
+  expect(
+    sent.map(({ method, url, body }) => [method, new URL(url).pathname, body && JSON.parse(String(body))]),
+  ).toEqual([
+    ['POST', '/v1/admin/reshard', { shards: 3, replicas: 2, dry_run: true, max_pause_ms: 50 }],
+    ['POST', '/v1/admin/move', { slots: '0-99', to: 's2' }],
+    ['POST', '/v1/admin/reshard/5/pause', {}],
+    ['GET', '/v1/admin/reshard/5', undefined],
+    ['GET', '/v1/admin/reshard', undefined],
+  ]);
+  expect(await fixture(() => problem(404, 'not_found')).client.planStatus()).toBeNull();
+});
+
+test.each([
+  ['not JSON', Buffer.from('x')],
+  ['a field missing', Buffer.from('{"revision":"1"}')],
+])('a malformed answer is an error with a name: %s', async (_, body) => {
+  const { client } = fixture(() => ({ status: 200, headers: {}, body }));
+  await expect(client.put('k', 'v')).rejects.toThrow(/the node's answer is malformed/);
+});
+
+test('a timeout beyond the life of idempotency records is refused', async () => {
+  await expect(fixture(() => stored()).client.put('k', 'v', { timeout_ms: 400_000 })).rejects.toThrow(RangeError);
+});
