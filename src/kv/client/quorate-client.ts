@@ -158,7 +158,7 @@ export class QuorateClient {
 
   async locate(key: KeyInput, options: CallOptions = {}): Promise<LocateView> {
     const query = [`key=${encodeBytes(keyBytes(key))}`];
-    return readView<LocateView>(await this.#read('/v1/cluster/locate', query, options, null), 'slot');
+    return readView<LocateView>(await this.#read('/v1/cluster/locate', query, options, null, false), 'slot');
   }
 
   /** Plans, and unless `dryRun` starts. Never sent twice: after `OutcomeUnknown` ask `planStatus()`. */
@@ -212,7 +212,7 @@ export class QuorateClient {
     return timeout_ms;
   }
 
-  #read(path: string, query: readonly string[], options: CallOptions, slot: number | null) {
+  #read(path: string, query: readonly string[], options: CallOptions, slot: number | null, waits = true) {
     const timeout_ms = this.#timeoutOf(options);
     return this.#caller.call({
       method: 'GET',
@@ -223,6 +223,7 @@ export class QuorateClient {
       safety: 'read',
       idempotencyKey: null,
       timeout_ms,
+      waits,
     });
   }
 
@@ -252,6 +253,7 @@ export class QuorateClient {
       safety,
       idempotencyKey,
       timeout_ms: this.#timeoutOf(options),
+      waits: true,
     };
     return this.#caller.call(call);
   }
@@ -267,6 +269,7 @@ export class QuorateClient {
       safety: 'once',
       idempotencyKey: null,
       timeout_ms: this.#timeoutOf(options),
+      waits: true,
     });
     return readView<PlanView>(response, 'moves');
   }

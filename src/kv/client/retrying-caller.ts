@@ -31,6 +31,8 @@ export interface Call {
   readonly safety: Safety;
   readonly idempotencyKey: string | null;
   readonly timeout_ms: number;
+  /** False: the path refuses `?timeout=`, since it answers at once. */
+  readonly waits: boolean;
 }
 
 export interface CallerPorts {
@@ -101,7 +103,8 @@ export class RetryingCaller {
   /** The same for every attempt: the query is part of what an idempotency key stands for. */
   #target(call: Call, attempt_ms: number): string {
     const server_ms = Math.min(SERVER_TIMEOUT_MS_MAX, Math.max(attempt_ms - ANSWER_MARGIN_MS, attempt_ms / 2));
-    const query = [...call.query, `timeout=${Math.max(1, Math.round(server_ms))}ms`];
+    const timeout = call.waits ? [`timeout=${Math.max(1, Math.round(server_ms))}ms`] : [];
+    const query = [...call.query, ...timeout];
     return `${call.path}?${query.join('&')}`;
   }
 

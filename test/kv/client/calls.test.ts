@@ -102,3 +102,9 @@ test.each([
 test('a timeout beyond the life of idempotency records is refused', async () => {
   await expect(fixture(() => stored()).client.put('k', 'v', { timeout_ms: 400_000 })).rejects.toThrow(RangeError);
 });
+
+test('locate asks for the key, any bytes, and nothing else', async () => {
+  const { client, sent } = fixture(() => json(200, { slot: 5, shard: 's1', leader: 'n1', members: ['n1'], epoch: 1 }));
+  expect(await client.locate(Buffer.from([0xff, 0x2b]))).toMatchObject({ slot: 5, shard: 's1' });
+  expect(sent.map(({ url }) => new URL(url).pathname + new URL(url).search)).toEqual(['/v1/cluster/locate?key=%FF%2B']);
+});
