@@ -32,7 +32,10 @@ export function handleAppend(core: CoreState, append: Message): void {
     accept(core, append, log.commit);
     return;
   }
-  if (!log.matches(append.index, append.logTerm)) {
+  // A log alone does not tell a newcomer who the first members were: it refuses even at index 0, and so asks for a
+  // snapshot, which does.
+  const newcomer = core.conf.voters.length === 0;
+  if (newcomer || !log.matches(append.index, append.logTerm)) {
     refuse(core, append);
     return;
   }

@@ -129,6 +129,11 @@ export function handleAppendResponse(core: CoreState, response: Message): void {
  * ours at that place none can be in our log, so probe the last of our entries whose term is not above its.
  */
 function backTrack(core: CoreState, member: MemberProgress, response: Message): void {
+  // Every log agrees at index 0. Only a replica that knows no configuration refuses there.
+  if (member.state === 'probe' && member.next === 1 && response.index === 0) {
+    member.becomeSnapshot();
+    return;
+  }
   let probe: number = response.hint;
   if (response.logTerm > 0) probe = core.log.lastIndexWithTermAtMost(probe, response.logTerm);
   member.backTrack(response.index, probe);
