@@ -1,0 +1,165 @@
+/**
+ * Everything beside `/v1/kv`, as a table: path, method, the query parameters it knows, and a function from request to
+ * answer that has no socket in sight. `express-app.ts` hangs the table into Express.
+ */
+import type { AdminService, Answer, KvService } from '../server/api.js';
+import { parseMove, parseReshard } from './admin-schemas.js';
+import {
+  type HttpResponse,
+  jsonResponse,
+  problemResponse,
+  type Refusal,
+  refusalResponse,
+  refuse,
+} from './http-response.js';
+import { KEY_BYTES_MAX, keyMembers } from './key-text.js';
+import { OPENAPI_DOCUMENT } from './openapi.js';
+import {
+  encodingParameter,
+  flagParameter,
+  integerParameter,
+  keyParameter,
+  type Query,
+  timeoutParameter,
+} from './query.js';
+
+export interface AdminRequest {
+  readonly query: Query;
+  /** The `{id}` of the path. */
+  readonly id: string;
+  readonly body: unknown;
+}
+
+export interface AdminServices {
+  readonly kv: KvService;
+  readonly admin: AdminService;
+}
+
+export interface AdminRoute {
+  /** In Express's notation. */
+  readonly path: string;
+  readonly method: 'GET' | 'POST' | 'DELETE';
+  /** Null: any, for probes and scrapers that add their own. */
+  readonly parameters: readonly string[] | null;
+  /** Answers late by design. */
+  readonly waits?: boolean;
+  handle(services: AdminServices, request: AdminRequest): Promise<HttpResponse>;
+}
+
+function respond<T>(services: AdminServices, answer: Answer<T>, status: number): HttpResponse {
+  const epoch = services.kv.epoch();
+  if (!answer.ok) return problemResponse(answer.error, epoch);
+  return jsonResponse(status, JSON.stringify(answer.value), epoch);
+}
+
+async function refused(services: AdminServices, refusal: Refusal): Promise<HttpResponse> {
+  return refusalResponse(refusal, services.kv.epoch());
+}
+
+const cluster: AdminRoute['handle'] = async (services, request) => {
+  const timeout = timeoutParameter(request.query);
+  if (!timeout.ok) return refused(services, timeout);
+  return respond(services, await services.admin.cluster(timeout.value), 200);
+};
+
+const map: AdminRoute['handle'] = async (services, { query }) => {
+  const timeout = timeoutParameter(query);
+  if (!timeout.ok) return refused(services, timeout);
+  const epoch = integerParameter(query, 'epoch', 0, Number.MAX_SAFE_INTEGER);
+  if (!epoch.ok) return refused(services, epoch);
+  const waitEpoch = integerParameter(query, 'wait_epoch', 0, Number.MAX_SAFE_INTEGER);
+  if (!waitEpoch.ok) return refused(services, waitEpoch);
+  if (epoch.value !== null && waitEpoch.value !== null) {
+    return refused(services, refuse('invalid_argument', 'epoch and wait_epoch exclude each other'));
+  }
+  return respond(services, await services.admin.map(epoch.value, waitEpoch.value, timeout.value), 200);
+};
+
+const locate: AdminRoute['handle'] = async (services, { query }) => {
+  const base64url = encodingParameter(query);
+  if (!base64url.ok) return refused(services, base64url);
+  const decoded = keyParameter(query, 'key', base64url.value, KEY_BYTES_MAX);
+  if (decoded === null) return refused(services, refuse('invalid_key', 'key is missing or empty'));
+  if (!decoded.ok) return refused(services, decoded);
+  const answer = services.admin.locate(decoded.key);
+  if (!answer.ok) return problemResponse(answer.error, services.kv.epoch());
+  const { slot, shard, leader, members, epoch } = answer.value;
+  const place = JSON.stringify({ slot, shard, leader, members, epoch });
+  return jsonResponse(200, `{${keyMembers(decoded.key)},${place.slice(1)}`, services.kv.epoch());
+};
+
+const reshard: AdminRoute['handle'] = async (services, request) => {
+  const timeout = timeoutParameter(request.query);
+  if (!timeout.ok) return refused(services, timeout);
+  const body = parseReshard(request.body);
+  if (!body.ok) return refused(services, body);
+  return planStarted(services, await services.admin.reshard(body.value, timeout.value), body.value.dry_run);
+};
+
+const move: AdminRoute['handle'] = async (services, request) => {
+  const timeout = timeoutParameter(request.query);
+  if (!timeout.ok) return refused(services, timeout);
+  const body = parseMove(request.body);
+  if (!body.ok) return refused(services, body);
+  return planStarted(services, await services.admin.move(body.value, timeout.value), body.value.dry_run);
+};
+
+function planStarted(services: AdminServices, answer: Answer<{ id: string }>, dryRun: boolean): HttpResponse {
+  const response = respond(services, answer, dryRun ? 200 : 202);
+  if (answer.ok && !dryRun) {
+    response.headers.push('Location', `/v1/admin/reshard/${encodeURIComponent(answer.value.id)}`);
+  }
+  return response;
+}
+
+const plan: AdminRoute['handle'] = async (services, { query, id }) => {
+  const timeout = timeoutParameter(query);
+  if (!timeout.ok) return refused(services, timeout);
+  return respond(services, await services.admin.plan(id === '' ? null : id, timeout.value), 200);
+};
+
+const livez: AdminRoute['handle'] = async (services) => jsonResponse(200, '{"status":"ok"}', services.kv.epoch());
+
+const readyz: AdminRoute['handle'] = async (services, { query }) => {
+  const verbose = flagParameter(query, 'verbose');
+  if (!verbose.ok) return refused(services, verbose);
+  const { ready, checks } = services.admin.readiness();
+  const epoch = services.kv.epoch();
+  const shown = verbose.value ? { ready, checks } : { ready };
+  if (ready) return jsonResponse(200, JSON.stringify(shown), epoch);
+  const failing = checks.filter((check) => !check.ok).map((check) => `${check.name}: ${check.detail}`);
+  const detail = failing.length > 0 ? failing.join('; ') : 'this node is not ready';
+  return problemResponse({ code: 'unavailable', detail }, epoch, { extra: shown });
+};
+
+const openapi: AdminRoute['handle'] = async (services) => jsonResponse(200, OPENAPI_DOCUMENT, services.kv.epoch());
+
+function notImplemented(method: AdminRoute['method'], path: string): AdminRoute {
+  const what = `${method} ${path.replace(/:(\w+)/g, '{$1}')}`;
+  const refusal = refuse('not_implemented', `${what} is part of the API and not implemented by this version`);
+  // Whatever its parameters are: none of them is wrong yet.
+  return { path, method, parameters: null, handle: (services) => refused(services, refusal) };
+}
+
+export const ADMIN_ROUTES: readonly AdminRoute[] = [
+  { path: '/v1/cluster', method: 'GET', parameters: ['timeout'], handle: cluster },
+  { path: '/v1/cluster/map', method: 'GET', parameters: ['epoch', 'wait_epoch', 'timeout'], waits: true, handle: map },
+  { path: '/v1/cluster/locate', method: 'GET', parameters: ['key', 'enc'], handle: locate },
+  { path: '/v1/admin/reshard', method: 'POST', parameters: ['timeout'], handle: reshard },
+  { path: '/v1/admin/reshard', method: 'GET', parameters: ['timeout'], handle: plan },
+  { path: '/v1/admin/reshard/:id', method: 'GET', parameters: ['timeout'], handle: plan },
+  { path: '/v1/admin/move', method: 'POST', parameters: ['timeout'], handle: move },
+  { path: '/livez', method: 'GET', parameters: null, handle: livez },
+  { path: '/readyz', method: 'GET', parameters: null, handle: readyz },
+  { path: '/openapi.json', method: 'GET', parameters: null, handle: openapi },
+  notImplemented('POST', '/v1/batch'),
+  notImplemented('POST', '/v1/txn'),
+  notImplemented('GET', '/v1/watch'),
+  notImplemented('POST', '/v1/admin/reshard/:id/pause'),
+  notImplemented('POST', '/v1/admin/reshard/:id/resume'),
+  notImplemented('POST', '/v1/admin/reshard/:id/cancel'),
+  notImplemented('POST', '/v1/admin/nodes'),
+  notImplemented('DELETE', '/v1/admin/nodes/:id'),
+  notImplemented('POST', '/v1/admin/shards/:id/transfer-leader'),
+  notImplemented('POST', '/v1/admin/shards/:id/members'),
+];

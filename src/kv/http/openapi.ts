@@ -1,0 +1,268 @@
+/**
+ * The API's description (OpenAPI 3.1), as it is served at `/openapi.json`: what this version answers, not what it answers 501
+ * to. Bodies of the administration come from the schemas that check them.
+ */
+import { z } from 'zod';
+import { moveSchema, reshardSchema } from './admin-schemas.js';
+import { ERROR_MEANINGS } from './error-map.js';
+
+type Json = Readonly<Record<string, unknown>>;
+
+const text: Json = { type: 'string' };
+const integer: Json = { type: 'integer' };
+const optionalInteger: Json = { type: ['integer', 'null'] };
+const duration: Json = { type: 'string', pattern: '^[1-9][0-9]*(ms|s|m|h|d)$', examples: ['500ms', '8s'] };
+const revision: Json = { type: 'string', pattern: '^[0-9]+$', description: 'Exceeds 2^53 one day: not a number' };
+const keyEncoding: Json = { enum: ['utf8', 'base64'] };
+
+function object(properties: Json, optional: readonly string[] = []): Json {
+  const required = Object.keys(properties).filter((name) => !optional.includes(name));
+  return { type: 'object', properties, required };
+}
+
+function list(items: Json): Json {
+  return { type: 'array', items };
+}
+
+function ref(name: string): Json {
+  return { $ref: `#/components/schemas/${name}` };
+}
+
+function query(name: string, schema: Json, description: string): Json {
+  return { name, in: 'query', schema, description };
+}
+
+function header(name: string, description: string): Json {
+  return { name, in: 'header', schema: text, description };
+}
+
+const problem: Json = {
+  description: 'A problem (RFC 9457); `code` says which',
+  content: { 'application/problem+json': { schema: ref('Problem') } },
+};
+
+function json(description: string, schema: Json): Json {
+  return { description, content: { 'application/json': { schema } } };
+}
+
+function body(schema: Json): Json {
+  return { required: true, content: { 'application/json': { schema } } };
+}
+
+const keyParameter: Json = {
+  name: 'key',
+  in: 'path',
+  required: true,
+  schema: text,
+  description: '1 to 1,024 bytes, percent-encoded; `/` may stand unencoded; taken literally',
+};
+const enc = query('enc', { const: 'b64url' }, 'Keys in path and query are base64url');
+const timeout = query('timeout', duration, 'How long the request may wait, at most 60s; default 8s');
+const consistency = query('consistency', { enum: ['linearizable', 'stale'] }, 'Of the read; default linearizable');
+const maxStaleness = query('max_staleness', duration, 'With consistency=stale: how old the answer may be');
+const readParameters = [enc, timeout, consistency, maxStaleness, header('If-None-Match', '304 where it matches')];
+const writeParameters = [
+  enc,
+  timeout,
+  header('If-Match', '`"<revision>"` or `*`: must be so, or exist'),
+  header('If-None-Match', '`*`: must not exist'),
+  header('Idempotency-Key', '1 to 128 visible characters: makes a retry safe for 10 minutes'),
+];
+
+const dataPaths: Json = {
+  '/v1/kv/{key}': {
+    parameters: [keyParameter, header('X-Quorate-No-Forward', '`1`: answer wrong_shard instead of passing on')],
+    get: {
+      summary: 'Read a key',
+      parameters: readParameters,
+      responses: {
+        200: { description: 'The value, with the Content-Type it was stored with', content: { '*/*': {} } },
+        304: { description: 'If-None-Match matches' },
+        default: problem,
+      },
+    },
+    head: {
+      summary: 'Read a key without its value',
+      parameters: readParameters,
+      responses: { 200: { description: 'It exists' }, 304: { description: 'If-None-Match matches' }, default: problem },
+    },
+    put: {
+      summary: 'Store a value',
+      parameters: [...writeParameters, query('ttl', duration, 'Expires it; without, an earlier expiry is cleared')],
+      requestBody: { content: { '*/*': {} } },
+      responses: { 200: json('Replaced', ref('Stored')), 201: json('Created', ref('Stored')), default: problem },
+    },
+    delete: {
+      summary: 'Remove a key',
+      parameters: writeParameters,
+      responses: { 200: json('Removed', ref('Deleted')), default: problem },
+    },
+  },
+  '/v1/kv': {
+    get: {
+      summary: 'List keys in byte order, over all shards',
+      parameters: [
+        query('prefix', text, 'Keys that begin with it'),
+        query('start', text, 'Inclusive'),
+        query('end', text, 'Exclusive'),
+        query('limit', { type: 'integer', minimum: 1, maximum: 1000 }, 'Default 100; a page may end earlier'),
+        query('cursor', text, 'From the page before; only a missing cursor means the end'),
+        query('keys_only', { type: 'boolean' }, 'Without values'),
+        enc,
+        timeout,
+        consistency,
+        maxStaleness,
+      ],
+      responses: { 200: json('A page', ref('Page')), default: problem },
+    },
+  },
+};
+
+const id: Json = { name: 'id', in: 'path', required: true, schema: text };
+
+function get(summary: string, parameters: readonly Json[], schema: Json): Json {
+  return { get: { summary, parameters, responses: { 200: json(summary, schema), default: problem } } };
+}
+
+function startPlan(summary: string, schema: Json): Json {
+  return {
+    summary,
+    parameters: [timeout],
+    requestBody: body(schema),
+    responses: { 200: json('The plan (dry_run)', ref('Plan')), 202: json('Started', ref('Plan')), default: problem },
+  };
+}
+
+const adminPaths: Json = {
+  '/v1/cluster': get('Nodes, shards and controller', [timeout], ref('Cluster')),
+  '/v1/cluster/map': get(
+    'The shard map',
+    [query('epoch', integer, 'As it was'), query('wait_epoch', integer, 'Waits until the map has reached it'), timeout],
+    ref('Map'),
+  ),
+  '/v1/cluster/locate': get('Where a key lives', [query('key', text, 'The key'), enc], ref('Location')),
+  '/v1/admin/reshard': {
+    ...get('The latest plan, and the history', [timeout], ref('Plan')),
+    post: startPlan('Plan and start a reshard', z.toJSONSchema(reshardSchema)),
+  },
+  '/v1/admin/reshard/{id}': get('A plan', [id, timeout], ref('Plan')),
+  '/v1/admin/move': { post: startPlan('Move slots to a shard', z.toJSONSchema(moveSchema)) },
+  '/livez': get('The process runs', [], object({ status: text })),
+  '/readyz': get(
+    'The node serves',
+    [query('verbose', text, 'Lists the checks')],
+    object({ ready: { type: 'boolean' } }),
+  ),
+  '/metrics': {
+    get: { summary: 'Prometheus metrics', responses: { 200: { description: 'Text', content: { 'text/plain': {} } } } },
+  },
+};
+
+const nodeInMap = { id: text, http: text, peer: text, labels: { type: 'object', additionalProperties: text } };
+
+const schemas: Json = {
+  Problem: object(
+    {
+      type: text,
+      title: text,
+      status: integer,
+      detail: text,
+      code: { enum: Object.keys(ERROR_MEANINGS) },
+      retryable: { type: 'boolean' },
+      shard: text,
+      slot: integer,
+      epoch: integer,
+      leader: text,
+      phase: text,
+    },
+    ['shard', 'slot', 'epoch', 'leader', 'phase'],
+  ),
+  Stored: object({ key: text, key_encoding: keyEncoding, revision, version: integer, shard: text }),
+  Deleted: object({ key: text, key_encoding: keyEncoding, revision, deleted: { const: true } }),
+  Page: object({ items: list(ref('Item')), cursor: text }, ['cursor']),
+  Item: object(
+    {
+      key: text,
+      key_encoding: keyEncoding,
+      value: text,
+      encoding: keyEncoding,
+      revision,
+      version: integer,
+      content_type: text,
+      expires_in: { type: 'integer', description: 'Milliseconds' },
+    },
+    ['value', 'encoding', 'expires_in'],
+  ),
+  Cluster: object({
+    cluster_id: text,
+    epoch: integer,
+    health: text,
+    nodes: list(object({ ...nodeInMap, state: text, since: { type: 'string', format: 'date-time' } })),
+    shards: list(
+      object({
+        id: text,
+        state: text,
+        slots: text,
+        slot_count: integer,
+        members: list(object({ node: text, role: text, applied: optionalInteger, lag: optionalInteger, state: text })),
+        leader: { type: ['string', 'null'] },
+        term: optionalInteger,
+        keys: optionalInteger,
+        bytes: optionalInteger,
+      }),
+    ),
+    controller: object({ leader: { type: ['string', 'null'] }, term: optionalInteger, members: list(text) }),
+  }),
+  Map: object({
+    cluster_id: text,
+    epoch: integer,
+    shards: list(object({ id: text, slots: text, members: list(text) })),
+    nodes: list(object(nodeInMap)),
+  }),
+  Location: object({
+    key: text,
+    key_encoding: keyEncoding,
+    slot: integer,
+    shard: text,
+    leader: { type: ['string', 'null'] },
+    members: list(text),
+    epoch: integer,
+  }),
+  Plan: object(
+    {
+      id: text,
+      state: { enum: ['planned', 'running', 'paused', 'done', 'failed', 'cancelled'] },
+      reason: text,
+      created: { type: 'string', format: 'date-time' },
+      moves: list(ref('Move')),
+      shares: { type: 'object', additionalProperties: { type: 'number' } },
+      new_shards: list(object({ id: text, members: list(text) })),
+      retired_shards: list(text),
+      warnings: list(text),
+      history: list(object({ id: text, state: text, created: text })),
+    },
+    ['reason', 'shares', 'new_shards', 'retired_shards', 'warnings', 'history'],
+  ),
+  Move: object({
+    id: text,
+    slots: text,
+    slot_count: integer,
+    from: text,
+    to: text,
+    phase: text,
+    keys: optionalInteger,
+    bytes: optionalInteger,
+    rate: { type: ['number', 'null'] },
+    eta_ms: optionalInteger,
+    pause_ms: optionalInteger,
+    checksum: { type: ['string', 'null'] },
+  }),
+};
+
+/** Rendered once. */
+export const OPENAPI_DOCUMENT: string = JSON.stringify({
+  openapi: '3.1.0',
+  info: { title: 'Quorate', version: '1', description: 'Every answer carries X-Quorate-Epoch.' },
+  paths: { ...dataPaths, ...adminPaths },
+  components: { schemas },
+});

@@ -1,0 +1,192 @@
+/**
+ * A node's services over an in-memory map: enough of the store's rules to see what the API asks of it and what it makes of
+ * the answers. Not a model of the store: no shards, no log, no clock of its own.
+ */
+import type {
+  AdminService,
+  Answer,
+  KvOutcome,
+  KvRequest,
+  KvService,
+  ListedItem,
+  ListOutcome,
+  ListRangeRequest,
+  LocateView,
+  MapView,
+  MoveRequest,
+  PlanView,
+  ReadinessView,
+  RequestContext,
+  ReshardRequest,
+} from '../../../src/kv/server/api.js';
+import type { Condition } from '../../../src/kv/store/index.js';
+
+interface Stored {
+  key: Buffer;
+  value: Buffer;
+  contentType: string;
+  revision: number;
+  version: number;
+  ttl_ms: number;
+}
+
+export class FakeKv implements KvService {
+  readonly records = new Map<string, Stored>();
+  /** Everything that was asked, in order. */
+  readonly requests: { request: KvRequest; context: RequestContext }[] = [];
+  readonly lists: { request: ListRangeRequest; context: RequestContext }[] = [];
+  /** Answers instead of the map, once set. */
+  scripted: KvOutcome | null = null;
+  /** Set: requests wait here until the test lets them go. */
+  held: (() => void)[] | null = null;
+  throws: Error | null = null;
+  mapEpoch = 7;
+  #revision = 0;
+
+  epoch(): number {
+    return this.mapEpoch;
+  }
+
+  execute(request: KvRequest, context: RequestContext, done: (outcome: KvOutcome) => void): void {
+    this.requests.push({ request, context });
+    if (this.throws !== null) throw this.throws;
+    const answer = (): void => done(this.scripted ?? this.#apply(request));
+    if (this.held !== null) this.held.push(answer);
+    else answer();
+  }
+
+  #apply(request: KvRequest): KvOutcome {
+    const name = Buffer.from(request.key).toString('hex');
+    const old = this.records.get(name);
+    if (request.kind === 'get') {
+      if (old === undefined) return { kind: 'missing', shard: 's1' };
+      const expiresIn_ms = old.ttl_ms === 0 ? null : old.ttl_ms;
+      return { kind: 'found', ...old, expiresIn_ms, shard: 's1' };
+    }
+    if (!holds(request.condition, old))
+      return { kind: 'precondition_failed', revision: old?.revision ?? null, shard: 's1' };
+    if (request.kind === 'delete') {
+      if (old === undefined) return { kind: 'missing', shard: 's1' };
+      this.records.delete(name);
+      return { kind: 'deleted', revision: ++this.#revision, shard: 's1' };
+    }
+    const record: Stored = {
+      key: Buffer.from(request.key),
+      value: Buffer.from(request.value),
+      contentType: request.contentType,
+      revision: ++this.#revision,
+      version: (old?.version ?? 0) + 1,
+      ttl_ms: request.ttl_ms,
+    };
+    this.records.set(name, record);
+    return {
+      kind: 'stored',
+      created: old === undefined,
+      revision: record.revision,
+      version: record.version,
+      shard: 's1',
+    };
+  }
+
+  async list(request: ListRangeRequest, context: RequestContext): Promise<ListOutcome> {
+    this.lists.push({ request, context });
+    if (this.throws !== null) throw this.throws;
+    if (this.scripted?.kind === 'failed') return this.scripted;
+    const inside = [...this.records.values()]
+      .filter(({ key }) => key.compare(request.start) >= 0 && (request.end === null || key.compare(request.end) < 0))
+      .sort((a, b) => a.key.compare(b.key));
+    const items: ListedItem[] = inside.slice(0, request.limit).map((record) => ({
+      ...record,
+      value: request.keysOnly ? Buffer.alloc(0) : record.value,
+      expires_ms: 0,
+      expiresIn_ms: record.ttl_ms === 0 ? null : record.ttl_ms,
+    }));
+    return { kind: 'page', items, next: inside[request.limit]?.key ?? null };
+  }
+}
+
+function holds(condition: Condition, old: Stored | undefined): boolean {
+  switch (condition.kind) {
+    case 'none':
+      return true;
+    case 'exists':
+      return old !== undefined;
+    case 'absent':
+      return old === undefined;
+    case 'revision':
+      return old?.revision === condition.revision;
+  }
+}
+
+export const PLAN: PlanView = {
+  id: 'p1',
+  state: 'planned',
+  created: '2026-11-02T10:00:00.000Z',
+  moves: [
+    {
+      id: 'm1',
+      slots: '0-99',
+      slot_count: 100,
+      from: 's1',
+      to: 's2',
+      phase: 'planned',
+      keys: null,
+      bytes: null,
+      rate: null,
+      eta_ms: null,
+      pause_ms: null,
+      checksum: null,
+    },
+  ],
+};
+
+const MAP: MapView = {
+  cluster_id: 'c1',
+  epoch: 7,
+  shards: [{ id: 's1', slots: '0-16383', members: ['n1'] }],
+  nodes: [{ id: 'n1', http: '127.0.0.1:7001', peer: '127.0.0.1:7101', labels: {} }],
+};
+
+export class FakeAdmin implements AdminService {
+  readonly calls: unknown[][] = [];
+  failure: Answer<never> | null = null;
+  throws: Error | null = null;
+  view: ReadinessView = { ready: true, checks: [{ name: 'map', ok: true, detail: 'epoch 7' }] };
+
+  #answer<T>(call: unknown[], value: T): Answer<T> {
+    this.calls.push(call);
+    if (this.throws !== null) throw this.throws;
+    return this.failure ?? { ok: true, value };
+  }
+
+  async cluster(timeout_ms: number) {
+    const controller = { leader: 'n1', term: 3, members: ['n1'] };
+    const value = { cluster_id: 'c1', epoch: 7, health: 'all is well', nodes: [], shards: [], controller };
+    return this.#answer(['cluster', timeout_ms], value);
+  }
+
+  async map(epoch: number | null, waitEpoch: number | null, timeout_ms: number) {
+    return this.#answer(['map', epoch, waitEpoch, timeout_ms], MAP);
+  }
+
+  locate(key: Buffer): Answer<LocateView> {
+    const value = { slot: 12_182, shard: 's1', leader: 'n1', members: ['n1'], epoch: 7 };
+    return this.#answer(['locate', key.toString('hex')], value);
+  }
+
+  async reshard(request: ReshardRequest, timeout_ms: number) {
+    return this.#answer(['reshard', request, timeout_ms], PLAN);
+  }
+
+  async move(request: MoveRequest, timeout_ms: number) {
+    return this.#answer(['move', request, timeout_ms], PLAN);
+  }
+
+  async plan(id: string | null, timeout_ms: number) {
+    return this.#answer(['plan', id, timeout_ms], PLAN);
+  }
+
+  readiness(): ReadinessView {
+    return this.view;
+  }
+}
