@@ -7,6 +7,7 @@
  * back any number of the latest writes, whole batches only; writes still in flight may have made it, too. What LevelDB
  * does by itself happens here as well: when `unflushedBytesMax` of writes have gathered, the oldest become durable.
  */
+import { EngineDamagedError } from '../../../src/kv/store/engine/engine-damaged-error.js';
 import type { Clock, EngineOp, Random, StateEngine, StateEngines } from '../../../src/raft/index.js';
 import { SimEngineDisk } from './sim-engine-disk.js';
 import { SimEngine, type SimEngineOperation } from './sim-engine-handle.js';
@@ -53,7 +54,7 @@ export class SimEngines implements StateEngines {
     const damage = this.#disks.get(name)?.damage ?? null;
     if (damage !== null) {
       this.#handles.delete(name);
-      throw new Error(`engine ${name}: ${damage}`);
+      throw new EngineDamagedError(name, damage);
     }
     return handle;
   }
