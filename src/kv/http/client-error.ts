@@ -46,6 +46,11 @@ function responseTo(error: ParserError, epoch: number): HttpResponse {
         status: 431,
         title: 'Request header fields too large',
       });
+    case 'HPE_INVALID_URL': {
+      // Node's parser takes no byte above 0x7f here, as RFC 3986 has it; curl sends what it is given.
+      const detail = 'the path or query has a byte that must be percent-encoded, such as é as %C3%A9';
+      return problemResponse({ code: namesKey(error.rawPacket) ? 'invalid_key' : 'invalid_argument', detail }, epoch);
+    }
     case 'ERR_HTTP_REQUEST_TIMEOUT':
       return problem('the request did not arrive in time', { status: 408, title: 'Request timeout' });
     case 'HPE_CHUNK_EXTENSIONS_OVERFLOW':
@@ -63,7 +68,11 @@ function isOverlongKey(packet: Buffer | undefined): boolean {
   if (packet === undefined) return false;
   const lineEnd = packet.indexOf('\n');
   if (lineEnd >= 0 && lineEnd < KEY_BYTES_MAX * 8) return false;
-  return /^[A-Z]+ \/v1\/kv\//.test(packet.toString('latin1', 0, 64));
+  return namesKey(packet);
+}
+
+function namesKey(packet: Buffer | undefined): boolean {
+  return packet !== undefined && /^[A-Z]+ \/v1\/kv\//.test(packet.toString('latin1', 0, 64));
 }
 
 const REASONS: Readonly<Record<number, string>> = {
