@@ -1,1 +1,9 @@
+export { decodeCommand, encodeCommand, isWrite, stampCommand } from './command-codec.js';
+export { KEY_MAX_BYTES } from './command-format.js';
 export * from './commands.js';
+export { DamagedState } from './damaged-state.js';
+export type { ExportCursor, ExportPage, PurgeCandidates } from './exports.js';
+export { IDEMPOTENCY_LIFE_MS } from './idempotency.js';
+export { FINGERPRINT_BYTES, isIdempotencyKey } from './idempotency-codec.js';
+export { KvStateMachine } from './kv-state-machine.js';
+export { decodeLookup, decodeResult, encodeLookup, encodeResult, type Undecodable } from './result-codec.js';

@@ -1,0 +1,196 @@
+/**
+ * Bodies of the commands that are not writes; the grammar's continuation of command-codec.ts.
+ *
+ *   expire := count:u32 (key_length:u16 key revision:f64)* tokens
+ *   page   := move:f64 slots count:u32 (length:u32 record)*
+ *   purge  := move:f64 slots count:u32 (key_length:u16 key)* tokens
+ *   init   := slots
+ *   begin_export, abort_import, unfreeze, delete := move:f64 slots
+ *   freeze, bar, thaw := move:f64 round:f64 slots
+ *   install := move:f64 round:f64 slots digest:16 revision:f64 clock_ms:f64
+ *   slots  := count:u16 (first:u16 last:u16)*                     -- sorted, disjoint, not adjacent, at least one
+ *   tokens := count:u32 (key_length:u16 key length:u8 ascii)*
+ */
+import { isNormalized, type SlotCommand, type SlotRange, type SlotRanges } from '../../shardctrl/index.js';
+import { BadBytes, ByteReader } from './byte-reader.js';
+import type { ByteWriter } from './byte-writer.js';
+import { CommandKind, KEY_MAX_BYTES } from './command-format.js';
+import type { KvCommand, WriteCommand } from './commands.js';
+import { isIdempotencyKey } from './idempotency-codec.js';
+
+/** All but puts and deletes of keys. */
+export type OtherCommand = Exclude<KvCommand, WriteCommand>;
+
+interface Token {
+  readonly key: Uint8Array;
+  readonly idempotencyKey: string;
+}
+
+const KINDS: Readonly<Record<OtherCommand['kind'], number>> = {
+  expire: CommandKind.Expire,
+  page: CommandKind.Page,
+  purge: CommandKind.Purge,
+  init: CommandKind.Init,
+  begin_export: CommandKind.BeginExport,
+  freeze: CommandKind.Freeze,
+  install: CommandKind.Install,
+  bar: CommandKind.Bar,
+  thaw: CommandKind.Thaw,
+  abort_import: CommandKind.AbortImport,
+  unfreeze: CommandKind.Unfreeze,
+  delete: CommandKind.DeleteSlots,
+};
+
+export const kindOf = (command: OtherCommand): number => KINDS[command.kind];
+
+export function encodeBody(writer: ByteWriter, command: OtherCommand): void {
+  switch (command.kind) {
+    case 'expire':
+      writer.u32(command.keys.length);
+      for (const { key, revision } of command.keys) writer.bytes16(key).f64(revision);
+      return encodeTokens(writer, command.idempotency);
+    case 'page':
+      encodeSlots(writer.f64(command.move), command.slots);
+      writer.u32(command.records.length);
+      for (const record of command.records) writer.bytes32(record);
+      return;
+    case 'purge':
+      encodeSlots(writer.f64(command.move), command.slots);
+      writer.u32(command.keys.length);
+      for (const key of command.keys) writer.bytes16(key);
+      return encodeTokens(writer, command.idempotency);
+    case 'init':
+      return encodeSlots(writer, command.slots);
+    default:
+      return encodeSlotCommand(writer, command);
+  }
+}
+
+function encodeSlotCommand(writer: ByteWriter, command: SlotCommand): void {
+  writer.f64(command.move);
+  if ('round' in command) writer.f64(command.round);
+  encodeSlots(writer, command.slots);
+  if (command.kind !== 'install') return;
+  const digest = Buffer.from(command.digest, 'hex');
+  if (digest.length !== 16) throw new Error('invariant: a digest has 32 hexadecimal digits');
+  writer.raw(digest).f64(command.revision).f64(command.clock_ms);
+}
+
+function encodeSlots(writer: ByteWriter, slots: SlotRanges): void {
+  if (!isNormalized(slots) || slots.length === 0)
+    throw new Error('invariant: a command names at least one slot, in order');
+  writer.u16(slots.length);
+  for (const [first, last] of slots) writer.u16(first).u16(last);
+}
+
+function encodeTokens(writer: ByteWriter, tokens: readonly Token[]): void {
+  writer.u32(tokens.length);
+  for (const { key, idempotencyKey } of tokens) {
+    writer.bytes16(key).u8(idempotencyKey.length).raw(Buffer.from(idempotencyKey, 'latin1'));
+  }
+}
+
+/** Throws `BadBytes`. */
+export function decodeBody(kind: number, bytes: Buffer, at: number): OtherCommand {
+  const reader = new ByteReader(bytes, at);
+  const command = read(kind, reader);
+  reader.end();
+  return command;
+}
+
+function read(kind: number, reader: ByteReader): OtherCommand {
+  switch (kind) {
+    case CommandKind.Expire:
+      return {
+        kind: 'expire',
+        keys: readMany(reader, () => ({ key: readKey(reader), revision: reader.count('revision') })),
+        idempotency: readTokens(reader),
+      };
+    case CommandKind.Page: {
+      const move = reader.count('move');
+      const slots = readSlots(reader);
+      return { kind: 'page', move, slots, records: readMany(reader, () => reader.bytes32('record')) };
+    }
+    case CommandKind.Purge: {
+      const move = reader.count('move');
+      const slots = readSlots(reader);
+      const keys = readMany(reader, () => readKey(reader));
+      return { kind: 'purge', move, slots, keys, idempotency: readTokens(reader) };
+    }
+    case CommandKind.Init:
+      return { kind: 'init', slots: readSlots(reader) };
+    default:
+      return readSlotCommand(kind, reader);
+  }
+}
+
+function readSlotCommand(kind: number, reader: ByteReader): SlotCommand {
+  if (kind < CommandKind.BeginExport || kind > CommandKind.DeleteSlots)
+    throw new BadBytes(`has the unknown kind ${kind}`);
+  const move = reader.count('move');
+  const rounds =
+    kind === CommandKind.Freeze ||
+    kind === CommandKind.Install ||
+    kind === CommandKind.Bar ||
+    kind === CommandKind.Thaw;
+  const round = rounds ? reader.count('round') : 0;
+  const slots = readSlots(reader);
+  switch (kind) {
+    case CommandKind.BeginExport:
+      return { kind: 'begin_export', move, slots };
+    case CommandKind.Freeze:
+      return { kind: 'freeze', move, round, slots };
+    case CommandKind.Install: {
+      const digest = reader.raw(16, 'digest').toString('hex');
+      return {
+        kind: 'install',
+        move,
+        round,
+        slots,
+        digest,
+        revision: reader.count('revision'),
+        clock_ms: reader.count('clock'),
+      };
+    }
+    case CommandKind.Bar:
+      return { kind: 'bar', move, round, slots };
+    case CommandKind.Thaw:
+      return { kind: 'thaw', move, round, slots };
+    case CommandKind.AbortImport:
+      return { kind: 'abort_import', move, slots };
+    case CommandKind.Unfreeze:
+      return { kind: 'unfreeze', move, slots };
+    default:
+      return { kind: 'delete', move, slots };
+  }
+}
+
+function readSlots(reader: ByteReader): SlotRanges {
+  const count = reader.u16('slots');
+  const slots: SlotRange[] = [];
+  for (let i = 0; i < count; i++) slots.push([reader.u16('slots'), reader.u16('slots')]);
+  if (count === 0 || !isNormalized(slots)) throw new BadBytes('has slots that are no ordered set');
+  return slots;
+}
+
+function readMany<T>(reader: ByteReader, one: () => T): T[] {
+  const count = reader.u32('list');
+  const items: T[] = [];
+  for (let i = 0; i < count; i++) items.push(one());
+  return items;
+}
+
+function readKey(reader: ByteReader): Buffer {
+  const key = reader.bytes16('key');
+  if (key.length < 1 || key.length > KEY_MAX_BYTES) throw new BadBytes(`has a key of ${key.length} bytes`);
+  return key;
+}
+
+function readTokens(reader: ByteReader): Token[] {
+  return readMany(reader, () => {
+    const key = readKey(reader);
+    const idempotencyKey = reader.raw(reader.u8('idempotency key'), 'idempotency key').toString('latin1');
+    if (!isIdempotencyKey(idempotencyKey)) throw new BadBytes('has an invalid idempotency key');
+    return { key, idempotencyKey };
+  });
+}

@@ -1,0 +1,19 @@
+/** Numbers of the kinds of commands in the log. Never reused. */
+export const CommandKind = {
+  Put: 1,
+  Delete: 2,
+  Expire: 3,
+  Page: 4,
+  Purge: 5,
+  Init: 6,
+  BeginExport: 10,
+  Freeze: 11,
+  Install: 12,
+  Bar: 13,
+  Thaw: 14,
+  AbortImport: 15,
+  Unfreeze: 16,
+  DeleteSlots: 17,
+} as const;
+
+export const KEY_MAX_BYTES = 1_024;

@@ -1,0 +1,206 @@
+/**
+ * The source's half of a copy, and the search for what is to be purged: walks the records of slots through the slot index.
+ * The rows of all applied entries must be in the engine.
+ */
+import { type SlotRange, type SlotRanges, SlotState } from '../../shardctrl/index.js';
+import type { PageRecord, PurgeCommand } from './commands.js';
+import { DamagedState } from './damaged-state.js';
+import { idempotencyFault } from './idempotency-codec.js';
+import {
+  after,
+  idempotencyKey,
+  idempotencyStart,
+  keyOfSlotIndex,
+  parsePlace,
+  placeOf,
+  placeOfIdempotency,
+  recordKey,
+  slotIndexKey,
+} from './key-layout.js';
+import { encodePageRecord, encodeRemoval, PageKind } from './page-codec.js';
+import { recordFault } from './record-codec.js';
+import { type Subject, SubjectKind } from './side-table.js';
+import type { SlotControl } from './slot-control.js';
+import { slotsWhere } from './slot-sets.js';
+import type { StoreState } from './store-state.js';
+
+/** Keys, then idempotency records, then what changed while the slots were exported. */
+export type ExportPass = 'keys' | 'idempotency' | 'noted';
+
+/** Where an export goes on: in which range of the slots, in which pass, at which row. Means something only with the same slots. */
+export interface ExportCursor {
+  readonly range: number;
+  readonly pass: ExportPass;
+  /** First row; empty: the first of the range. */
+  readonly from: Buffer;
+}
+
+export interface ExportPage {
+  readonly records: PageRecord[];
+  /** null: that was all. */
+  readonly next: ExportCursor | null;
+}
+
+interface PassPage {
+  readonly records: PageRecord[];
+  /** Where the pass goes on, or null at its end. */
+  readonly from: Buffer | null;
+}
+
+const ROWS_PER_READ = 256;
+const EMPTY = Buffer.alloc(0);
+const FOLLOWING = { keys: 'idempotency', idempotency: 'noted', noted: null } as const;
+
+/**
+ * The next records of the slots, up to the one that reaches `maxBytes`; a page may be empty and still have a `next`. Every
+ * record that is there throughout is in some page. What changes meanwhile (EXPORTING) is noted, and so in a later export.
+ * Rejects with `DamagedState` for a record that is not what was written.
+ */
+export async function exportRecords(
+  state: StoreState,
+  slots: SlotRanges,
+  cursor: ExportCursor | null,
+  maxBytes: number,
+): Promise<ExportPage> {
+  const at: ExportCursor = cursor ?? { range: 0, pass: 'keys', from: EMPTY };
+  const range = slots[at.range];
+  if (range === undefined) return { records: [], next: null };
+  const { records, from } = await runPass(state, range, at, maxBytes);
+  if (from !== null) return { records, next: { ...at, from } };
+  const pass = FOLLOWING[at.pass];
+  if (pass !== null) return { records, next: { range: at.range, pass, from: EMPTY } };
+  const next = at.range + 1 < slots.length ? { range: at.range + 1, pass: 'keys' as const, from: EMPTY } : null;
+  return { records, next };
+}
+
+function runPass(
+  state: StoreState,
+  [first, last]: SlotRange,
+  at: ExportCursor,
+  maxBytes: number,
+): Promise<PassPage> | PassPage {
+  const begun = at.from.length > 0;
+  switch (at.pass) {
+    case 'keys':
+      return exportKeys(state, begun ? at.from : slotIndexKey(first), slotIndexKey(last + 1), maxBytes);
+    case 'idempotency':
+      return exportIdempotency(state, begun ? at.from : idempotencyStart(first), idempotencyStart(last + 1), maxBytes);
+    case 'noted':
+      return exportNoted(state, begun ? at.from : notedPosition(first, 0), last, maxBytes);
+  }
+}
+
+async function exportKeys(state: StoreState, from: Buffer, to: Buffer, maxBytes: number): Promise<PassPage> {
+  const records: PageRecord[] = [];
+  let bytes = 0;
+  for (let gte = from; ; ) {
+    const index = await state.engine.range({ gte, lt: to, limit: ROWS_PER_READ });
+    const keys = index.map((row) => keyOfSlotIndex(row.key));
+    const rows = await state.engine.getMany(keys.map(recordKey));
+    for (let i = 0; i < keys.length; i++) {
+      const row = rows[i];
+      if (row === undefined) continue; // removed since the index was read
+      const fault = recordFault(keys[i]!, row);
+      if (fault !== null) throw new DamagedState(fault);
+      const record = encodePageRecord(PageKind.Key, keys[i]!, '', row);
+      records.push(record);
+      bytes += record.length;
+      if (bytes >= maxBytes) return { records, from: after(index[i]!.key) };
+    }
+    if (index.length < ROWS_PER_READ) return { records, from: null };
+    gte = after(index[index.length - 1]!.key);
+  }
+}
+
+async function exportIdempotency(state: StoreState, from: Buffer, to: Buffer, maxBytes: number): Promise<PassPage> {
+  const records: PageRecord[] = [];
+  let bytes = 0;
+  for (let gte = from; ; ) {
+    const rows = await state.engine.range({ gte, lt: to, limit: ROWS_PER_READ });
+    for (const { key: rowKey, value } of rows) {
+      const place = placeOfIdempotency(rowKey);
+      const fault = idempotencyFault(place, value);
+      if (fault !== null) throw new DamagedState(fault);
+      const { key, token } = parsePlace(place);
+      const record = encodePageRecord(PageKind.Idempotency, key, token, value);
+      records.push(record);
+      bytes += record.length;
+      if (bytes >= maxBytes) return { records, from: after(rowKey) };
+    }
+    if (rows.length < ROWS_PER_READ) return { records, from: null };
+    gte = after(rows[rows.length - 1]!.key);
+  }
+}
+
+/** Where the pass over noted changes stands: a slot, and how many of its notes were seen. Notes only come at the end. */
+function notedPosition(slot: number, seen: number): Buffer {
+  const position = Buffer.allocUnsafe(6);
+  position.writeUInt16BE(slot, 0);
+  position.writeUInt32BE(seen, 2);
+  return position;
+}
+
+function exportNoted(state: StoreState, from: Buffer, last: number, maxBytes: number): PassPage {
+  const records: PageRecord[] = [];
+  let bytes = 0;
+  let skip = from.readUInt32BE(2);
+  for (let slot = from.readUInt16BE(0); slot <= last; slot++) {
+    let seen = 0;
+    for (const subject of state.noted.subjects(slot)) {
+      if (seen++ < skip) continue;
+      const record = presentRecord(state, slot, subject);
+      records.push(record);
+      bytes += record.length;
+      if (bytes >= maxBytes) return { records, from: notedPosition(slot, seen) };
+    }
+    skip = 0;
+  }
+  return { records, from: null };
+}
+
+/** What has become of a noted key or idempotency record: as it is now, or that it is gone. */
+function presentRecord(state: StoreState, slot: number, subject: Subject & { readonly revision: number }): PageRecord {
+  const { kind, key, token, revision } = subject;
+  const place = kind === SubjectKind.Key ? null : placeOf(slot, key, token);
+  const row = state.rows.get(place === null ? recordKey(key) : idempotencyKey(place));
+  if (row === undefined) return encodeRemoval(key, token, revision);
+  const fault = place === null ? recordFault(key, row) : idempotencyFault(place, row);
+  if (fault !== null) throw new DamagedState(fault);
+  return encodePageRecord(place === null ? PageKind.Key : PageKind.Idempotency, key, token, row);
+}
+
+export type PurgeCandidates = Pick<PurgeCommand, 'keys' | 'idempotency'>;
+
+/**
+ * Up to `limit` records of those of the slots whose records may go: given away (PURGING), or left over (NONE). Propose them
+ * as `purge`; propose it also if there are none, so that an empty slot comes to NONE.
+ */
+export async function purgeCandidates(state: StoreState, slots: SlotRanges, limit: number): Promise<PurgeCandidates> {
+  const keys: Buffer[] = [];
+  const idempotency: { key: Buffer; idempotencyKey: string }[] = [];
+  const { control } = state.slots;
+  for (const [first, last] of purgeable(control, state, slots)) {
+    const room = limit - keys.length - idempotency.length;
+    if (room <= 0) break;
+    const index = await state.engine.range({ gte: slotIndexKey(first), lt: slotIndexKey(last + 1), limit: room });
+    for (const { key } of index) keys.push(keyOfSlotIndex(key));
+    if (index.length === room) break;
+    const range = { gte: idempotencyStart(first), lt: idempotencyStart(last + 1), limit: room - index.length };
+    for (const { key: row } of await state.engine.range(range)) {
+      const { key, token } = parsePlace(placeOfIdempotency(row));
+      idempotency.push({ key, idempotencyKey: token });
+    }
+  }
+  return { keys, idempotency };
+}
+
+function purgeable(control: SlotControl, state: StoreState, slots: SlotRanges): SlotRanges {
+  const found: SlotRange[] = [];
+  for (const [first, last] of slots) {
+    const may = (slot: number): boolean =>
+      !state.slots.isEmpty(slot) &&
+      (control.state[slot] === SlotState.Purging || control.state[slot] === SlotState.None);
+    found.push(...slotsWhere(may, first, last));
+  }
+  return found;
+}

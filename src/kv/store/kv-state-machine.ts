@@ -1,0 +1,208 @@
+/**
+ * A shard's replicated state: which slots it serves, their records, what is remembered of writes. Deterministic: time comes
+ * with the entries (the leader's stamps), the rest from rows.
+ *
+ * This file joins the parts: writes.ts, idempotency.ts, expiry.ts, moves.ts (guards in move-guards.ts), pages.ts change the
+ * state; lists.ts, exports.ts and the queries here only read it.
+ */
+import type { Entry, StateEngine, StateMachine, StateRows } from '../../raft/index.js';
+import {
+  type MoveId,
+  SLOT_COUNT,
+  type SlotRanges,
+  type SlotState,
+  type SlotStats,
+  type SlotSums,
+  slotOfKey,
+} from '../../shardctrl/index.js';
+import { decodeCommand, isWrite, writeTarget } from './command-codec.js';
+import type { ExpireCommand, KvCommand, KvResult, ListPage, ListRequest, LookupResult } from './commands.js';
+import { applyExpire, dueKeys } from './expiry.js';
+import { type ExportCursor, type ExportPage, exportRecords, type PurgeCandidates, purgeCandidates } from './exports.js';
+import { idempotencyKey, placeOf, recordKey } from './key-layout.js';
+import { listPage } from './lists.js';
+import { applyInit, applySlotCommand } from './moves.js';
+import { applyPage, applyPurge } from './pages.js';
+import { decodeRecord, expiresOf, recordFault } from './record-codec.js';
+import { slotsWhere } from './slot-sets.js';
+import { StoreState } from './store-state.js';
+import { applyWrite } from './writes.js';
+
+const MISSING: LookupResult = { kind: 'missing' };
+
+export class KvStateMachine implements StateMachine {
+  #state: StoreState | null = null;
+
+  /** Rejects with `DamagedState`, or with a clear error for a layout that this build does not know. */
+  async open(engine: StateEngine, rows: StateRows): Promise<void> {
+    this.#state = await StoreState.open(engine, rows);
+  }
+
+  get #opened(): StoreState {
+    if (this.#state === null) throw new Error('invariant: the state machine is not open');
+    return this.#state;
+  }
+
+  /** Throws only `DamagedState`: a row of this replica is not what was written. Any bytes give a result. */
+  apply(entry: Entry): KvResult {
+    const decoded = decodeCommand(entry.data);
+    if (!('command' in decoded)) return decoded;
+    const state = this.#opened;
+    if (decoded.stamp_ms > state.clock_ms) state.clock_ms = decoded.stamp_ms;
+    return applyCommand(state, decoded.command, entry.index);
+  }
+
+  endRound(): void {
+    this.#opened.endRound();
+  }
+
+  keysOf(entry: Entry): Uint8Array[] {
+    const target = writeTarget(entry.data);
+    if (target === null) return [];
+    const record = recordKey(target.key);
+    if (target.token === null) return [record];
+    return [record, idempotencyKey(placeOf(slotOfKey(target.key), target.key, target.token.key))];
+  }
+
+  stateHash(): string {
+    return this.#opened.stateHash();
+  }
+
+  // ------------------------------------------------------------------------- queries on the applied state, synchronous
+
+  /** Judges ownership and expiry as of the applied state. */
+  lookup(key: Uint8Array): LookupResult {
+    const state = this.#opened;
+    const slot = slotOfKey(key);
+    if (!state.slots.control.serves(slot)) return state.notServing(slot);
+    const row = state.rows.get(recordKey(key));
+    if (row === undefined) return MISSING;
+    const fault = recordFault(key, row);
+    if (fault !== null) return { kind: 'corrupt', detail: fault };
+    const expires_ms = expiresOf(row);
+    if (expires_ms !== 0 && expires_ms <= state.clock_ms) return MISSING;
+    return { kind: 'found', record: decodeRecord(row) };
+  }
+
+  /** The replicated clock: the largest stamp applied, milliseconds since 1970. */
+  get clock_ms(): number {
+    return this.#opened.clock_ms;
+  }
+
+  /** The revision of the newest write. */
+  get revision(): number {
+    return this.#opened.revision;
+  }
+
+  servedSlots(): SlotRanges {
+    const { control } = this.#opened.slots;
+    return slotsWhere((slot) => control.serves(slot));
+  }
+
+  serves(slot: number): boolean {
+    return this.#opened.slots.control.serves(slot);
+  }
+
+  stateOf(slot: number): SlotState {
+    return this.#opened.slots.control.state[slot] as SlotState;
+  }
+
+  /** The move that the slot is in, or 0. */
+  moveOf(slot: number): MoveId {
+    return this.#opened.slots.control.move[slot]!;
+  }
+
+  /** The highest move that the slot has seen here, or 0. */
+  floorOf(slot: number): MoveId {
+    return this.#opened.slots.control.floor[slot]!;
+  }
+
+  slotsInState(wanted: SlotState): SlotRanges {
+    const { state } = this.#opened.slots.control;
+    return slotsWhere((slot) => state[slot] === wanted);
+  }
+
+  /** Slots that have records although they are at NONE (an import was aborted): to be purged. */
+  slotsWithLeftovers(): SlotRanges {
+    const { slots } = this.#opened;
+    return slotsWhere((slot) => slots.control.state[slot] === 0 && !slots.isEmpty(slot));
+  }
+
+  /** Keys and bytes of slots that have any. Ascending. */
+  slotStats(ranges: SlotRanges): SlotStats[] {
+    const { slots } = this.#opened;
+    const stats: SlotStats[] = [];
+    for (const [first, last] of ranges) {
+      for (let slot = first; slot <= last; slot++) {
+        if (!slots.isEmpty(slot)) stats.push({ slot, keys: slots.keys[slot]!, bytes: slots.bytes[slot]! });
+      }
+    }
+    return stats;
+  }
+
+  sums(ranges: SlotRanges): SlotSums {
+    return this.#opened.slots.sums(ranges);
+  }
+
+  /** True if nothing of the slots is left: state NONE, no records. */
+  purged(ranges: SlotRanges): boolean {
+    const { slots } = this.#opened;
+    for (const [first, last] of ranges) {
+      for (let slot = first; slot <= last; slot++) {
+        if (slots.control.state[slot] !== 0 || !slots.isEmpty(slot)) return false;
+      }
+    }
+    return true;
+  }
+
+  /** Of all slots that are served. */
+  totals(): { readonly keys: number; readonly bytes: number } {
+    const { slots } = this.#opened;
+    let keys = 0;
+    let bytes = 0;
+    for (let slot = 0; slot < SLOT_COUNT; slot++) {
+      if (!slots.control.serves(slot)) continue;
+      keys += slots.keys[slot]!;
+      bytes += slots.bytes[slot]!;
+    }
+    return { keys, bytes };
+  }
+
+  // ------------------------------- queries through the engine: the rows of all applied entries must have reached it
+
+  /** See lists.ts. */
+  listPage(request: ListRequest): Promise<ListPage> {
+    return listPage(this.#opened, request);
+  }
+
+  /** See exports.ts. */
+  exportRecords(slots: SlotRanges, cursor: ExportCursor | null, maxBytes: number): Promise<ExportPage> {
+    return exportRecords(this.#opened, slots, cursor, maxBytes);
+  }
+
+  /** See exports.ts. */
+  purgeCandidates(slots: SlotRanges, limit: number): Promise<PurgeCandidates> {
+    return purgeCandidates(this.#opened, slots, limit);
+  }
+
+  /** See expiry.ts. */
+  dueKeys(now_ms: number, limit: number): Promise<ExpireCommand | null> {
+    return dueKeys(this.#opened, now_ms, limit);
+  }
+}
+
+function applyCommand(state: StoreState, command: KvCommand, index: number): KvResult {
+  if (isWrite(command)) return applyWrite(state, command);
+  switch (command.kind) {
+    case 'expire':
+      return { kind: 'expired', keys: applyExpire(state, command) };
+    case 'page':
+      return applyPage(state, command);
+    case 'purge':
+      return { kind: 'purged', left: applyPurge(state, command) };
+    case 'init':
+      return applyInit(state, command.slots);
+    default:
+      return applySlotCommand(state, command, index);
+  }
+}

@@ -1,0 +1,227 @@
+/**
+ * What a shard knows of each slot: where it stands in its moves (`SlotControl`), and sums over its records. In memory as
+ * flat arrays; changed slots are written once a round.
+ *
+ *   sums row := version:u8=1 crc:u32 keys:f64 bytes:f64 idempotency:f64 digest:16
+ *
+ * `crc` is the CRC32C of the row's key and of what follows. A slot without records has no row.
+ */
+
+import type { StateEngine, StateRows } from '../../raft/index.js';
+import {
+  type MoveId,
+  type MoveOutcome,
+  SLOT_COUNT,
+  type SlotRanges,
+  type SlotState,
+  type SlotSums,
+} from '../../shardctrl/index.js';
+import { crc32cOf } from './checksum.js';
+import { DamagedState } from './damaged-state.js';
+import { addHash, addSum, digestText, hash, hashPair, subtractHash, subtractSum } from './digest.js';
+import { controlKey, sumsKey, Table, tableStart } from './key-layout.js';
+import { BLOCK_SLOTS, SlotControl } from './slot-control.js';
+
+const FORMAT = 1;
+const SUMS_BYTES = 45;
+const KEYS_AT = 5;
+const BYTES_AT = 13;
+const IDEMPOTENCY_AT = 21;
+const DIGEST_AT = 29;
+const HASH_SEED = 0x77c1a0f3;
+
+/** Slots that changed since somebody looked. */
+class DirtySlots {
+  readonly #marks = new Uint8Array(SLOT_COUNT);
+  readonly list: number[] = [];
+
+  add(slot: number): void {
+    if (this.#marks[slot] === 1) return;
+    this.#marks[slot] = 1;
+    this.list.push(slot);
+  }
+
+  clear(): void {
+    for (const slot of this.list) this.#marks[slot] = 0;
+    this.list.length = 0;
+  }
+}
+
+/** What a step of a move changes of a slot. */
+export interface SlotStep {
+  readonly state?: SlotState;
+  readonly outcome?: MoveOutcome;
+  readonly move?: MoveId;
+  readonly floor?: MoveId;
+  readonly freezeRound?: number;
+  readonly barredRound?: number;
+}
+
+export class SlotTable {
+  readonly control: SlotControl = new SlotControl();
+  readonly keys: Float64Array = new Float64Array(SLOT_COUNT);
+  readonly bytes: Float64Array = new Float64Array(SLOT_COUNT);
+  readonly idempotency: Float64Array = new Float64Array(SLOT_COUNT);
+  /** Four 32-bit words a slot, the lowest first. */
+  readonly digest: Uint32Array = new Uint32Array(SLOT_COUNT * 4);
+  readonly #dirtySums = new DirtySlots();
+  readonly #dirtyBlocks = new Set<number>();
+  readonly #dirtyHashes = new DirtySlots();
+  readonly #hashes = new Uint32Array(SLOT_COUNT * 4);
+  readonly #hash = new Uint32Array(4);
+  /** How many slots have a move for their floor. */
+  readonly #floorUses = new Map<MoveId, number>();
+
+  /** Throws `DamagedState` for rows that are not what was written. */
+  async open(engine: StateEngine): Promise<void> {
+    for (const { key, value } of await tableRows(engine, Table.Control)) {
+      const fault = this.control.decodeBlock(key[1]!, value);
+      if (fault !== null) throw new DamagedState(`${fault} (block ${key[1]})`);
+    }
+    for (const { key, value } of await tableRows(engine, Table.Sums)) this.#decodeSums(key, value);
+    for (let slot = 0; slot < SLOT_COUNT; slot++) {
+      const floor = this.control.floor[slot]!;
+      if (floor > 0) this.#floorUses.set(floor, (this.#floorUses.get(floor) ?? 0) + 1);
+      this.#dirtyHashes.add(slot);
+    }
+  }
+
+  /** A record came: its hash is in `digest.hash`. */
+  add(slot: number, bytes: number, isKey: boolean): void {
+    addHash(this.digest, slot);
+    this.#count(slot, bytes, isKey, 1);
+  }
+
+  /** A record went: its hash is in `digest.hash`. */
+  subtract(slot: number, bytes: number, isKey: boolean): void {
+    subtractHash(this.digest, slot);
+    this.#count(slot, -bytes, isKey, -1);
+  }
+
+  #count(slot: number, bytes: number, isKey: boolean, one: 1 | -1): void {
+    const counts = isKey ? this.keys : this.idempotency;
+    counts[slot] = counts[slot]! + one;
+    this.bytes[slot] = this.bytes[slot]! + bytes;
+    if (counts[slot]! < 0 || this.bytes[slot]! < 0) throw new DamagedState(`sums of slot ${slot} fell below zero`);
+    this.#dirtySums.add(slot);
+    this.#dirtyHashes.add(slot);
+  }
+
+  isEmpty(slot: number): boolean {
+    return this.keys[slot] === 0 && this.idempotency[slot] === 0;
+  }
+
+  /** Returns a move that is no slot's floor any more, or 0. */
+  step(slot: number, step: SlotStep): MoveId {
+    const { control } = this;
+    if (step.state !== undefined) control.state[slot] = step.state;
+    if (step.outcome !== undefined) control.outcome[slot] = step.outcome;
+    if (step.move !== undefined) control.move[slot] = step.move;
+    if (step.freezeRound !== undefined) control.freezeRound[slot] = step.freezeRound;
+    if (step.barredRound !== undefined) control.barredRound[slot] = step.barredRound;
+    this.#dirtyBlocks.add(Math.floor(slot / BLOCK_SLOTS));
+    this.#dirtyHashes.add(slot);
+    return step.floor === undefined ? 0 : this.#raiseFloor(slot, step.floor);
+  }
+
+  #raiseFloor(slot: number, floor: MoveId): MoveId {
+    const before = this.control.floor[slot]!;
+    if (floor < before) throw new Error(`invariant: the floor of slot ${slot} fell from ${before} to ${floor}`);
+    if (floor === before) return 0;
+    this.control.floor[slot] = floor;
+    this.#floorUses.set(floor, (this.#floorUses.get(floor) ?? 0) + 1);
+    if (before === 0) return 0;
+    const uses = this.#floorUses.get(before)! - 1;
+    if (uses > 0) {
+      this.#floorUses.set(before, uses);
+      return 0;
+    }
+    this.#floorUses.delete(before);
+    return before;
+  }
+
+  sums(slots: SlotRanges): SlotSums {
+    const digest = new Uint32Array(4);
+    let keys = 0;
+    let bytes = 0;
+    let idempotencyRecords = 0;
+    for (const [first, last] of slots) {
+      for (let slot = first; slot <= last; slot++) {
+        keys += this.keys[slot]!;
+        bytes += this.bytes[slot]!;
+        idempotencyRecords += this.idempotency[slot]!;
+        addSum(digest, this.digest, slot);
+      }
+    }
+    return { keys, bytes, digest: digestText(digest), idempotencyRecords };
+  }
+
+  /** Writes the rows of all slots that changed since the last call. */
+  write(rows: StateRows): void {
+    for (const slot of this.#dirtySums.list) {
+      const key = sumsKey(slot);
+      if (this.isEmpty(slot)) rows.delete(key);
+      else rows.put(key, this.#encodeSums(key, slot));
+    }
+    this.#dirtySums.clear();
+    for (const block of this.#dirtyBlocks) rows.put(controlKey(block), this.control.encodeBlock(block));
+    this.#dirtyBlocks.clear();
+  }
+
+  #encodeSums(key: Buffer, slot: number): Buffer {
+    const row = Buffer.allocUnsafe(SUMS_BYTES);
+    row[0] = FORMAT;
+    row.writeDoubleLE(this.keys[slot]!, KEYS_AT);
+    row.writeDoubleLE(this.bytes[slot]!, BYTES_AT);
+    row.writeDoubleLE(this.idempotency[slot]!, IDEMPOTENCY_AT);
+    for (let i = 0; i < 4; i++) row.writeUInt32LE(this.digest[slot * 4 + i]!, DIGEST_AT + i * 4);
+    row.writeUInt32LE(crc32cOf(row, KEYS_AT, SUMS_BYTES, crc32cOf(key, 0, key.length)), 1);
+    return row;
+  }
+
+  #decodeSums(key: Buffer, row: Buffer): void {
+    const slot = key.readUInt16BE(1);
+    if (row[0] !== FORMAT)
+      throw new DamagedState(`sums of slot ${slot} have format ${row[0]}, this build knows ${FORMAT}`);
+    const sound =
+      row.length === SUMS_BYTES &&
+      row.readUInt32LE(1) === crc32cOf(row, KEYS_AT, SUMS_BYTES, crc32cOf(key, 0, key.length));
+    if (!sound) throw new DamagedState(`checksum of the sums of slot ${slot} does not match`);
+    this.keys[slot] = row.readDoubleLE(KEYS_AT);
+    this.bytes[slot] = row.readDoubleLE(BYTES_AT);
+    this.idempotency[slot] = row.readDoubleLE(IDEMPOTENCY_AT);
+    for (let i = 0; i < 4; i++) this.digest[slot * 4 + i] = row.readUInt32LE(DIGEST_AT + i * 4);
+  }
+
+  /** Of states and sums of all slots; only those that changed since the last call are hashed again. */
+  stateHash(): string {
+    const position = Buffer.allocUnsafe(2 + 4 * 8);
+    const sums = Buffer.allocUnsafe(3 * 8 + 16);
+    for (const slot of this.#dirtyHashes.list) {
+      this.#fill(slot, position, sums);
+      hashPair(HASH_SEED ^ slot, position, sums);
+      addHash(this.#hash, 0);
+      subtractSum(this.#hash, this.#hashes, slot);
+      this.#hashes.set(hash, slot * 4);
+    }
+    this.#dirtyHashes.clear();
+    return digestText(this.#hash);
+  }
+
+  #fill(slot: number, position: Buffer, sums: Buffer): void {
+    const { control } = this;
+    position[0] = control.state[slot]!;
+    position[1] = control.outcome[slot]!;
+    position.writeDoubleLE(control.move[slot]!, 2);
+    position.writeDoubleLE(control.floor[slot]!, 10);
+    position.writeDoubleLE(control.freezeRound[slot]!, 18);
+    position.writeDoubleLE(control.barredRound[slot]!, 26);
+    sums.writeDoubleLE(this.keys[slot]!, 0);
+    sums.writeDoubleLE(this.bytes[slot]!, 8);
+    sums.writeDoubleLE(this.idempotency[slot]!, 16);
+    for (let i = 0; i < 4; i++) sums.writeUInt32LE(this.digest[slot * 4 + i]!, 24 + i * 4);
+  }
+}
+
+export const tableRows = (engine: StateEngine, table: number): ReturnType<StateEngine['range']> =>
+  engine.range({ gte: tableStart(table), lt: tableStart(table + 1) });
