@@ -1,4 +1,14 @@
 /** The door of the room: what `kv` may use of the controller. */
+
+export { decodeControllerCommand, encodeControllerCommand } from './command-codec.js';
+export type { CheckedCommand, ControllerCommand, ControllerResult } from './commands.js';
+export { ControllerStateMachine } from './controller-state-machine.js';
+export * from './driver-ports.js';
+export * from './placement.js';
+export * from './plan.js';
+export { MAX_PAUSE_DEFAULT_MS } from './plan-commands.js';
+export * from './plan-draft.js';
+export * from './planner.js';
 export * from './shard-map.js';
 export * from './shard-port.js';
 export * from './slot-ranges.js';

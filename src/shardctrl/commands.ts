@@ -1,0 +1,131 @@
+/**
+ * What can stand in the controller's log, and what applying it answers. Every command may be repeated, late or stale: it
+ * then changes nothing. Schemas are checked at apply, since a peer of another build may have proposed anything.
+ */
+import { z } from 'zod';
+import type { PlanId } from './plan.js';
+import { isNormalized, type SlotRanges } from './slot-ranges.js';
+
+const name = z.string().min(1).max(255);
+const count = z.int().min(0);
+const group = z.int().min(1);
+const slots = z.custom<SlotRanges>(
+  (value) => Array.isArray(value) && value.every((range) => Array.isArray(range)) && isNormalized(value),
+  'slots must be sorted, disjoint ranges within 0 to 16383',
+);
+const digest = z.string().regex(/^[0-9a-f]{32}$/);
+const duration_ms = z.number().min(0);
+const reason = z.string().max(2_000);
+
+const node = z.object({
+  id: name,
+  http: name,
+  peer: name,
+  labels: z.record(z.string().max(255), z.string().max(255)),
+  incarnation: name,
+});
+
+const receipt = z.object({
+  keys: count,
+  bytes: count,
+  idempotencyRecords: count,
+  sourceDigest: digest,
+  destinationDigest: digest,
+  freezeIndex: count,
+  installIndex: count,
+  revision: count,
+  freeze_clock_ms: z.number(),
+  pause_ms: duration_ms.nullable(),
+});
+
+const init = z.object({
+  kind: z.literal('init'),
+  clusterId: name,
+  nodes: z.array(node).min(1).readonly(),
+  shards: z.int(),
+  /** null: three, or as many as there are nodes. */
+  replicas: z.int().nullable(),
+});
+
+const registerNode = z.object({ kind: z.literal('register_node'), node });
+
+const reshard = z.object({
+  kind: z.literal('reshard'),
+  shards: z.int(),
+  replicas: z.int().nullable().default(null),
+  max_pause_ms: z.number().min(1).nullable().default(null),
+});
+
+const move = z.object({
+  kind: z.literal('move'),
+  slots,
+  to: group,
+  max_pause_ms: z.number().min(1).nullable().default(null),
+});
+
+const planControl = z.object({
+  kind: z.literal('plan_control'),
+  plan: name,
+  action: z.enum(['pause', 'resume', 'cancel']),
+});
+
+const startBatch = z.object({ kind: z.literal('start_batch'), plan: name, planMove: name, slots });
+const cancelBatch = z.object({ kind: z.literal('cancel_batch'), move: count, reason });
+const publish = z.object({ kind: z.literal('publish'), move: count, receipt });
+/** `pause_ms` null: not known, or nothing was frozen. */
+const batchAborted = z.object({
+  kind: z.literal('batch_aborted'),
+  move: count,
+  pause_ms: duration_ms.nullable(),
+});
+const batchDone = z.object({ kind: z.literal('batch_done'), move: count, pause_ms: duration_ms.nullable() });
+const shardRetired = z.object({ kind: z.literal('shard_retired'), shard: group });
+const planFailed = z.object({ kind: z.literal('plan_failed'), plan: name, reason });
+const planFinished = z.object({
+  kind: z.literal('plan_finished'),
+  plan: name,
+  warnings: z.array(reason).max(100).readonly(),
+});
+
+export const controllerCommandSchema = z.discriminatedUnion('kind', [
+  init,
+  registerNode,
+  reshard,
+  move,
+  planControl,
+  startBatch,
+  cancelBatch,
+  publish,
+  batchAborted,
+  batchDone,
+  shardRetired,
+  planFailed,
+  planFinished,
+]);
+
+/** As a proposer writes it: fields with a default may be left out. */
+export type ControllerCommand = z.input<typeof controllerCommandSchema>;
+/** As the state machine reads it: checked, defaults filled in. */
+export type CheckedCommand = z.output<typeof controllerCommandSchema>;
+export type CommandOf<K extends CheckedCommand['kind']> = Extract<CheckedCommand, { kind: K }>;
+
+export type ControllerResult =
+  | { readonly kind: 'initialised'; readonly epoch: number }
+  | { readonly kind: 'already_initialised'; readonly clusterId: string }
+  | { readonly kind: 'not_initialised' }
+  | { readonly kind: 'registered'; readonly epoch: number; readonly changed: boolean }
+  /** The node is not who the cluster knows under this name (F24, F25). */
+  | { readonly kind: 'refused'; readonly reason: string }
+  /** `done`: there was nothing to change. */
+  | { readonly kind: 'plan_started'; readonly plan: PlanId; readonly done: boolean }
+  /** Another plan runs (F58). */
+  | { readonly kind: 'conflict'; readonly plan: PlanId; readonly detail: string }
+  | { readonly kind: 'plan_impossible'; readonly missing: string }
+  | { readonly kind: 'unknown_plan'; readonly plan: PlanId }
+  | { readonly kind: 'batch_started'; readonly move: number }
+  | { readonly kind: 'published'; readonly epoch: number }
+  | { readonly kind: 'ok' }
+  /** Came too late, or was never due: changed nothing. */
+  | { readonly kind: 'nothing'; readonly detail: string }
+  /** The entry's bytes are of a version, kind or shape that this build does not know. Same on every replica. */
+  | { readonly kind: 'malformed'; readonly detail: string };

@@ -1,0 +1,176 @@
+/**
+ * The controller's replicated state machine: the shard map with all its epochs, the nodes, the plan and its batches.
+ * Deterministic: entries in, rows and results out; time is the stamp in an entry. Everybody on the node who wants to
+ * know the map asks its local replica here.
+ */
+import {
+  type Entry,
+  EntryKind,
+  type GroupId,
+  type StateEngine,
+  type StateMachine,
+  type StateRows,
+} from '../raft/index.js';
+import {
+  applyBatchAborted,
+  applyBatchDone,
+  applyCancelBatch,
+  applyPublish,
+  applyStartBatch,
+} from './batch-commands.js';
+import { applyInit, applyRegisterNode } from './cluster-commands.js';
+import { decodeControllerCommand } from './command-codec.js';
+import type { CheckedCommand, ControllerResult } from './commands.js';
+import { ControllerState } from './controller-state.js';
+import type { ControllerView } from './driver-ports.js';
+import type { Batch, PlanId, PlanState, PlanSummary, StoredReceipt, Tombstone } from './plan.js';
+import {
+  applyMove,
+  applyPlanControl,
+  applyPlanFailed,
+  applyPlanFinished,
+  applyReshard,
+  applyShardRetired,
+  runningPlan,
+} from './plan-commands.js';
+import type { ShardMap } from './shard-map.js';
+
+export class ControllerStateMachine implements StateMachine, ControllerView {
+  #state: ControllerState | null = null;
+  readonly #listeners = new Set<() => void>();
+  #changed = false;
+
+  /** Rejects with a reason if rows are corrupt or of an unknown format. */
+  async open(engine: StateEngine, rows: StateRows): Promise<void> {
+    this.#state = await ControllerState.open(engine, rows);
+  }
+
+  get #opened(): ControllerState {
+    if (this.#state === null) throw new Error('invariant: the controller is used before it is opened');
+    return this.#state;
+  }
+
+  /** null for entries that are no commands. */
+  apply(entry: Entry): ControllerResult | null {
+    if (entry.kind !== EntryKind.Command) return null;
+    const decoded = decodeControllerCommand(entry.data);
+    if (!decoded.ok) return { kind: 'malformed', detail: decoded.detail };
+    const state = this.#opened;
+    const stamp_ms = Math.max(decoded.stamp_ms, state.clock_ms);
+    const result = carryOut(state, decoded.command, entry.index, stamp_ms);
+    state.advanceClock(stamp_ms);
+    this.#changed = true;
+    return result;
+  }
+
+  endRound(): void {
+    if (!this.#changed) return;
+    this.#changed = false;
+    for (const listener of [...this.#listeners]) listener();
+  }
+
+  /** None: the controller keeps in memory what its commands ask for. */
+  keysOf(_entry: Entry): Uint8Array[] {
+    return [];
+  }
+
+  stateHash(): string {
+    return this.#opened.digest();
+  }
+
+  // ----------------------------------------------------------------------------------------------------------- queries
+
+  /**
+   * Runs after each round in which a command was applied, on this instance only: after a snapshot there is a new one.
+   * Returns how to stop it.
+   */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** The replicated clock: the largest stamp applied, milliseconds since 1970. */
+  get clock_ms(): number {
+    return this.#opened.clock_ms;
+  }
+
+  /** null: the cluster is not made yet. */
+  map(): ShardMap | null {
+    return this.#opened.map;
+  }
+
+  /** null: there is no such epoch (yet). */
+  mapAt(epoch: number): ShardMap | null {
+    return this.#opened.mapAt(epoch);
+  }
+
+  plan(id: PlanId): PlanState | null {
+    return this.#opened.plan(id);
+  }
+
+  latestPlan(): PlanState | null {
+    return this.#opened.latestPlan();
+  }
+
+  /** The plan that runs, is paused or is being wound up. */
+  runningPlan(): PlanState | null {
+    return runningPlan(this.#opened);
+  }
+
+  /** All plans ever, newest first. */
+  history(): PlanSummary[] {
+    return this.#opened.summaries();
+  }
+
+  /** What each batch of a plan has proved, oldest first; empty for unknown and forgotten plans. */
+  receipts(id: PlanId): StoredReceipt[] {
+    const count = this.#opened.plan(id)?.receipts ?? 0;
+    return Array.from({ length: count }, (_, i) => this.#opened.receipt(id, i + 1));
+  }
+
+  /** Ids of shards that are gone for good, ascending. */
+  retired(): number[] {
+    return [...this.#opened.tombstones.keys()].sort((a, b) => a - b);
+  }
+
+  tombstones(): ReadonlyMap<GroupId, Tombstone> {
+    return this.#opened.tombstones;
+  }
+
+  /** Batches in flight. */
+  batches(): Batch[] {
+    return [...this.#opened.batches.values()];
+  }
+}
+
+function carryOut(state: ControllerState, command: CheckedCommand, index: number, stamp_ms: number): ControllerResult {
+  if (state.map === null && command.kind !== 'init') return { kind: 'not_initialised' };
+  switch (command.kind) {
+    case 'init':
+      return applyInit(state, command, stamp_ms);
+    case 'register_node':
+      return applyRegisterNode(state, command);
+    case 'reshard':
+      return applyReshard(state, command, stamp_ms);
+    case 'move':
+      return applyMove(state, command, stamp_ms);
+    case 'plan_control':
+      return applyPlanControl(state, command);
+    case 'start_batch':
+      return applyStartBatch(state, command, index, stamp_ms);
+    case 'cancel_batch':
+      return applyCancelBatch(state, command);
+    case 'publish':
+      return applyPublish(state, command, stamp_ms);
+    case 'batch_aborted':
+      return applyBatchAborted(state, command);
+    case 'batch_done':
+      return applyBatchDone(state, command);
+    case 'shard_retired':
+      return applyShardRetired(state, command, stamp_ms);
+    case 'plan_failed':
+      return applyPlanFailed(state, command);
+    case 'plan_finished':
+      return applyPlanFinished(state, command, stamp_ms);
+  }
+}

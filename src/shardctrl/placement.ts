@@ -1,0 +1,147 @@
+/**
+ * Which nodes host a new shard: a pure function. Replicas of one shard keep away from each other (first by
+ * `labels.host`, then by `labels.zone`), replicas of all shards spread evenly, and so do first members, who campaign first
+ * and so lead.
+ */
+import type { GroupId, NodeId } from '../raft/index.js';
+import type { NodeEntry, ShardEntry, ShardMember } from './shard-map.js';
+
+export const REPLICAS_MIN = 2;
+export const REPLICAS_DEFAULT = 3;
+/** A group of more voters waits for more disks and gains nothing. */
+export const REPLICAS_MAX = 7;
+
+export interface PlacedShard {
+  readonly id: GroupId;
+  readonly members: readonly ShardMember[];
+}
+
+export type Placement =
+  | { readonly ok: true; readonly shards: readonly PlacedShard[]; readonly warnings: readonly string[] }
+  /** What is missing, in words for whoever asked. */
+  | { readonly ok: false; readonly missing: string };
+
+export interface PlacementRequest {
+  readonly nodes: readonly NodeEntry[];
+  /** Shards that stay: their replicas count as load. */
+  readonly existing: readonly Pick<ShardEntry, 'members'>[];
+  readonly newShards: readonly GroupId[];
+  /** null: three, or as many as there are nodes. */
+  readonly replicas: number | null;
+}
+
+export function placeShards(request: PlacementRequest): Placement {
+  const { nodes } = request;
+  const replicas = request.replicas ?? Math.min(REPLICAS_DEFAULT, nodes.length);
+  const missing = whatIsMissing(replicas, nodes.length);
+  if (missing !== null) return { ok: false, missing };
+  const load = new Map<NodeId, number>(nodes.map((node) => [node.id, 0]));
+  const firsts = new Map<NodeId, number>(nodes.map((node) => [node.id, 0]));
+  for (const { members } of request.existing) {
+    for (const member of members) add(load, member.node, 1);
+    if (members[0] !== undefined) add(firsts, members[0].node, 1);
+  }
+  const chosen = request.newShards.map((id) => {
+    const hosts = chooseNodes(nodes, replicas, load);
+    for (const node of hosts) add(load, node.id, 1);
+    return { id, hosts };
+  });
+  const leading = spreadFirsts(
+    chosen.map((shard) => shard.hosts.map((node) => node.id)),
+    firsts,
+  );
+  const shards = chosen.map(({ id, hosts }, i) => ({ id, members: membersOf(hosts, leading[i]!) }));
+  return { ok: true, shards, warnings: warningsOf(chosen, replicas) };
+}
+
+function whatIsMissing(replicas: number, nodes: number): string | null {
+  if (replicas > REPLICAS_MAX)
+    return `${replicas} replicas a shard are more than the ${REPLICAS_MAX} that are supported`;
+  if (nodes < REPLICAS_MIN) {
+    return `a shard needs at least ${REPLICAS_MIN} nodes, the cluster has ${nodes}: ${REPLICAS_MIN - nodes} more needed`;
+  }
+  if (replicas < REPLICAS_MIN) return `a shard needs at least ${REPLICAS_MIN} replicas, asked for ${replicas}`;
+  if (replicas > nodes) {
+    const lack = replicas - nodes;
+    return `${replicas} replicas a shard need ${replicas} nodes, the cluster has ${nodes}: ${lack} more ${lack === 1 ? 'node' : 'nodes'} needed`;
+  }
+  return null;
+}
+
+/** A node without the label is a place of its own. */
+const hostOf = (node: NodeEntry): string => node.labels['host'] ?? `node ${node.id}`;
+const zoneOf = (node: NodeEntry): string => node.labels['zone'] ?? `node ${node.id}`;
+
+function chooseNodes(nodes: readonly NodeEntry[], count: number, load: ReadonlyMap<NodeId, number>): NodeEntry[] {
+  const chosen: NodeEntry[] = [];
+  while (chosen.length < count) {
+    const rank = (node: NodeEntry): readonly number[] => [
+      chosen.filter((other) => hostOf(other) === hostOf(node)).length,
+      chosen.filter((other) => zoneOf(other) === zoneOf(node)).length,
+      load.get(node.id)!,
+    ];
+    const free = nodes.filter((node) => !chosen.includes(node));
+    chosen.push(free.reduce((best, node) => (comesBefore(rank(node), node, rank(best), best) ? node : best)));
+  }
+  return chosen;
+}
+
+function comesBefore(a: readonly number[], aNode: NodeEntry, b: readonly number[], bNode: NodeEntry): boolean {
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return a[i]! < b[i]!;
+  return compareNodeIds(aNode.id, bNode.id) < 0;
+}
+
+/** `n2` before `n10`: by length first, since ids are mostly a letter and a number. */
+export const compareNodeIds = (a: NodeId, b: NodeId): number => a.length - b.length || (a < b ? -1 : a > b ? 1 : 0);
+
+/** Who leads each shard: greedy, then improved until no single change makes it more even. */
+function spreadFirsts(hosts: readonly (readonly NodeId[])[], firsts: Map<NodeId, number>): NodeId[] {
+  const least = (ids: readonly NodeId[]): NodeId =>
+    ids.reduce((best, id) => {
+      const difference = firsts.get(id)! - firsts.get(best)! || compareNodeIds(id, best);
+      return difference < 0 ? id : best;
+    });
+  const leading = hosts.map((ids) => {
+    const first = least(ids);
+    add(firsts, first, 1);
+    return first;
+  });
+  for (let changed = true; changed; ) {
+    changed = false;
+    for (let i = 0; i < hosts.length; i++) {
+      const better = least(hosts[i]!);
+      if (firsts.get(better)! + 1 >= firsts.get(leading[i]!)!) continue;
+      add(firsts, leading[i]!, -1);
+      add(firsts, better, 1);
+      leading[i] = better;
+      changed = true;
+    }
+  }
+  return leading;
+}
+
+function membersOf(hosts: readonly NodeEntry[], first: NodeId): ShardMember[] {
+  const others = hosts.map((node) => node.id).filter((id) => id !== first);
+  return [first, ...others.sort(compareNodeIds)].map((node, i) => ({ node, replica: i + 1 }));
+}
+
+function warningsOf(
+  chosen: readonly { readonly id: GroupId; readonly hosts: readonly NodeEntry[] }[],
+  replicas: number,
+): string[] {
+  const warnings: string[] = [];
+  if (chosen.length === 0) return warnings;
+  if (replicas === 2) warnings.push('shards of two replicas take no writes as soon as one of their nodes is away');
+  const crowded = chosen.filter(({ hosts }) => new Set(hosts.map(hostOf)).size < hosts.length);
+  if (crowded.length > 0) {
+    const names = crowded.map(({ id }) => `s${id}`).join(', ');
+    warnings.push(`there are fewer hosts than replicas: some replicas of ${names} share a host`);
+  }
+  return warnings;
+}
+
+function add(counts: Map<NodeId, number>, node: NodeId, by: number): void {
+  const count = counts.get(node);
+  // A member on a node that is no longer in the map is nobody's load.
+  if (count !== undefined) counts.set(node, count + by);
+}

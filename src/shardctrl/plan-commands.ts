@@ -1,0 +1,178 @@
+/** Commands on a plan as a whole: started by an operator, wound up by the driver. One plan at a time (F58). */
+import type { GroupId } from '../raft/index.js';
+import type { CommandOf, ControllerResult } from './commands.js';
+import type { ControllerState } from './controller-state.js';
+import { isMoved, isOver, type PlanId, type PlanState, ZERO_DIGEST } from './plan.js';
+import { type Drafted, draftMove, draftReshard, type PlanDraft } from './plan-draft.js';
+import { type ShardMap, shardName } from './shard-map.js';
+
+/** How long a slot may be frozen, unless the plan says otherwise. */
+export const MAX_PAUSE_DEFAULT_MS = 5_000;
+
+const NOTHING_RUNS: ControllerResult = { kind: 'nothing', detail: 'no such plan runs' };
+
+export function applyReshard(
+  state: ControllerState,
+  command: CommandOf<'reshard'>,
+  stamp_ms: number,
+): ControllerResult {
+  const draft = (map: ShardMap): Drafted =>
+    draftReshard(map, state.nextShard, { shards: command.shards, replicas: command.replicas });
+  return startPlan(state, 'reshard', draft, command.max_pause_ms, stamp_ms);
+}
+
+export function applyMove(state: ControllerState, command: CommandOf<'move'>, stamp_ms: number): ControllerResult {
+  const draft = (map: ShardMap): Drafted => draftMove(map, command.slots, command.to);
+  return startPlan(state, 'move', draft, command.max_pause_ms, stamp_ms);
+}
+
+function startPlan(
+  state: ControllerState,
+  kind: PlanState['kind'],
+  draftFrom: (map: ShardMap) => Drafted,
+  max_pause_ms: number | null,
+  stamp_ms: number,
+): ControllerResult {
+  if (state.map === null) return { kind: 'not_initialised' };
+  const running = runningPlan(state);
+  if (running !== null) {
+    return {
+      kind: 'conflict',
+      plan: running.id,
+      detail: `plan ${running.id} is not finished; one plan runs at a time`,
+    };
+  }
+  const drafted = draftFrom(state.map);
+  if (!drafted.ok) return { kind: 'plan_impossible', missing: drafted.missing };
+  const { draft } = drafted;
+  const idle = draft.moves.length === 0 && draft.newShards.length === 0 && draft.retiring.length === 0;
+  if (draft.newShards.length > 0) state.changeMap({ kind: 'shards', shards: draft.newShards });
+  const plan = state.addPlan(newPlan(kind, draft, idle, max_pause_ms ?? MAX_PAUSE_DEFAULT_MS, stamp_ms));
+  return { kind: 'plan_started', plan: plan.id, done: idle };
+}
+
+function newPlan(
+  kind: PlanState['kind'],
+  draft: PlanDraft,
+  idle: boolean,
+  max_pause_ms: number,
+  stamp_ms: number,
+): Omit<PlanState, 'id'> {
+  return {
+    kind,
+    status: idle ? 'done' : 'running',
+    ending: null,
+    reason: null,
+    created_ms: stamp_ms,
+    ended_ms: idle ? stamp_ms : null,
+    max_pause_ms,
+    moves: draft.moves.map(({ from, to, slots }, i) => ({
+      id: `m${i + 1}`,
+      from,
+      to,
+      slots,
+      moved: [],
+      keys: 0,
+      bytes: 0,
+      digest: ZERO_DIGEST,
+      pause_ms: null,
+      failures: 0,
+      lastFailure: null,
+      started_ms: null,
+      published_ms: null,
+    })),
+    newShards: draft.newShards,
+    retiring: draft.retiring,
+    shares: draft.shares,
+    warnings: draft.warnings,
+    receipts: 0,
+    forgotten: false,
+  };
+}
+
+/** The plan that runs, is paused or is being wound up. */
+export function runningPlan(state: ControllerState): PlanState | null {
+  const latest = state.latestPlan();
+  return latest === null || isOver(latest) ? null : latest;
+}
+
+function runs(state: ControllerState, id: PlanId): PlanState | null {
+  const plan = runningPlan(state);
+  return plan?.id === id ? plan : null;
+}
+
+/** Cancelling lets batches in flight end (undone if they can be); what has moved stays moved. */
+export function applyPlanControl(state: ControllerState, command: CommandOf<'plan_control'>): ControllerResult {
+  const known = state.plan(command.plan);
+  if (known === null) return { kind: 'unknown_plan', plan: command.plan };
+  const plan = runs(state, command.plan);
+  if (plan === null) {
+    return { kind: 'conflict', plan: command.plan, detail: `plan ${command.plan} is over: ${known.status}` };
+  }
+  if (command.action === 'cancel') {
+    if (plan.ending === null) wind(state, plan, 'cancelled', 'cancelled by request');
+  } else if (plan.ending !== null) {
+    return { kind: 'conflict', plan: plan.id, detail: `plan ${plan.id} is being ended: ${plan.ending.reason}` };
+  } else {
+    state.putPlan({ ...plan, status: command.action === 'pause' ? 'paused' : 'running' });
+  }
+  return { kind: 'ok' };
+}
+
+function wind(state: ControllerState, plan: PlanState, outcome: 'failed' | 'cancelled', reason: string): void {
+  state.putPlan({ ...plan, status: 'running', ending: { outcome, reason } });
+}
+
+export function applyPlanFailed(state: ControllerState, command: CommandOf<'plan_failed'>): ControllerResult {
+  const plan = runs(state, command.plan);
+  if (plan === null) return NOTHING_RUNS;
+  if (plan.ending === null) wind(state, plan, 'failed', command.reason);
+  return { kind: 'ok' };
+}
+
+/** Accepted for a shard that the running plan retires, owns nothing and is part of no batch any more. */
+export function applyShardRetired(
+  state: ControllerState,
+  command: CommandOf<'shard_retired'>,
+  stamp_ms: number,
+): ControllerResult {
+  if (state.tombstones.has(command.shard)) return { kind: 'ok' };
+  const plan = runningPlan(state);
+  if (plan === null || !plan.retiring.includes(command.shard)) {
+    return { kind: 'nothing', detail: `no running plan retires ${shardName(command.shard)}` };
+  }
+  const shard = state.map?.shards.find((entry) => entry.id === command.shard);
+  if (shard === undefined) throw new Error(`invariant: ${shardName(command.shard)} retires and is not in the map`);
+  if (shard.slots.length > 0) return { kind: 'nothing', detail: `${shardName(shard.id)} still owns slots` };
+  if (inBatch(state, shard.id)) return { kind: 'nothing', detail: `${shardName(shard.id)} is not purged yet` };
+  const epoch = state.changeMap({ kind: 'retired', shard: shard.id });
+  state.putTombstone({ shard: shard.id, members: shard.members, epoch, retired_ms: stamp_ms });
+  return { kind: 'ok' };
+}
+
+function inBatch(state: ControllerState, shard: GroupId): boolean {
+  for (const batch of state.batches.values()) if (batch.from === shard || batch.to === shard) return true;
+  return false;
+}
+
+/** Ends the plan: done if all of it is carried out, else (when it is being wound up) failed or cancelled. */
+export function applyPlanFinished(
+  state: ControllerState,
+  command: CommandOf<'plan_finished'>,
+  stamp_ms: number,
+): ControllerResult {
+  const plan = runs(state, command.plan);
+  if (plan === null) return NOTHING_RUNS;
+  if (state.batches.size > 0) return { kind: 'nothing', detail: 'batches are in flight' };
+  const complete = plan.moves.every(isMoved) && plan.retiring.every((shard) => state.tombstones.has(shard));
+  if (!complete && plan.ending === null) return { kind: 'nothing', detail: 'the plan is not carried out yet' };
+  state.putPlan({
+    ...plan,
+    status: complete ? 'done' : (plan.ending?.outcome ?? 'failed'),
+    reason: complete ? null : (plan.ending?.reason ?? null),
+    ending: null,
+    ended_ms: stamp_ms,
+    warnings: [...plan.warnings, ...command.warnings],
+  });
+  return { kind: 'ok' };
+}

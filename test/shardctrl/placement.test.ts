@@ -1,0 +1,107 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { type NodeEntry, type PlacedShard, placeShards } from '../../src/shardctrl/index.js';
+import { nodeOf, nodesOf } from './memory-controller.js';
+
+function place(
+  nodes: readonly NodeEntry[],
+  shards: number,
+  replicas: number | null,
+  existing: readonly PlacedShard[] = [],
+) {
+  const newShards = Array.from({ length: shards }, (_, i) => existing.length + i + 1);
+  return placeShards({ nodes, existing, newShards, replicas });
+}
+
+function placed(
+  nodes: readonly NodeEntry[],
+  shards: number,
+  replicas: number | null,
+  existing: readonly PlacedShard[] = [],
+) {
+  const result = place(nodes, shards, replicas, existing);
+  if (!result.ok) throw new Error(result.missing);
+  return result;
+}
+
+function counts(
+  shards: readonly PlacedShard[],
+  pick: (shard: PlacedShard) => string[],
+  nodes: readonly NodeEntry[],
+): number[] {
+  const all = shards.flatMap(pick);
+  return nodes.map((node) => all.filter((id) => id === node.id).length);
+}
+
+const members = (shard: PlacedShard): string[] => shard.members.map((member) => member.node);
+const first = (shard: PlacedShard): string[] => members(shard).slice(0, 1);
+const spread = (numbers: readonly number[]): number => Math.max(...numbers) - Math.min(...numbers);
+
+describe('placeShards', () => {
+  it('ReshardRefused: says what is missing', () => {
+    const missing = (nodes: number, replicas: number | null) => {
+      const result = place(nodesOf(nodes), 1, replicas);
+      return result.ok ? 'nothing' : result.missing;
+    };
+    expect(missing(2, 3)).toBe('3 replicas a shard need 3 nodes, the cluster has 2: 1 more node needed');
+    expect(missing(2, 5)).toContain('3 more nodes needed');
+    expect(missing(1, null)).toContain('at least 2 nodes');
+    expect(missing(3, 1)).toContain('at least 2 replicas');
+    expect(missing(9, 8)).toContain('more than the 7');
+    expect(missing(2, 2)).toBe('nothing');
+  });
+
+  it('gives three replicas by default, fewer on fewer nodes, and warns of groups of two', () => {
+    expect(placed(nodesOf(5), 1, null).shards[0]!.members).toHaveLength(3);
+    expect(placed(nodesOf(5), 1, null).warnings).toEqual([]);
+    expect(placed(nodesOf(2), 1, null).shards[0]!.members).toHaveLength(2);
+    expect(placed(nodesOf(2), 1, null).warnings.join()).toContain('two replicas');
+  });
+
+  it('spreads replicas and first members evenly, also as shards are added bit by bit', () => {
+    const sizes = fc.record({
+      nodes: fc.integer({ min: 2, max: 9 }),
+      replicas: fc.integer({ min: 2, max: 5 }),
+      steps: fc.array(fc.integer({ min: 1, max: 6 }), { minLength: 1, maxLength: 5 }),
+    });
+    fc.assert(
+      fc.property(sizes, ({ nodes: count, replicas, steps }) => {
+        fc.pre(replicas <= count);
+        const nodes = nodesOf(count);
+        let all: PlacedShard[] = [];
+        for (const step of steps) {
+          all = [...all, ...placed(nodes, step, replicas, all).shards];
+          expect(spread(counts(all, members, nodes))).toBeLessThanOrEqual(1);
+          expect(spread(counts(all, first, nodes))).toBeLessThanOrEqual(count === replicas ? 1 : 2);
+        }
+        for (const shard of all) {
+          expect(new Set(members(shard)).size).toBe(replicas);
+          expect(shard.members.map((member) => member.replica)).toEqual(shard.members.map((_, i) => i + 1));
+        }
+      }),
+      { seed: 5, numRuns: 200 },
+    );
+  });
+
+  it('keeps replicas of one shard on different hosts, and warns where it cannot', () => {
+    const nodes = ['a', 'a', 'b', 'b', 'c', 'c'].map((host, i) => nodeOf(`n${i + 1}`, { host }));
+    for (const shard of placed(nodes, 6, 3).shards) {
+      expect(new Set(members(shard).map((id) => nodes.find((node) => node.id === id)!.labels['host'])).size).toBe(3);
+    }
+    expect(placed(nodes, 6, 3).warnings).toEqual([]);
+    expect(placed(nodes.slice(0, 4), 1, 3).warnings.join()).toContain('share a host');
+  });
+
+  it('prefers different zones', () => {
+    const nodes = ['x', 'x', 'x', 'y', 'z'].map((zone, i) => nodeOf(`n${i + 1}`, { zone }));
+    for (const shard of placed(nodes, 4, 3).shards) {
+      expect(new Set(members(shard).map((id) => nodes.find((node) => node.id === id)!.labels['zone'])).size).toBe(3);
+    }
+  });
+
+  it('LateJoiner: a node that joins gets the next replicas', () => {
+    const before = placed(nodesOf(3), 4, 3).shards;
+    const after = placed(nodesOf(4), 2, 3, before).shards;
+    expect(after.every((shard) => members(shard).includes('n4'))).toBe(true);
+  });
+});
