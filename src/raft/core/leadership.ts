@@ -4,8 +4,6 @@ import { committedIndex, quorumHolds } from './quorum.js';
 import { ReadRounds } from './read-rounds.js';
 import { type ConfState, type CoreOptions, type Member, NOBODY, type ReplicaId } from './types.js';
 
-const isActive = (member: MemberProgress): boolean => member.recentActive;
-
 export class Leadership {
   readonly reads = new ReadRounds();
   /** Ascending by id; the leader itself is among them unless it is not a member (any more). */
@@ -13,6 +11,8 @@ export class Leadership {
   voters: readonly MemberProgress[] = [];
   outgoing: readonly MemberProgress[] = [];
   heartbeatElapsed = 0;
+  /** Ticks since the election. */
+  now = 0;
   /** Counts heartbeat intervals. */
   beat = 0;
   transferTo: ReplicaId = NOBODY;
@@ -54,7 +54,7 @@ export class Leadership {
       if (progress === undefined) {
         progress = new MemberProgress(id, next, this.#options.maxInflightMessages, this.#options.maxInflightBytes);
         // A newcomer could not be heard of yet: it must not make the next check of the quorum fail.
-        progress.recentActive = true;
+        this.heardOf(progress);
         this.#byId.set(id, progress);
       }
       progress.learner = learners.has(id);
@@ -71,11 +71,23 @@ export class Leadership {
     return committedIndex(this.voters, this.outgoing);
   }
 
-  /** Section 6.2: is there still a quorum out there? Starts the next period. */
+  heardOf(member: MemberProgress): void {
+    member.recentActive = true;
+    member.heardAt = this.now;
+  }
+
+  /** Section 6.2, every tick: has a quorum been heard of within the last `electionTicks`? */
   checkQuorum(): boolean {
-    const active = quorumHolds(this.voters, this.outgoing, isActive);
-    for (const member of this.members) member.recentActive = member.id === this.#self;
-    return active;
+    const { now } = this;
+    const { electionTicks } = this.#options;
+    for (const member of this.members) {
+      if (now - member.heardAt >= electionTicks && member.id !== this.#self) member.recentActive = false;
+    }
+    return quorumHolds(
+      this.voters,
+      this.outgoing,
+      (voter) => voter.id === this.#self || now - voter.heardAt < electionTicks,
+    );
   }
 
   roundConfirmed(round: number): boolean {

@@ -19,8 +19,10 @@ export class MemberProgress {
   next: number;
   state: ProgressState = 'probe';
   learner = false;
-  /** It was heard of since the last check of the quorum. */
+  /** It was heard of within the last election timeout. */
   recentActive = false;
+  /** The leader's tick at which it was heard of last; of the leader's election, if it never was. */
+  heardAt = 0;
   /** Probe: the one Append is out. Replicate: an Append has gone since the last heartbeat's answer. */
   paused = false;
   /** The highest commit index on its way to the member; below `next`. */

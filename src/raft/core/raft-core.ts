@@ -143,28 +143,25 @@ export class RaftCore {
   /** The only measure of time. */
   tick(): void {
     const core = this.#core;
-    core.electionElapsed++;
     if (core.leading !== null) {
       this.#tickLeader(core.leading);
       return;
     }
+    core.electionElapsed++;
     repeatQuestion(core);
     if (core.electionElapsed >= core.electionTimeout) startPreVote(core);
   }
 
   #tickLeader(lead: Leadership): void {
     const core = this.#core;
-    const { electionTicks, heartbeatTicks } = core.options;
-    if (core.electionElapsed >= electionTicks) {
-      core.electionElapsed = 0;
-      if (!lead.checkQuorum()) {
-        core.becomeFollower(core.term, NOBODY);
-        return;
-      }
+    lead.now++;
+    if (!lead.checkQuorum()) {
+      core.becomeFollower(core.term, NOBODY);
+      return;
     }
     if (tickTransfer(core, lead)) maybeLeaveJoint(core);
     lead.heartbeatElapsed++;
-    if (lead.heartbeatElapsed < heartbeatTicks) return;
+    if (lead.heartbeatElapsed < core.options.heartbeatTicks) return;
     lead.heartbeatElapsed = 0;
     lead.beat++;
     lead.caughtUpMark = lead.nextCaughtUpMark;

@@ -106,7 +106,7 @@ export function handleAppendResponse(core: CoreState, response: Message): void {
   const member = lead.member(response.from);
   // An acknowledgement of what we do not have is nonsense.
   if (member === undefined || (!response.reject && response.index > core.log.last)) return;
-  member.recentActive = true;
+  lead.heardOf(member);
   if (response.reject) {
     backTrack(core, member, response);
     return;
@@ -144,7 +144,7 @@ export function handleHeartbeatResponse(core: CoreState, response: Message): Mem
   const lead = core.leading as Leadership;
   const member = lead.member(response.from);
   if (member === undefined) return undefined;
-  member.recentActive = true;
+  lead.heardOf(member);
   // Once per interval: ReadIndex rounds make many more heartbeats than it takes to find a lost Append.
   if (member.liftedBeat !== lead.beat) {
     member.liftedBeat = lead.beat;
