@@ -57,13 +57,19 @@ export interface RecoveredGroup {
  *
  * After a rejected write or any other I/O failure the log is dead: every later call rejects with the first error, and
  * the owner ends the process (F33). There is no retry.
+ *
+ * A full disk is no failure (F36): nothing is acknowledged or lost, writes wait until there is space again, and `full`
+ * says so. The owner refuses new work meanwhile. (Rejecting single writes would tear holes into what is pipelined.)
  */
 export interface LogStorage {
+  /** Writes wait for space on the disk. */
+  readonly full: boolean;
   /** What was found when the log was opened. The owner takes it once; the log may forget it afterwards. */
   recovered(): ReadonlyMap<GroupId, RecoveredGroup>;
   /**
    * Resolves when the write is durable. Writes are durable in the order of calls; calls made while a sync is in flight
-   * share the next one.
+   * share the next one. Throws on what no correct caller asks for, such as a write to a group that is damaged: such a
+   * group can only be removed.
    */
   append(write: LogWrite): Promise<void>;
   /**
@@ -165,7 +171,10 @@ export interface StateEngine {
   /** Sees every write whose promise has resolved. */
   get(key: Uint8Array): Buffer | undefined;
   getMany(keys: readonly Uint8Array[]): Promise<(Buffer | undefined)[]>;
-  /** Atomic. Writes take effect in the order of calls. After a power cut a prefix of the writes is there, never a mixture. */
+  /**
+   * Atomic. Writes take effect in the order of calls. After a power cut a prefix of the writes is there, never a mixture.
+   * Once one has failed, every later one rejects with the same error.
+   */
   write(ops: readonly EngineOp[]): Promise<void>;
   /** Resolves when every write that had resolved before the call survives a power cut. */
   flush(): Promise<void>;
@@ -180,7 +189,10 @@ export interface StateEngine {
 }
 
 export interface StateEngines {
-  /** Opens or creates. Rejects when the files are damaged beyond what the log can repair. */
+  /**
+   * Opens or creates. Rejects with an error of `code` 'ENGINE_DAMAGED' when the files are damaged beyond what the log can
+   * repair; any other rejection (no space, too many open files) says nothing about them.
+   */
   open(name: string): Promise<StateEngine>;
   /** Gone from disk when it resolves. No error if it is not there. */
   remove(name: string): Promise<void>;

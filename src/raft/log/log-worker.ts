@@ -1,0 +1,106 @@
+/**
+ * The thread that owns the log of a node: takes what lies in the ring, writes it, syncs it, says so, and sleeps when
+ * nothing is left. All I/O is synchronous: libuv's threads are shared with LevelDB, whose compactions would otherwise
+ * stop every commit.
+ */
+import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { asError } from './log-error.js';
+import { NodeLogFiles } from './node-log-files.js';
+import { SegmentedLog, type SegmentedLogOptions } from './segmented-log.js';
+import { FrameKind, RingReader, SharedControl } from './shared-ring.js';
+import type { StoredGroup } from './stored-group.js';
+
+export interface LogWorkerData extends Omit<SegmentedLogOptions, 'salt'> {
+  readonly directory: string;
+  readonly salt: Uint8Array;
+  readonly control: SharedArrayBuffer;
+  readonly ring: SharedArrayBuffer;
+}
+
+/** To the main thread. null: look at the shared control words, something there has changed. */
+export type LogWorkerMessage =
+  | null
+  | { readonly kind: 'opened'; readonly groups: StoredGroup[] }
+  | { readonly kind: 'failed'; readonly name: string; readonly message: string; readonly code: string | null }
+  | { readonly kind: 'closed' };
+
+/** Written and synced at once; a single bigger batch goes whole. */
+const SYNC_BYTES_MAX = 4 * 1024 * 1024;
+const MAINTENANCE_BYTES = 256 * 1024;
+const REST_AFTER_MS = 20;
+const RETRY_FULL_MS = 100;
+
+function main(): void {
+  const port = parentPort;
+  if (port === null) throw new Error('invariant: the log worker runs in a worker thread only');
+  const tell = (message: LogWorkerMessage): void => port.postMessage(message);
+  try {
+    const data = workerData as LogWorkerData;
+    const control = new SharedControl(data.control);
+    const receiveRing = (): SharedArrayBuffer => {
+      const received = receiveMessageOnPort(port) as { message: SharedArrayBuffer } | undefined;
+      if (received === undefined) throw new Error('invariant: a ring was announced and not sent');
+      return received.message;
+    };
+    const ring = new RingReader(control, data.ring, receiveRing);
+    const { log, recovered } = SegmentedLog.open(new NodeLogFiles(data.directory), {
+      segmentBytes: data.segmentBytes,
+      zeroAheadBytes: data.zeroAheadBytes,
+      salt: Buffer.from(data.salt),
+    });
+    shareStats(log, control);
+    const bodies = recovered.flatMap((group) => group.runs.map((run) => run.body.buffer as ArrayBuffer));
+    port.postMessage({ kind: 'opened', groups: recovered } satisfies LogWorkerMessage, bodies);
+    serve(log, control, ring, tell);
+    log.close();
+    tell({ kind: 'closed' });
+  } catch (thrown) {
+    const error = asError(thrown);
+    const code = (error as { code?: unknown }).code;
+    tell({ kind: 'failed', name: error.name, message: error.message, code: typeof code === 'string' ? code : null });
+  }
+}
+
+function serve(log: SegmentedLog, control: SharedControl, ring: RingReader, tell: (message: null) => void): void {
+  for (let closing = false; !closing; ) {
+    const frames = ring.take(SYNC_BYTES_MAX);
+    if (frames.length === 0) {
+      if (log.maintain(MAINTENANCE_BYTES)) log.sync();
+      else sleep(log, control, ring.position);
+      continue;
+    }
+    closing = frames.some((frame) => frame.kind === FrameKind.Close);
+    const batches = frames.filter((frame) => frame.kind === FrameKind.Batch).map((frame) => frame.bytes);
+    if (batches.length > 0) {
+      if (log.append(batches) === 'full' && !waitForSpace(log, control, tell)) return;
+      log.sync();
+    }
+    shareStats(log, control);
+    ring.release(batches.length);
+    tell(null);
+  }
+}
+
+function sleep(log: SegmentedLog, control: SharedControl, seen: number): void {
+  if (control.writtenWithin(seen, REST_AFTER_MS)) return;
+  log.rest();
+  control.writtenWithin(seen, Number.POSITIVE_INFINITY);
+}
+
+/** False: the log was closed meanwhile. */
+function waitForSpace(log: SegmentedLog, control: SharedControl, tell: (message: null) => void): boolean {
+  control.full = true;
+  tell(null);
+  do {
+    if (control.stoppedWithin(RETRY_FULL_MS)) return false;
+  } while (log.retry() === 'full');
+  control.full = false;
+  return true;
+}
+
+function shareStats(log: SegmentedLog, control: SharedControl): void {
+  const { segments, bytes, syncs, records } = log.stats();
+  control.writeStats([segments, bytes, syncs, records]);
+}
+
+main();

@@ -1,0 +1,346 @@
+/**
+ * The engine of the log: batches to the end of the last segment, a new segment when it is full, old segments gone when
+ * nothing in them is needed any more. Synchronous, single-threaded, told when to sync; who calls it decides where it runs.
+ *
+ * Each segment opens with the state of every group, synced before anything else goes in: so an older segment holds
+ * nothing but entries that anybody needs, and an idle group never loses its vote.
+ */
+import { BatchEncoder } from './batch-encoder.js';
+import type { GroupTable, RecordPlace } from './group-table.js';
+import { isDiskFull, type LogFile, type LogFiles } from './log-files.js';
+import {
+  BATCH_HEADER_BYTES,
+  encodeSegmentHeader,
+  finishRecord,
+  RecordType,
+  readRecord,
+  SEGMENT_HEADER_BYTES,
+  sealBatch,
+  segmentName,
+} from './record-codec.js';
+import { type OpenSegment, recover } from './recovery.js';
+import { SegmentCleaner } from './segment-cleaner.js';
+import { type StoredGroup, takeStoredGroups } from './stored-group.js';
+
+export interface SegmentedLogOptions {
+  readonly segmentBytes: number;
+  /** Zeros written ahead of the tail: a sync then need not change the file's length. 0: none. */
+  readonly zeroAheadBytes: number;
+  /** Eight random bytes; used when the log is new. */
+  readonly salt: Buffer;
+}
+
+export const DEFAULT_SEGMENT_BYTES = 64 * 1024 * 1024;
+export const DEFAULT_ZERO_AHEAD_BYTES = 1024 * 1024;
+const ZEROS = Buffer.alloc(256 * 1024);
+/** Of groups' states, in one batch of a segment's opening. */
+const OPENING_BATCH_BYTES = 1024 * 1024;
+
+export interface EngineStats {
+  segments: number;
+  bytes: number;
+  syncs: number;
+  records: number;
+}
+
+export class SegmentedLog {
+  readonly #files: LogFiles;
+  readonly #options: SegmentedLogOptions;
+  readonly #salt: Buffer;
+  readonly #table: GroupTable;
+  readonly #segments: OpenSegment[];
+  readonly #cleaner: SegmentCleaner;
+  readonly #copies = new BatchEncoder();
+  /** File length up to which the last segment is known to hold zeros behind its tail. */
+  #allocated = 0;
+  #synced = 0;
+  #resting = false;
+  #unwritten: readonly Buffer[] | null = null;
+  #syncs = 0;
+  #records = 0;
+
+  /**
+   * Reads the log in `files` or starts a new one. Throws on I/O errors, and `LogCorrupt` where marking groups as damaged
+   * is not enough.
+   */
+  static open(files: LogFiles, options: SegmentedLogOptions): { log: SegmentedLog; recovered: StoredGroup[] } {
+    const recovery = recover(files);
+    const recovered = takeStoredGroups(recovery.table);
+    const log = new SegmentedLog(files, options, recovery.table, recovery.segments, recovery.salt ?? options.salt);
+    if ((recovery.segments.length === 0 || recovery.verdictIsNew) && log.#roll() === 'full') {
+      throw new Error(`the disk is full: the log in ${files.directory} can't be opened`);
+    }
+    return { log, recovered };
+  }
+
+  private constructor(
+    files: LogFiles,
+    options: SegmentedLogOptions,
+    table: GroupTable,
+    segments: OpenSegment[],
+    salt: Buffer,
+  ) {
+    if (options.segmentBytes < 2 * SEGMENT_HEADER_BYTES || options.segmentBytes > 1024 ** 3) {
+      throw new Error(`segmentBytes must be from ${2 * SEGMENT_HEADER_BYTES} to ${1024 ** 3}`);
+    }
+    this.#files = files;
+    this.#options = options;
+    this.#table = table;
+    this.#segments = segments;
+    this.#salt = salt;
+    this.#cleaner = new SegmentCleaner(table);
+    const head = segments.at(-1);
+    if (head === undefined) return;
+    this.#allocated = head.file.sizeBytes();
+    // What was read is the truth from now on, so it has to be as durable as what will be built on it.
+    head.file.sync();
+    this.#synced = head.lengthBytes;
+  }
+
+  get #head(): OpenSegment {
+    return this.#segments[this.#segments.length - 1]!;
+  }
+
+  /**
+   * Writes batches as `BatchEncoder.take` gives them; their headers and record headers are filled in here. Not durable
+   * before `sync`. 'full': there is no room on the disk, nothing was written; the caller keeps the bytes as they are and
+   * calls `retry` until it returns 'ok'. Throws on any other I/O error: then the log is to be dropped.
+   */
+  append(batches: readonly Buffer[]): 'ok' | 'full' {
+    if (this.#unwritten !== null) throw new Error('invariant: append while another one waits for space');
+    this.#unwritten = batches;
+    return this.retry();
+  }
+
+  retry(): 'ok' | 'full' {
+    const batches = this.#unwritten;
+    if (batches === null) return 'ok';
+    let bytes = 0;
+    for (const batch of batches) bytes += batch.length;
+    if (this.#mustRoll(bytes) && this.#roll() === 'full') return 'full';
+    if (!this.#hasRoom(bytes)) return 'full';
+    this.#place(batches);
+    this.#write(batches, bytes);
+    this.#unwritten = null;
+    return 'ok';
+  }
+
+  /** Everything written so far survives a power cut when it returns. Throws on failure, after which nothing is certain. */
+  sync(): void {
+    const head = this.#head;
+    if (this.#synced === head.lengthBytes) return;
+    head.file.sync();
+    this.#syncs++;
+    this.#synced = head.lengthBytes;
+  }
+
+  /**
+   * States, unsynced, that all is synced. To be called when nothing more comes for a while: corruption of the last
+   * batches can be told from a torn tail only by something behind them.
+   */
+  rest(): void {
+    const head = this.#head;
+    if (this.#resting || this.#unwritten !== null || this.#synced !== head.lengthBytes) return;
+    const batch = Buffer.alloc(BATCH_HEADER_BYTES);
+    if (!this.#hasRoom(batch.length)) return;
+    this.#place([batch]);
+    this.#write([batch], batch.length);
+    this.#resting = true;
+  }
+
+  /**
+   * One step of giving space back: removes an old segment, or copies about `budgetBytes` of what is still needed out of
+   * it. True: there is more to do. To be called when all is synced; the caller syncs afterwards.
+   */
+  maintain(budgetBytes: number): boolean {
+    if (this.#unwritten !== null || this.#segments.length < 2 || this.#synced !== this.#head.lengthBytes) return false;
+    const oldest = this.#segments[0]!;
+    if (!this.#table.liveBytes.has(oldest.segment)) {
+      this.#segments.shift();
+      oldest.file.close();
+      this.#files.remove(segmentName(oldest.segment));
+      this.#files.syncDirectory();
+      return true;
+    }
+    if (!this.#isWasteful()) return false;
+    this.#cleaner.copyFrom(oldest, budgetBytes, this.#copies);
+    const batch = this.#copies.take();
+    if (batch === null) throw new Error('invariant: a segment has live entries that nobody owns');
+    if (this.append([batch]) === 'ok') return true;
+    this.#unwritten = null;
+    return false;
+  }
+
+  stats(): EngineStats {
+    let bytes = 0;
+    for (const segment of this.#segments) bytes += segment.lengthBytes;
+    return { segments: this.#segments.length, bytes, syncs: this.#syncs, records: this.#records };
+  }
+
+  /** All that was written is durable when it returns. The files are closed in any case. */
+  close(): void {
+    try {
+      if (this.#unwritten === null) {
+        this.sync();
+        this.rest();
+        this.sync();
+      }
+    } finally {
+      for (const segment of this.#segments) segment.file.close();
+    }
+  }
+
+  /** More than half of the log is of no use, beyond what a few segments may waste. */
+  #isWasteful(): boolean {
+    return this.stats().bytes > 2 * this.#table.liveBytesTotal + 3 * this.#options.segmentBytes;
+  }
+
+  #mustRoll(bytes: number): boolean {
+    const { lengthBytes } = this.#head;
+    return lengthBytes + bytes > this.#options.segmentBytes && lengthBytes > this.#openingEnd;
+  }
+
+  #openingEnd = SEGMENT_HEADER_BYTES;
+
+  /** Gives records their numbers, notes what they mean, and completes the batches' headers. */
+  #place(batches: readonly Buffer[]): void {
+    const head = this.#head;
+    let offset = head.lengthBytes;
+    for (const batch of batches) {
+      const place = { segment: head.segment, offset, keepBodies: false };
+      for (let at = BATCH_HEADER_BYTES; ; ) {
+        const end = this.#placeRecord(batch, at, place);
+        if (end === null) break;
+        at = end;
+      }
+      this.#seal(batch, head.segment, offset, this.#synced);
+      offset += batch.length;
+    }
+  }
+
+  #placeRecord(batch: Buffer, at: number, place: RecordPlace): number | null {
+    const blank = readRecord(batch, at, batch.length);
+    if (blank === null) return null;
+    finishRecord(batch, at, this.#table.nextSeq(blank.group, place));
+    this.#table.apply(readRecord(batch, at, batch.length)!, place);
+    this.#records++;
+    return blank.body.byteOffset - batch.byteOffset + blank.body.length;
+  }
+
+  #seal(batch: Buffer, segment: number, offset: number, synced: number): void {
+    const { groups, xor } = this.#table;
+    sealBatch(batch, { salt: this.#salt, segment, offset, synced, groupCount: groups.size, groupXor: xor });
+  }
+
+  /** Makes sure that a write of `bytes` at the tail can't run out of space, by writing zeros there first. */
+  #hasRoom(bytes: number): boolean {
+    const head = this.#head;
+    const need = head.lengthBytes + bytes;
+    if (need <= this.#allocated) return true;
+    const wanted = Math.max(need, Math.min(need + this.#options.zeroAheadBytes, this.#options.segmentBytes));
+    for (const target of wanted > need ? [wanted, need] : [need]) {
+      try {
+        writeZeros(head.file, this.#allocated, target);
+        this.#allocated = target;
+        return true;
+      } catch (error) {
+        if (!isDiskFull(error)) throw error;
+        head.file.truncate(this.#allocated);
+      }
+    }
+    return false;
+  }
+
+  #write(batches: readonly Buffer[], bytes: number): void {
+    const head = this.#head;
+    head.file.write(batches, head.lengthBytes);
+    head.lengthBytes += bytes;
+    this.#resting = false;
+  }
+
+  /** Seals the last segment and opens the next one, ready to be written to. */
+  #roll(): 'ok' | 'full' {
+    const head = this.#segments.at(-1);
+    if (head !== undefined) {
+      this.sync();
+      this.rest();
+      head.file.truncate(head.lengthBytes);
+      this.#allocated = head.lengthBytes;
+      head.file.sync();
+      this.#synced = head.lengthBytes;
+    }
+    const segment = (head?.segment ?? 0) + 1;
+    const opened = this.#open(segment, head ?? null);
+    if (opened === null) return 'full';
+    this.#segments.push(opened);
+    this.#allocated = opened.lengthBytes;
+    this.#openingEnd = opened.lengthBytes;
+    this.#synced = opened.lengthBytes;
+    this.#resting = false;
+    return 'ok';
+  }
+
+  /** A new segment with its opening, durable. null: the disk is full, and nothing of it is left. */
+  #open(segment: number, previous: OpenSegment | null): OpenSegment | null {
+    const name = segmentName(segment);
+    let file: LogFile | null = null;
+    try {
+      file = this.#files.create(name);
+      const lengthBytes = this.#writeOpening(file, segment, previous);
+      file.sync();
+      this.#files.syncDirectory();
+      return { segment, file, lengthBytes };
+    } catch (error) {
+      file?.close();
+      if (!isDiskFull(error)) throw error;
+      if (file !== null) this.#files.remove(name);
+      this.#files.syncDirectory();
+      return null;
+    }
+  }
+
+  /** Header, and every group's state twice. Returns where it ends. */
+  #writeOpening(file: LogFile, segment: number, previous: OpenSegment | null): number {
+    const header = encodeSegmentHeader({
+      segment,
+      salt: this.#salt,
+      previousSegment: previous?.segment ?? 0,
+      previousLength: previous?.lengthBytes ?? 0,
+    });
+    file.write([header], 0);
+    let offset = header.length;
+    for (let copy = 0; copy < 2; copy++) {
+      const encoder = new BatchEncoder();
+      const flush = (): void => {
+        const batch = encoder.take();
+        if (batch === null) return;
+        this.#stateSeqs(batch);
+        this.#seal(batch, segment, offset, 0);
+        file.write([batch], offset);
+        offset += batch.length;
+      };
+      for (const state of this.#table.groups.values()) {
+        encoder.state(state.group, state);
+        if (encoder.bytes >= OPENING_BATCH_BYTES) flush();
+      }
+      flush();
+    }
+    return offset;
+  }
+
+  #stateSeqs(batch: Buffer): void {
+    for (let at = BATCH_HEADER_BYTES; ; ) {
+      const record = readRecord(batch, at, batch.length);
+      if (record === null) return;
+      if (record.type !== RecordType.State) throw new Error('invariant: a segment opens with states only');
+      finishRecord(batch, at, this.#table.groups.get(record.group)!.seq);
+      at = record.body.byteOffset - batch.byteOffset + record.body.length;
+    }
+  }
+}
+
+function writeZeros(file: LogFile, from: number, to: number): void {
+  for (let at = from; at < to; at += ZEROS.length) {
+    file.write([ZEROS.subarray(0, Math.min(ZEROS.length, to - at))], at);
+  }
+}
