@@ -1,0 +1,277 @@
+/**
+ * Simulated time. One scheduler holds everything that is going to happen, ordered by time and, at the same time, by the order
+ * in which it was asked for. It runs one event, lets every promise that the event has set off run to its end, and only
+ * then takes the next: so production code with `await` in it behaves the same on every run.
+ *
+ * How promises are drained: Node empties its queues of ticks and microtasks between any two `setImmediate` callbacks of one
+ * turn of its loop. Each event therefore runs in an immediate of its own; they are queued by the batch because a turn of the
+ * loop costs some 0.7 µs and an immediate only 0.07. Code in the simulation must not wait for anything but promises:
+ * timers, I/O and threads would end at a time of their own.
+ */
+import type { Clock, Timer } from '../../../src/raft/index.js';
+
+interface SimEvent extends Timer {
+  readonly at_ms: number;
+  readonly seq: number;
+  run: (() => void) | null;
+}
+
+const BATCH = 32;
+
+export class SimScheduler {
+  readonly #heap: SimEvent[] = [];
+  #now_ms = 0;
+  #seq = 0;
+  #running = false;
+  /** Events run so far. */
+  steps = 0;
+
+  /** Milliseconds of true time since the simulation began; no node sees it. */
+  get now_ms(): number {
+    return this.#now_ms;
+  }
+
+  get idle(): boolean {
+    return this.#peek() === null;
+  }
+
+  /** At `at_ms`, or now if that is past. */
+  at(at_ms: number, run: () => void): Timer {
+    const event: SimEvent = {
+      at_ms: Math.max(at_ms, this.#now_ms),
+      seq: this.#seq++,
+      run,
+      cancel() {
+        event.run = null;
+      },
+    };
+    this.#push(event);
+    return event;
+  }
+
+  after(delay_ms: number, run: () => void): Timer {
+    return this.at(this.#now_ms + Math.max(0, delay_ms), run);
+  }
+
+  /** Runs everything up to and including `at_ms`. Rejects with what an event throws. */
+  async runUntil(at_ms: number): Promise<void> {
+    await this.#run(() => (this.#peek()?.at_ms ?? Number.POSITIVE_INFINITY) <= at_ms);
+    this.#now_ms = Math.max(this.#now_ms, at_ms);
+  }
+
+  /** Runs for that long. */
+  runFor(duration_ms: number): Promise<void> {
+    return this.runUntil(this.#now_ms + duration_ms);
+  }
+
+  /**
+   * Runs as long as the condition holds, which is asked before each event. False: it still held at `until_ms`, or nothing
+   * was left to do.
+   */
+  async runWhile(condition: () => boolean, until_ms: number = Number.POSITIVE_INFINITY): Promise<boolean> {
+    let done = false;
+    await this.#run(() => {
+      done = !condition();
+      const next = this.#peek();
+      return !done && next !== null && next.at_ms <= until_ms;
+    });
+    if (!done && until_ms < Number.POSITIVE_INFINITY) this.#now_ms = Math.max(this.#now_ms, until_ms);
+    return done;
+  }
+
+  /** Resolves the first time `more` says no, rejects with what an event throws. */
+  #run(more: () => boolean): Promise<void> {
+    if (this.#running) throw new Error('invariant: the scheduler runs already');
+    this.#running = true;
+    return new Promise<void>((resolve, reject) => {
+      // Immediates that are left over when a run ends must not step the next one.
+      let ended = false;
+      const end = (): void => {
+        ended = true;
+        this.#running = false;
+      };
+      const step = (): void => {
+        if (ended) return;
+        try {
+          if (more()) {
+            this.#step();
+            return;
+          }
+          end();
+          resolve();
+        } catch (error) {
+          end();
+          reject(error);
+        }
+      };
+      const batch = (): void => {
+        if (ended) return;
+        for (let i = 0; i < BATCH; i++) setImmediate(step);
+        setImmediate(batch);
+      };
+      batch();
+    });
+  }
+
+  #step(): void {
+    const event = this.#pop();
+    this.#now_ms = event.at_ms;
+    this.steps++;
+    const run = event.run!;
+    event.run = null;
+    run();
+  }
+
+  // ----------------------------------------------------------------------------------------------------------- binary heap
+
+  /** The next event that was not cancelled. */
+  #peek(): SimEvent | null {
+    while (this.#heap.length > 0) {
+      const top = this.#heap[0]!;
+      if (top.run !== null) return top;
+      this.#pop();
+    }
+    return null;
+  }
+
+  #push(event: SimEvent): void {
+    const heap = this.#heap;
+    let at = heap.length;
+    heap.push(event);
+    while (at > 0) {
+      const parent = (at - 1) >> 1;
+      if (!before(event, heap[parent]!)) break;
+      heap[at] = heap[parent]!;
+      at = parent;
+    }
+    heap[at] = event;
+  }
+
+  #pop(): SimEvent {
+    const heap = this.#heap;
+    const top = heap[0]!;
+    const last = heap.pop()!;
+    if (heap.length === 0) return top;
+    let at = 0;
+    for (;;) {
+      let child = 2 * at + 1;
+      if (child >= heap.length) break;
+      if (child + 1 < heap.length && before(heap[child + 1]!, heap[child]!)) child++;
+      if (!before(heap[child]!, last)) break;
+      heap[at] = heap[child]!;
+      at = child;
+    }
+    heap[at] = last;
+    return top;
+  }
+}
+
+function before(a: SimEvent, b: SimEvent): boolean {
+  return a.at_ms < b.at_ms || (a.at_ms === b.at_ms && a.seq < b.seq);
+}
+
+export interface SimClockOptions {
+  /** What the node's wall clock shows at true time 0. */
+  readonly wall_ms?: number;
+  /** How fast the node's clocks run: 1.01 is one percent too fast. */
+  readonly rate?: number;
+}
+
+/** Where the simulated wall clocks start: 2024-01-01. */
+export const SIM_EPOCH_ms = 1_704_067_200_000;
+
+/**
+ * The clock of one run of one process. A paused process (SIGSTOP) runs nothing while its clocks go on; what was due comes in
+ * order when it resumes. A stopped one (it has died) never runs anything again: a restarted process gets a new clock.
+ */
+export class SimClock implements Clock {
+  readonly #scheduler: SimScheduler;
+  #rate: number;
+  #rateSince_ms: number;
+  #monotonicBase_ms: number;
+  /** Wall minus monotonic. */
+  #wallOffset_ms: number;
+  #paused = false;
+  #stopped = false;
+  #held: (() => void)[] = [];
+
+  constructor(scheduler: SimScheduler, options: SimClockOptions = {}) {
+    this.#scheduler = scheduler;
+    this.#rate = options.rate ?? 1;
+    this.#rateSince_ms = scheduler.now_ms;
+    // A clock that starts late has run at its own rate from the beginning, as the node's hardware did.
+    this.#monotonicBase_ms = scheduler.now_ms * this.#rate;
+    this.#wallOffset_ms = options.wall_ms ?? SIM_EPOCH_ms;
+  }
+
+  get paused(): boolean {
+    return this.#paused;
+  }
+
+  get stopped(): boolean {
+    return this.#stopped;
+  }
+
+  monotonic_ms(): number {
+    return this.#monotonicBase_ms + (this.#scheduler.now_ms - this.#rateSince_ms) * this.#rate;
+  }
+
+  wall_ms(): number {
+    return Math.floor(this.#wallOffset_ms + this.monotonic_ms());
+  }
+
+  after(delay_ms: number, run: () => void): Timer {
+    let live = true;
+    const timer = this.#scheduler.after(delay_ms / this.#rate, () => {
+      this.run(() => {
+        if (live) run();
+      });
+    });
+    return {
+      cancel() {
+        live = false;
+        timer.cancel();
+      },
+    };
+  }
+
+  soon(run: () => void): void {
+    this.#scheduler.after(0, () => this.run(run));
+  }
+
+  /** Something happens to the process now: at once, or when it resumes, or never if it is dead. */
+  run(what: () => void): void {
+    if (this.#stopped) return;
+    if (this.#paused) this.#held.push(what);
+    else what();
+  }
+
+  pause(): void {
+    this.#paused = true;
+  }
+
+  resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    const held = this.#held;
+    this.#held = [];
+    for (const what of held) this.#scheduler.after(0, () => this.run(what));
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#held = [];
+  }
+
+  /** From now on both clocks run at this rate. Timers that are set keep their time. */
+  setRate(rate: number): void {
+    this.#monotonicBase_ms = this.monotonic_ms();
+    this.#rateSince_ms = this.#scheduler.now_ms;
+    this.#rate = rate;
+  }
+
+  /** The wall clock is set forward or back; the monotonic clock does not notice. */
+  jumpWall(by_ms: number): void {
+    this.#wallOffset_ms += by_ms;
+  }
+}

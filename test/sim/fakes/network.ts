@@ -1,0 +1,206 @@
+/**
+ * The simulated network: who reaches whom, how late, and what gets lost. All of it follows from the seed; each direction of
+ * each pair of nodes draws from a stream of its own.
+ *
+ * Between two nodes runs what looks like TCP: handshakes are the real ones (the checks are production code), a connection
+ * keeps the order of each channel, ends with a notice when a process dies, and stalls silently behind a partition until it is
+ * given up. Faults go beyond TCP: single frames are lost, and on `unordered` channels repeated and delayed past
+ * others, because the code above promises to live with that (F45).
+ */
+import { Channel, type NodeId, type Random } from '../../../src/raft/index.js';
+import type { SimScheduler } from './clock.js';
+import type { SimRandom } from './random.js';
+import { type SimConnection, SimTransport, type SimTransportOptions } from './sim-transport.js';
+
+export { SimTransport, type SimTransportOptions } from './sim-transport.js';
+
+export interface NetworkFaults {
+  /** One way. Each link has its own place in this range and scatters around it. */
+  readonly delayMin_ms: number;
+  readonly delayMax_ms: number;
+  /** Probability that a frame vanishes. */
+  readonly loss: number;
+  /** Probability that a frame of an unordered channel comes twice. */
+  readonly duplicate: number;
+  /** Probability that a frame of an unordered channel (or its repetition) is late by up to `reorder_ms`, past others. */
+  readonly reorder: number;
+  readonly reorder_ms: number;
+  /** Probability that a frame breaks its connection instead of arriving. */
+  readonly reset: number;
+  readonly unordered: readonly Channel[];
+}
+
+export const CALM: NetworkFaults = {
+  delayMin_ms: 0.1,
+  delayMax_ms: 1,
+  loss: 0,
+  duplicate: 0,
+  reorder: 0,
+  reorder_ms: 5000,
+  reset: 0,
+  unordered: [Channel.Raft],
+};
+
+/** Counts of what happened, to see that a run was not idle. */
+export interface NetworkStats {
+  delivered: number;
+  lost: number;
+  duplicated: number;
+  reordered: number;
+  resets: number;
+}
+
+interface Direction {
+  readonly random: SimRandom;
+  /** Where in the range of delays this link lies. */
+  readonly share: number;
+  blocked: boolean;
+}
+
+export class SimNetwork {
+  readonly scheduler: SimScheduler;
+  readonly #random: SimRandom;
+  readonly #directions = new Map<string, Direction>();
+  readonly #endpoints = new Map<string, SimTransport>();
+  /** Who listened at an address last: partitions hold for the dead, too. */
+  readonly #owners = new Map<string, NodeId>();
+  readonly #deadHosts = new Set<NodeId>();
+  readonly #connections = new Set<SimConnection>();
+  #faults: NetworkFaults = CALM;
+  readonly stats: NetworkStats = { delivered: 0, lost: 0, duplicated: 0, reordered: 0, resets: 0 };
+
+  constructor(scheduler: SimScheduler, random: SimRandom) {
+    this.scheduler = scheduler;
+    this.#random = random.fork('network');
+  }
+
+  // ------------------------------------------------------------------------------------------------------------- controls
+
+  /** A process opens its port. The node may have been open before, not now. */
+  open(options: SimTransportOptions): SimTransport {
+    if (this.#endpoints.has(options.address)) throw new Error(`invariant: ${options.address} is in use`);
+    this.restart(options.self);
+    const transport = new SimTransport(this, options);
+    this.#endpoints.set(options.address, transport);
+    this.#owners.set(options.address, options.self);
+    return transport;
+  }
+
+  setFaults(faults: Partial<NetworkFaults>): void {
+    this.#faults = { ...this.#faults, ...faults };
+  }
+
+  get faults(): NetworkFaults {
+    return this.#faults;
+  }
+
+  /** Nothing passes from `a` to `b`; nor back, unless `oneWay`. */
+  partition(a: NodeId, b: NodeId, oneWay = false): void {
+    this.#direction(a, b).blocked = true;
+    if (!oneWay) this.#direction(b, a).blocked = true;
+  }
+
+  /** Nodes of different sides do not reach each other. A node in none of them reaches all: a bridge. */
+  split(...sides: readonly (readonly NodeId[])[]): void {
+    sides.forEach((side, i) => {
+      for (const other of sides.slice(i + 1)) for (const a of side) for (const b of other) this.partition(a, b);
+    });
+  }
+
+  /** `left` and `right` reach each other through nobody, but both reach `middle`. */
+  bridge(middle: NodeId, left: readonly NodeId[], right: readonly NodeId[]): void {
+    this.split(
+      left.filter((node) => node !== middle),
+      right.filter((node) => node !== middle),
+    );
+  }
+
+  /** Ends all partitions. Frames that connections still hold arrive now, late. Dead hosts stay dead. */
+  heal(): void {
+    for (const direction of this.#directions.values()) direction.blocked = false;
+    this.#unblock();
+  }
+
+  /**
+   * The process of a node dies (kill -9): its clock stops, its peers notice broken connections and then a closed port. With
+   * `host` the whole machine dies and nobody is told anything.
+   */
+  crash(node: NodeId, what: 'process' | 'host' = 'process'): void {
+    if (what === 'host') this.#deadHosts.add(node);
+    for (const transport of [...this.#endpoints.values()]) if (transport.self === node) transport.die();
+  }
+
+  /** The machine of a node runs again; its process comes back with `open`. */
+  restart(node: NodeId): void {
+    if (this.#deadHosts.delete(node)) this.#unblock();
+  }
+
+  #unblock(): void {
+    for (const connection of this.#connections) connection.unblock();
+  }
+
+  endpointOf(node: NodeId): SimTransport | null {
+    for (const transport of this.#endpoints.values()) if (transport.self === node) return transport;
+    return null;
+  }
+
+  // ------------------------------------------------------------------------------------- for transports and connections
+
+  blocked(a: NodeId, b: NodeId): boolean {
+    return this.#deadHosts.has(a) || this.#deadHosts.has(b) || this.#direction(a, b).blocked;
+  }
+
+  endpointAt(address: string): SimTransport | null {
+    return this.#endpoints.get(address) ?? null;
+  }
+
+  /** The machine behind an address: as far as known, or else `guess`. */
+  locate(address: string, guess: NodeId): NodeId {
+    return this.#owners.get(address) ?? guess;
+  }
+
+  closed(transport: SimTransport): void {
+    if (this.#endpoints.get(transport.address) === transport) this.#endpoints.delete(transport.address);
+  }
+
+  register(connection: SimConnection): void {
+    this.#connections.add(connection);
+  }
+
+  unregister(connection: SimConnection): void {
+    this.#connections.delete(connection);
+  }
+
+  /** A packet of the handshake, or one that ends a connection: late like all, never lost but behind a partition. */
+  carry(a: NodeId, b: NodeId, arrive: () => void): void {
+    this.scheduler.after(this.delay_ms(a, b), () => {
+      if (!this.blocked(a, b)) arrive();
+    });
+  }
+
+  delay_ms(a: NodeId, b: NodeId): number {
+    const { random, share } = this.#direction(a, b);
+    const { delayMin_ms, delayMax_ms } = this.#faults;
+    return (delayMin_ms + share * (delayMax_ms - delayMin_ms)) * (0.5 + random.next());
+  }
+
+  randomOf(a: NodeId, b: NodeId): SimRandom {
+    return this.#direction(a, b).random;
+  }
+
+  /** For the jitter of a node's own back-off. */
+  randomOfNode(node: NodeId): Random {
+    return this.#random.fork(`node ${node} at ${this.scheduler.now_ms}`);
+  }
+
+  #direction(a: NodeId, b: NodeId): Direction {
+    const name = `${a}>${b}`;
+    let direction = this.#directions.get(name);
+    if (direction === undefined) {
+      const random = this.#random.fork(name);
+      direction = { random, share: random.next(), blocked: false };
+      this.#directions.set(name, direction);
+    }
+    return direction;
+  }
+}

@@ -1,0 +1,168 @@
+/**
+ * One direction of frames between two simulated processes: what a TCP connection is to the real transport. The two ends
+ * learn of its end at different times, and behind a partition not at all until the sender gives up.
+ */
+import type { Channel, Timer } from '../../../src/raft/index.js';
+import { DEFAULT_LIMITS, type Identity } from '../../../src/raft/transport/index.js';
+import type { SimNetwork } from './network.js';
+import type { SimTransport } from './sim-transport.js';
+
+const FRAME_OVERHEAD_BYTES = 64;
+
+interface Ends {
+  readonly network: SimNetwork;
+  readonly from: SimTransport;
+  readonly to: SimTransport;
+  /** What each had shown in the handshake. */
+  readonly fromShown: Identity;
+  readonly toShown: Identity;
+}
+
+export class SimConnection {
+  readonly #network: SimNetwork;
+  readonly from: SimTransport;
+  readonly to: SimTransport;
+  readonly fromShown: Identity;
+  readonly toShown: Identity;
+  /** The dialler still sends on it. */
+  fromOpen = true;
+  /** The acceptor still listens to it. */
+  toOpen = true;
+  readonly #inFlight_bytes = [0, 0, 0];
+  readonly #lastArrival_ms = [0, 0, 0];
+  /** What a partition holds back, in order. */
+  #stuck: (() => void)[] = [];
+  #draining = false;
+  #stall: Timer | null = null;
+
+  constructor({ network, from, to, fromShown, toShown }: Ends) {
+    this.#network = network;
+    this.from = from;
+    this.to = to;
+    this.fromShown = fromShown;
+    this.toShown = toShown;
+    network.register(this);
+  }
+
+  send(channel: Channel, frame: Uint8Array): boolean {
+    const bytes = frame.length + FRAME_OVERHEAD_BYTES;
+    const waiting = this.#inFlight_bytes[channel]!;
+    if (waiting > 0 && waiting + bytes > limitOf(channel)) return false;
+    this.#inFlight_bytes[channel] = waiting + bytes;
+    this.#watchStall();
+    const network = this.#network;
+    const { faults, stats } = network;
+    const random = network.randomOf(this.from.self, this.to.self);
+    const unordered = faults.unordered.includes(channel);
+    const release = (): void => {
+      this.#inFlight_bytes[channel]! -= bytes;
+    };
+    const deliver = (): void => this.#deliver(channel, frame);
+    if (random.chance(faults.reset)) {
+      stats.resets++;
+      this.#schedule(channel, false, () => {
+        release();
+        this.to.dropInbound(this);
+      });
+      return true;
+    }
+    const lost = random.chance(faults.loss);
+    if (lost) stats.lost++;
+    const late = unordered && random.chance(faults.reorder);
+    if (late) stats.reordered++;
+    this.#schedule(channel, late, () => {
+      release();
+      if (!lost) deliver();
+    });
+    if (unordered && random.chance(faults.duplicate)) {
+      stats.duplicated++;
+      this.#schedule(channel, true, deliver);
+    }
+    return true;
+  }
+
+  /** In the channel's order, or `late`: past those that follow. */
+  #schedule(channel: Channel, late: boolean, arrive: () => void): void {
+    const network = this.#network;
+    const [a, b] = [this.from.self, this.to.self];
+    let at_ms = network.scheduler.now_ms + network.delay_ms(a, b);
+    if (late) {
+      at_ms += network.randomOf(a, b).between(0, network.faults.reorder_ms);
+    } else {
+      at_ms = Math.max(at_ms, this.#lastArrival_ms[channel]!);
+      this.#lastArrival_ms[channel] = at_ms;
+    }
+    network.scheduler.at(at_ms, () => {
+      if (this.#stuck.length > 0 || network.blocked(a, b)) this.#stuck.push(arrive);
+      else arrive();
+    });
+  }
+
+  #deliver(channel: Channel, frame: Uint8Array): void {
+    if (!this.toOpen) {
+      // The other side knows nothing of this connection any more and says so (RST).
+      this.#notifyFrom();
+      return;
+    }
+    this.#network.stats.delivered++;
+    this.to.clock.run(() => {
+      if (this.toOpen) this.to.receive(this, channel, Buffer.from(frame.buffer, frame.byteOffset, frame.byteLength));
+    });
+  }
+
+  /** The network is whole again: what it held back goes on. Frames on their way do not pass those that wait. */
+  unblock(): void {
+    if (this.#stuck.length === 0 || this.#draining) return;
+    this.#draining = true;
+    const [a, b] = [this.from.self, this.to.self];
+    this.#network.scheduler.after(this.#network.delay_ms(a, b), () => {
+      this.#draining = false;
+      if (this.#network.blocked(a, b)) return;
+      const stuck = this.#stuck;
+      this.#stuck = [];
+      for (const arrive of stuck) arrive();
+    });
+  }
+
+  // --------------------------------------------------------------------------------------------------------------- ending
+
+  /** The dialler hangs up. */
+  closeFrom(): void {
+    if (!this.fromOpen) return;
+    this.fromOpen = false;
+    this.#stall?.cancel();
+    this.#network.carry(this.from.self, this.to.self, () => this.to.clock.run(() => this.to.inboundEnded(this)));
+    if (!this.toOpen) this.#network.unregister(this);
+  }
+
+  /** The acceptor hangs up. */
+  closeTo(): void {
+    if (!this.toOpen) return;
+    this.toOpen = false;
+    if (this.fromOpen) this.#notifyFrom();
+    else this.#network.unregister(this);
+  }
+
+  #notifyFrom(): void {
+    this.#network.carry(this.to.self, this.from.self, () => this.from.clock.run(() => this.from.outboundEnded(this)));
+  }
+
+  /** Nothing comes back from the other side: after a while the connection is given up. */
+  #watchStall(): void {
+    if (this.#stall !== null || !this.#silent()) return;
+    this.#stall = this.from.clock.after(DEFAULT_LIMITS.stall_ms, () => {
+      this.#stall = null;
+      if (this.fromOpen && this.#silent()) this.from.outboundEnded(this);
+    });
+  }
+
+  #silent(): boolean {
+    const [a, b] = [this.from.self, this.to.self];
+    return this.#network.blocked(a, b) || this.#network.blocked(b, a) || this.to.clock.paused;
+  }
+}
+
+function limitOf(channel: Channel): number {
+  const { raft_bytes, rpc_bytes, snapshot_bytes } = DEFAULT_LIMITS.queue;
+  return [raft_bytes, rpc_bytes, snapshot_bytes][channel]!;
+}
