@@ -9,7 +9,7 @@ export interface HttpResponse {
   readonly status: number;
   /** name, value, name, value, … Always with `X-Quorate-Epoch`. */
   readonly headers: string[];
-  /** A string is sent as UTF-8; `Content-Length` is its length in bytes. */
+  /** A string stands for its bytes in UTF-8. */
   readonly body: string | Buffer;
 }
 

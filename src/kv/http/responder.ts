@@ -13,8 +13,6 @@ import type { ApiMetrics, ApiOperation, RequestLog } from './ports.js';
 import { requestIdOf } from './request-headers.js';
 
 const SLOW_MS = 1_000;
-/** Up to here a value and its headers go out as one string: one copy is cheaper than a second buffer in the write. */
-const INLINE_BYTES_MAX = 2_048;
 /** How much of a refused body is read and thrown away, so that the client gets to see the refusal. */
 const LINGER_BYTES_MAX = 64 * 1_048_576;
 const LINGER_MS_MAX = 5_000;
@@ -62,10 +60,7 @@ export class Responder {
   send(call: Call, response: HttpResponse): void {
     const { res } = call;
     this.#writeHead(call, response, this.#closing);
-    const { body } = response;
-    // A single-byte string is written together with the headers; Latin-1 carries any bytes.
-    if (typeof body !== 'string' && body.length <= INLINE_BYTES_MAX) res.end(body.toString('latin1'), 'latin1');
-    else res.end(body);
+    res.end(response.body);
     this.#account(call, response.status);
   }
 
