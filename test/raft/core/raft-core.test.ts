@@ -1,0 +1,281 @@
+/** What the driver relies on, call by call. The stories are told in test/raft/interaction. */
+import { describe, expect, it } from 'vitest';
+import {
+  type CoreOptions,
+  type Entry,
+  EntryKind,
+  encodeConfChange,
+  index,
+  type Message,
+  MessageType,
+  NO_ENTRIES,
+  RaftCore,
+  term,
+} from '../../../src/raft/core/index.js';
+import { confOf } from './random-cluster.js';
+
+const options = (more: Partial<CoreOptions> = {}): CoreOptions => ({
+  id: 1,
+  electionTicks: 10,
+  heartbeatTicks: 1,
+  random: () => 0,
+  maxInflightMessages: 16,
+  maxInflightBytes: 1 << 20,
+  maxMessageBytes: 1 << 16,
+  maxUncommittedBytes: 1 << 20,
+  hardState: { term: term(0), vote: 0, commit: index(0) },
+  compacted: { index: index(0), term: term(0) },
+  entries: [],
+  applied: index(0),
+  conf: confOf([1, 2, 3]),
+  ...more,
+});
+
+const message = (type: MessageType, from: number, atTerm: number, more: Partial<Message> = {}): Message => ({
+  type,
+  from,
+  to: 1,
+  term: term(atTerm),
+  index: index(0),
+  logTerm: term(0),
+  commit: index(0),
+  entries: NO_ENTRIES,
+  reject: false,
+  hint: index(0),
+  context: 0,
+  snapshot: null,
+  ...more,
+});
+
+const entry = (i: number, t: number, text = ''): Entry => ({
+  term: term(t),
+  index: index(i),
+  kind: EntryKind.Command,
+  data: Buffer.from(text),
+});
+
+/** A leader of term 1 whose no-op everybody has. */
+function leader(more: Partial<CoreOptions> = {}): RaftCore {
+  const core = new RaftCore(options(more));
+  core.campaign();
+  core.ready();
+  core.step(message(MessageType.PreVoteResponse, 2, 1));
+  core.persisted(core.ready().seq);
+  core.step(message(MessageType.VoteResponse, 2, 1));
+  core.persisted(core.ready().seq);
+  core.step(message(MessageType.AppendResponse, 2, 1, { index: index(1) }));
+  core.step(message(MessageType.AppendResponse, 3, 1, { index: index(1) }));
+  core.ready();
+  core.applied(index(1));
+  expect([core.role, core.hasCommittedInTerm(), core.hasReady()]).toEqual(['leader', true, false]);
+  return core;
+}
+
+describe('Ready', () => {
+  it('carries term and vote with the very vote that they back (F1)', () => {
+    const core = new RaftCore(options());
+    core.step(message(MessageType.Vote, 2, 5));
+    const ready = core.ready();
+    expect(ready.hardState).toEqual({ term: 5, vote: 2, commit: 0 });
+    expect(ready.seq).toBe(1);
+    expect(ready.messages).toEqual([]);
+    expect(ready.messagesAfterAppend.map((m) => [m.type, m.to, m.term, m.reject])).toEqual([
+      [MessageType.VoteResponse, 2, 5, false],
+    ]);
+    expect(core.hasReady()).toBe(false);
+  });
+
+  it('holds a repeated vote back until the first one is durable, without another write (F1)', () => {
+    const core = new RaftCore(options());
+    core.step(message(MessageType.Vote, 2, 5));
+    const { seq } = core.ready();
+    core.step(message(MessageType.Vote, 2, 5));
+    const again = core.ready();
+    expect([again.seq, again.messages, again.messagesAfterAppend]).toEqual([0, [], []]);
+    core.persisted(seq);
+    expect(core.ready().messages.map((m) => m.type)).toEqual([MessageType.VoteResponse]);
+    // And at once when nothing is in flight.
+    core.step(message(MessageType.Vote, 2, 5));
+    expect(core.ready().messages.map((m) => m.type)).toEqual([MessageType.VoteResponse]);
+  });
+
+  it('never votes for two in a term', () => {
+    const core = new RaftCore(options());
+    core.step(message(MessageType.Vote, 2, 5));
+    core.step(message(MessageType.Vote, 3, 5));
+    const ready = core.ready();
+    expect(ready.messages.map((m) => [m.to, m.reject])).toEqual([[3, true]]);
+    expect(ready.messagesAfterAppend.map((m) => [m.to, m.reject])).toEqual([[2, false]]);
+  });
+
+  it('numbers only what has to be persisted', () => {
+    const core = leader();
+    core.tick();
+    expect(core.ready().seq).toBe(0);
+    core.propose([Buffer.from('a')]);
+    const first = core.ready().seq;
+    core.propose([Buffer.from('b')]);
+    expect(core.ready().seq).toBe(first + 1);
+    core.persisted(first + 1);
+    expect(core.stableIndex).toBe(3);
+  });
+
+  it('does not count the own log of the leader before it is durable (section 10.2.1)', () => {
+    const core = leader({ conf: confOf([1, 2]) });
+    core.propose([Buffer.from('a')]);
+    const { seq } = core.ready();
+    core.step(message(MessageType.AppendResponse, 2, 1, { index: index(2) }));
+    expect(core.commit).toBe(1);
+    core.persisted(seq);
+    expect(core.commit).toBe(2);
+  });
+
+  it('hands out to be applied only what is committed and durable here, once', () => {
+    const core = leader();
+    core.propose([Buffer.from('a')]);
+    const { seq } = core.ready();
+    core.step(message(MessageType.AppendResponse, 2, 1, { index: index(2) }));
+    core.step(message(MessageType.AppendResponse, 3, 1, { index: index(2) }));
+    expect(core.commit).toBe(2);
+    expect(core.ready().committed).toEqual([]);
+    core.persisted(seq);
+    expect(core.ready().committed.map((e) => e.index)).toEqual([2]);
+    expect(core.ready().committed).toEqual([]);
+  });
+
+  it('does not write the commit index alone', () => {
+    const core = new RaftCore(options());
+    core.step(message(MessageType.Append, 2, 1, { entries: [entry(1, 1)] }));
+    core.persisted(core.ready().seq);
+    core.step(message(MessageType.Heartbeat, 2, 1, { commit: index(1) }));
+    const ready = core.ready();
+    expect([ready.seq, ready.hardState]).toEqual([0, null]);
+    expect(ready.committed.map((e) => e.index)).toEqual([1]);
+  });
+
+  it('merges acceptances of one leader into the last', () => {
+    const core = new RaftCore(options());
+    core.step(message(MessageType.Append, 2, 1, { entries: [entry(1, 1)] }));
+    core.step(message(MessageType.Append, 2, 1, { index: index(1), logTerm: term(1), entries: [entry(2, 1)] }));
+    expect(core.ready().messagesAfterAppend.map((m) => [m.type, m.index])).toEqual([[MessageType.AppendResponse, 2]]);
+  });
+
+  it('arrays that were handed out are not changed afterwards', () => {
+    const core = leader();
+    core.propose([Buffer.from('a')]);
+    const ready = core.ready();
+    const copy = structuredClone({ ...ready, entries: ready.entries.map((e) => e.index) });
+    core.propose([Buffer.from('b'), Buffer.from('c')]);
+    core.tick();
+    core.ready();
+    expect({ ...ready, entries: ready.entries.map((e) => e.index) }).toMatchObject({
+      seq: copy.seq,
+      entries: copy.entries,
+    });
+    expect(ready.messages.map((m) => m.entries.length)).toEqual([1, 1]);
+  });
+});
+
+describe('proposals', () => {
+  it('are taken all or not at all, within the limit of uncommitted bytes (F41)', () => {
+    const core = leader({ maxUncommittedBytes: 300 });
+    expect(core.propose([Buffer.alloc(200)])).toEqual({ ok: true, first: 2, term: 1 });
+    expect(core.propose([Buffer.alloc(1), Buffer.alloc(100)])).toEqual({ ok: false, reason: 'too_many_uncommitted' });
+    expect(core.lastIndex).toBe(2);
+    expect(core.uncommittedBytes).toBeGreaterThanOrEqual(200);
+    core.persisted(core.ready().seq);
+    core.step(message(MessageType.AppendResponse, 2, 1, { index: index(2) }));
+    expect(core.uncommittedBytes).toBe(0);
+    // One that is bigger than the limit gets through when nothing else waits.
+    expect(core.propose([Buffer.alloc(1_000)]).ok).toBe(true);
+  });
+
+  it('go to the leader only', () => {
+    expect(new RaftCore(options()).propose([Buffer.from('a')])).toEqual({ ok: false, reason: 'not_leader' });
+  });
+});
+
+describe('bytes from peers that make no sense', () => {
+  it('entries with a gap, of falling or future terms are dropped', () => {
+    const core = new RaftCore(options());
+    const bad: Partial<Message>[] = [
+      { entries: [entry(2, 1)] },
+      { entries: [entry(1, 1), entry(3, 1)] },
+      { entries: [entry(1, 2)] },
+      { entries: [entry(1, 1), entry(2, 0)] },
+    ];
+    for (const more of bad) core.step(message(MessageType.Append, 2, 1, more));
+    expect([core.lastIndex, core.commit]).toEqual([0, 0]);
+  });
+
+  it('an acknowledgement beyond the log is dropped', () => {
+    const core = leader();
+    core.step(message(MessageType.AppendResponse, 2, 1, { index: index(99) }));
+    core.step(message(MessageType.AppendResponse, 9, 1, { index: index(1) }));
+    expect([core.commit, core.status().progress.map((p) => p.match)]).toEqual([1, [1, 1, 1]]);
+  });
+
+  it('messages to others, or from ourselves, are dropped', () => {
+    const core = leader();
+    core.step({ ...message(MessageType.Heartbeat, 2, 9), to: 7 });
+    core.step(message(MessageType.Heartbeat, 1, 9));
+    expect([core.role, core.term]).toEqual(['leader', 1]);
+  });
+
+  it('a leader that says more is committed than we have acknowledged is an invariant failure: entries were lost (F26)', () => {
+    const core = new RaftCore(options());
+    core.step(message(MessageType.Append, 2, 1, { entries: [entry(1, 1), entry(2, 1)], commit: index(2) }));
+    expect(() => core.step(message(MessageType.Heartbeat, 2, 1, { commit: index(7) }))).toThrow('the log lost entries');
+    expect([core.lastIndex, core.commit]).toEqual([2, 2]);
+  });
+
+  it('an Append that claims another entry at the commit index is refused, what is committed stays', () => {
+    const core = new RaftCore(options());
+    core.step(message(MessageType.Append, 2, 1, { entries: [entry(1, 1), entry(2, 1)], commit: index(2) }));
+    core.ready();
+    core.step(message(MessageType.Append, 3, 4, { index: index(2), logTerm: term(3), entries: [entry(3, 4)] }));
+    expect(core.ready().messages.map((m) => [m.type, m.reject])).toEqual([[MessageType.AppendResponse, true]]);
+    core.step(message(MessageType.Append, 3, 4, { index: index(0), entries: [entry(1, 4), entry(2, 4)] }));
+    expect([core.termAt(index(2)), core.commit]).toEqual([1, 2]);
+  });
+
+  it('two leaders in a term are an invariant failure', () => {
+    const core = leader();
+    expect(() => core.step(message(MessageType.Heartbeat, 2, 1))).toThrow('both 1 and 2 are leaders in term 1');
+  });
+});
+
+describe('a start', () => {
+  it('from a damaged disk is refused: applied or committed beyond the log, gaps, terms that were never recorded (F26)', () => {
+    const hardState = { term: term(1), vote: 0, commit: index(0) };
+    const start = (more: Partial<CoreOptions>) => () => new RaftCore(options({ hardState, ...more }));
+    expect(start({ applied: index(1) })).toThrow('applied up to 1, but the log ends at 0');
+    expect(start({ hardState: { ...hardState, commit: index(1) } })).toThrow('the log lost entries');
+    expect(start({ entries: [entry(2, 1)] })).toThrow('entry 2 after 0');
+    expect(start({ entries: [entry(1, 2)] })).toThrow('only term 1 was recorded');
+    expect(start({ compacted: { index: index(3), term: term(1) } })).toThrow('the log starts after 3');
+  });
+
+  it('with impossible options is refused', () => {
+    expect(() => new RaftCore(options({ heartbeatTicks: 10 }))).toThrow('electionTicks must be above heartbeatTicks');
+    expect(() => new RaftCore(options({ maxMessageBytes: 0 }))).toThrow('maxMessageBytes must be a positive integer');
+  });
+
+  it('finds membership changes that are not applied yet', () => {
+    const data = encodeConfChange({
+      steps: [{ op: 'add_learner', member: { id: 2, node: 'n2' } }],
+      transition: 'auto',
+    });
+    const entries = [entry(1, 1), { ...entry(2, 1), kind: EntryKind.ConfChange, data }];
+    const hardState = { term: term(1), vote: 1, commit: index(2) };
+    const core = new RaftCore(options({ conf: confOf([1]), entries, hardState, applied: index(1) }));
+    core.campaign();
+    // Committed, not applied: under a superseded configuration nobody may campaign.
+    expect(core.role).toBe('follower');
+    expect(core.ready().committed.map((e) => e.index)).toEqual([2]);
+    core.applied(index(2));
+    expect(core.conf).toEqual(confOf([1], [2]));
+    core.campaign();
+    expect(core.role).toBe('candidate');
+  });
+});
