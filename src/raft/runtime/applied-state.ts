@@ -7,7 +7,8 @@
  */
 import { crc32c } from '@node-rs/crc32';
 import type { ConfState, Index, SnapshotMeta, Term } from '../core/index.js';
-import type { EngineOp, StateEngine, StateRows } from '../ports.js';
+import type { EngineOp, EngineSnapshot, StateEngine, StateRows } from '../ports.js';
+import { ReplicaDamaged } from './damage.js';
 
 /** First byte 0x00 belongs to the runtime; the rest of the key names the row. */
 const META_KEY = Buffer.from([0x00, 0x6d]);
@@ -54,10 +55,10 @@ export function encodeMeta(meta: SnapshotMeta): Buffer {
 export function decodeMeta(row: Buffer): AppliedMeta {
   const body = row.subarray(4);
   if (row.length < 5 || row.readUInt32LE(0) !== crc32c(body))
-    throw new Error('the row of the applied index is corrupt');
+    throw new ReplicaDamaged('the row of the applied index is corrupt');
   const parsed = JSON.parse(body.toString()) as { v: number; index: Index; term: Term; conf: ConfState };
   if (parsed.v !== META_VERSION)
-    throw new Error(`the applied state has format ${parsed.v}, this build knows ${META_VERSION}`);
+    throw new ReplicaDamaged(`the applied state has format ${parsed.v}, this build knows ${META_VERSION}`);
   return { index: parsed.index, term: parsed.term, conf: parsed.conf };
 }
 
@@ -84,8 +85,9 @@ export class AppliedState implements StateRows {
     return row === undefined ? null : decodeMeta(row);
   }
 
-  static metaOp(meta: SnapshotMeta): EngineOp {
-    return { key: META_KEY, value: encodeMeta(meta) };
+  static async readMetaOf(snapshot: EngineSnapshot): Promise<AppliedMeta | null> {
+    const rows = await snapshot.range({ gte: META_KEY, lt: Buffer.concat([META_KEY, Buffer.of(0)]) });
+    return rows[0] === undefined ? null : decodeMeta(rows[0].value);
   }
 
   get(key: Uint8Array): Buffer | undefined {

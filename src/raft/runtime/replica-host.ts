@@ -15,6 +15,7 @@ import {
   type Transport,
 } from '../ports.js';
 import { decodeMessages, encodeMessages } from '../transport/index.js';
+import { isDamage } from './damage.js';
 import { type EventSink, type RaftSettings, type ReplicaEnvironment, TICKS_PER_HEARTBEAT } from './environment.js';
 import { Replica } from './replica.js';
 import { decodeSnapshotFrame } from './snapshot-codec.js';
@@ -109,7 +110,8 @@ export class ReplicaHost {
         const replica = await Replica.open({ id, recovered: group, environment: this.#environment });
         this.#replicas.set(group.group, replica);
       } catch (error) {
-        this.#damage(group.group, error instanceof Error ? error.message : String(error));
+        if (!isDamage(error)) throw error;
+        this.#damage(group.group, error.message);
       }
     }
   }

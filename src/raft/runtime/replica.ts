@@ -24,11 +24,13 @@ import {
   type Ready,
   type ReplicaId,
   type Role,
+  type Term,
   type TransferResult,
   term,
 } from '../core/index.js';
-import type { RecoveredGroup, StateEngine, StateMachine } from '../ports.js';
-import { AppliedState } from './applied-state.js';
+import type { EngineSnapshot, RecoveredGroup, StateEngine, StateMachine } from '../ports.js';
+import { type AppliedMeta, AppliedState } from './applied-state.js';
+import { ReplicaDamaged } from './damage.js';
 import { type ReplicaEnvironment, TICKS_PER_HEARTBEAT } from './environment.js';
 import { PendingProposals, type ProposalWaiter } from './pending-proposals.js';
 import { PendingReads, type ReadWaiter } from './pending-reads.js';
@@ -61,6 +63,7 @@ export class Replica {
   readonly #reads = new PendingReads();
   readonly #receiver: SnapshotReceiver;
   readonly #senders = new Map<ReplicaId, SnapshotSender>();
+  readonly #starting = new Set<ReplicaId>();
   #state: AppliedState;
   #machine: StateMachine;
   #engineName: string;
@@ -72,6 +75,7 @@ export class Replica {
   #lastAppend: Promise<void> = Promise.resolve();
   #staged: StagedSnapshot | null = null;
   #restoring = false;
+  #switching: Promise<void> | null = null;
   #compacting = false;
   #nextStream = 1;
   #ticks = 0;
@@ -118,22 +122,26 @@ export class Replica {
     });
   }
 
-  /** Opens the engine that the log names and resumes. Rejects when the state cannot be trusted (the caller marks it damaged). */
+  /** Opens the engine that the log names and resumes. Rejects with an error that `isDamage` knows if its state can't be trusted. */
   static async open(options: ReplicaOptions): Promise<Replica> {
     const { recovered, environment } = options;
     const engine = await environment.engines.open(recovered.snapshot.engine);
-    const meta = AppliedState.readMeta(engine) ?? { index: index(0), term: term(0), conf: recovered.snapshot.conf };
-    const last = recovered.entries.at(-1)?.index ?? recovered.compacted.index;
-    if (meta.index > last || meta.index < recovered.compacted.index) {
+    try {
+      const meta = AppliedState.readMeta(engine) ?? { index: index(0), term: term(0), conf: recovered.snapshot.conf };
+      const last = recovered.entries.at(-1)?.index ?? recovered.compacted.index;
+      if (meta.index > last || meta.index < recovered.compacted.index) {
+        throw new ReplicaDamaged(
+          `the state is at index ${meta.index}, but the log holds ${recovered.compacted.index + 1} to ${last}: one of them is not what was written`,
+        );
+      }
+      const state = new AppliedState(engine, meta, (error) => environment.fatal(error));
+      const machine = environment.newMachine(recovered.group);
+      await machine.open(engine, state);
+      return new Replica(options, state, machine);
+    } catch (error) {
       await engine.close();
-      throw new Error(
-        `the state is at index ${meta.index}, but the log holds ${recovered.compacted.index + 1} to ${last}: one of them is not what was written`,
-      );
+      throw new ReplicaDamaged(error instanceof Error ? error.message : String(error), { cause: error });
     }
-    const state = new AppliedState(engine, meta, (error) => environment.fatal(error));
-    const machine = environment.newMachine(recovered.group);
-    await machine.open(engine, state);
-    return new Replica(options, state, machine);
   }
 
   // ------------------------------------------------------------------------------------------------------- what it knows
@@ -172,6 +180,24 @@ export class Replica {
 
   get applied(): Index {
     return this.#core.appliedIndex;
+  }
+
+  get commit(): Index {
+    return this.#core.commit;
+  }
+
+  get lastIndex(): Index {
+    return this.#core.lastIndex;
+  }
+
+  /** null: compacted, or beyond the end. */
+  termAt(at: Index): Term | null {
+    return this.#core.termAt(at);
+  }
+
+  /** The log as it stands in memory, committed or not; none where `from` is compacted. */
+  entriesFrom(from: Index, maxBytes: number): readonly Entry[] {
+    return this.#core.entriesFrom(from, maxBytes);
   }
 
   get damage(): string | null {
@@ -345,7 +371,9 @@ export class Replica {
     this.#appendsInFlight++;
     const durable = this.#env.log.append({ group: this.group, hardState, snapshot: null, entries });
     this.#lastAppend = durable;
-    durable.then(
+    // While a received snapshot takes the state's place, nothing is acknowledged: the core would take it for applied.
+    const acknowledged = this.#switching === null ? durable : durable.then(() => this.#switching);
+    acknowledged.then(
       () => {
         this.#appendsInFlight--;
         if (this.#stopped || this.#damage !== null) return;
@@ -444,15 +472,26 @@ export class Replica {
 
   // ----------------------------------------------------------------------------------------------------------- snapshots
 
+  /** The snapshot's own row says which index it is of: a write may have reached the engine since we last heard. */
   #startSnapshot(to: ReplicaId): void {
     const node = this.nodeOf(to);
-    if (node === undefined || this.#senders.has(to) || this.#restoring) return;
+    if (node === undefined || this.#senders.has(to) || this.#starting.has(to) || this.#restoring) return;
     const snapshot = this.#state.engine.snapshot();
-    const meta = this.#state.written;
-    if (meta.index === 0) {
-      void snapshot.close();
-      return;
-    }
+    this.#starting.add(to);
+    AppliedState.readMetaOf(snapshot).then(
+      (meta) => {
+        this.#starting.delete(to);
+        if (meta !== null && this.isLeader) this.#sendSnapshot(to, node, snapshot, meta);
+        else void snapshot.close();
+      },
+      (error: Error) => {
+        this.#starting.delete(to);
+        if (!this.#stopped) this.#markDamaged(error);
+      },
+    );
+  }
+
+  #sendSnapshot(to: ReplicaId, node: NodeId, snapshot: EngineSnapshot, meta: AppliedMeta): void {
     const stream = this.#core.term * 65_536 + this.#nextStream++;
     this.#event('info', `sending a snapshot at index ${meta.index} to ${node}`);
     const sender = new SnapshotSender({
@@ -526,19 +565,20 @@ export class Replica {
       entries,
     });
     this.#lastAppend = durable;
-    durable
-      .then(() => this.#switchTo(staged))
-      .then(
-        () => {
-          this.#appendsInFlight--;
-          this.#restoring = false;
-          if (this.#stopped) return;
-          this.#sendAll(ready.messagesAfterAppend);
-          this.#core.persisted(ready.seq);
-          this.#env.schedule(this);
-        },
-        (error: Error) => this.#env.fatal(error),
-      );
+    const switched = durable.then(() => this.#switchTo(staged));
+    this.#switching = switched.catch(() => undefined);
+    switched.then(
+      () => {
+        this.#appendsInFlight--;
+        this.#restoring = false;
+        this.#switching = null;
+        if (this.#stopped) return;
+        this.#sendAll(ready.messagesAfterAppend);
+        this.#core.persisted(ready.seq);
+        this.#env.schedule(this);
+      },
+      (error: Error) => this.#env.fatal(error),
+    );
   }
 
   async #switchTo(staged: StagedSnapshot): Promise<void> {
