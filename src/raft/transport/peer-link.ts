@@ -125,7 +125,9 @@ export class PeerLink {
     this.#timer?.cancel();
     const to = parseAddress(this.#address.address);
     if (to === null) {
-      this.#report('outbound_broken', `not an address: ${this.#address.address}`);
+      const reason = `not an address: ${this.#address.address}`;
+      if (this.#told !== reason) this.#report('outbound_broken', reason);
+      this.#told = reason;
       this.#wait();
       return;
     }
