@@ -31,7 +31,7 @@ export interface SegmentedLogOptions {
 }
 
 export const DEFAULT_SEGMENT_BYTES = 64 * 1024 * 1024;
-export const DEFAULT_ZERO_AHEAD_BYTES = 1024 * 1024;
+export const DEFAULT_ZERO_AHEAD_BYTES = 256 * 1024;
 const ZEROS = Buffer.alloc(256 * 1024);
 /** Of groups' states, in one batch of a segment's opening. */
 const OPENING_BATCH_BYTES = 1024 * 1024;

@@ -21,7 +21,7 @@ export interface OpenLogOptions {
   readonly directory: string;
   /** Default 64 MiB. */
   readonly segmentBytes?: number;
-  /** Zeros written ahead of the log's tail, which makes syncs cheaper. Default 1 MiB. */
+  /** Zeros written ahead of the log's tail, which makes syncs cheaper. Default 256 KiB. */
   readonly zeroAheadBytes?: number;
   /** The script of the worker thread. Default: `log-worker.js` beside this file. */
   readonly workerUrl?: URL;

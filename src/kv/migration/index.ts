@@ -1,0 +1,1 @@
+export { type Copied, type CopyJob, copySlots } from './exporter.js';

@@ -1,0 +1,251 @@
+/**
+ * What operators ask: the cluster as it is, the map as it is or was, where a key lives, and plans. Answers have the JSON
+ * shapes of http-api.md; whoever is asked gathers what other nodes know.
+ */
+import type { Clock, NodeId, ReplicaHost } from '../../raft/index.js';
+import {
+  type ControllerCommand,
+  type ControllerResult,
+  draftMove,
+  draftReshard,
+  formatSlots,
+  parseShardName,
+  parseSlots,
+  type ShardMap,
+  shardName,
+  slotOfKey,
+} from '../../shardctrl/index.js';
+import type {
+  AdminService,
+  Answer,
+  ApiError,
+  ClusterView,
+  LocateView,
+  MapView,
+  MoveRequest,
+  PlanView,
+  ReadinessView,
+  ReshardRequest,
+} from './api.js';
+import { ClusterReporter } from './cluster-reporter.js';
+import { CONTROLLER, type ControllerCaller } from './controller-caller.js';
+import type { HelloService } from './hello.js';
+import type { Leaders } from './leaders.js';
+import type { MapKeeper } from './map-keeper.js';
+import { draftView, type PlanReport, planView } from './plan-view.js';
+import type { Rpc } from './rpc.js';
+
+export interface AdminServiceOptions {
+  readonly self: NodeId;
+  readonly clock: Clock;
+  readonly host: ReplicaHost;
+  readonly maps: MapKeeper;
+  readonly leaders: Leaders;
+  readonly controller: ControllerCaller;
+  readonly hello: HelloService;
+  readonly rpc: Rpc;
+  readonly controllerNodes: () => readonly NodeId[];
+  readonly failed: (error: unknown) => void;
+}
+
+const ok = <T>(value: T): Answer<T> => ({ ok: true, value });
+const fail = (error: ApiError): { ok: false; error: ApiError } => ({ ok: false, error });
+
+export class AdminServiceImpl implements AdminService {
+  readonly #options: AdminServiceOptions;
+  readonly #reporter: ClusterReporter;
+
+  constructor(options: AdminServiceOptions) {
+    this.#options = options;
+    this.#reporter = new ClusterReporter(options);
+  }
+
+  async cluster(timeout_ms: number): Promise<Answer<ClusterView>> {
+    const map = this.#options.maps.map;
+    return map === null ? fail(this.#noMap()) : ok(await this.#reporter.report(map, timeout_ms));
+  }
+
+  async map(epoch: number | null, waitEpoch: number | null, timeout_ms: number): Promise<Answer<MapView>> {
+    const { maps, controller } = this.#options;
+    if (epoch !== null) {
+      const answer = await controller.map(epoch, timeout_ms);
+      if (answer === 'missing')
+        return fail({ code: 'not_found', detail: `there is no epoch ${epoch}; the newest is ${maps.epoch}` });
+      return answer === null ? fail(this.#controllerAway('unavailable')) : ok(mapView(answer.map));
+    }
+    if (waitEpoch !== null && maps.epoch < waitEpoch) await this.#waitForEpoch(waitEpoch, timeout_ms);
+    return maps.map === null ? fail(this.#noMap()) : ok(mapView(maps.map));
+  }
+
+  #waitForEpoch(epoch: number, timeout_ms: number): Promise<void> {
+    const { maps, clock } = this.#options;
+    return new Promise((resolve) => {
+      const timer = clock.after(timeout_ms, () => settle());
+      const unsubscribe = maps.onChange(() => {
+        if (maps.epoch >= epoch) settle();
+      });
+      const settle = (): void => {
+        timer.cancel();
+        unsubscribe();
+        resolve();
+      };
+    });
+  }
+
+  locate(key: Buffer): Answer<LocateView> {
+    const { maps, leaders } = this.#options;
+    if (maps.map === null) return fail(this.#noMap());
+    const slot = slotOfKey(key);
+    const shard = maps.ownerOf(slot);
+    return ok({
+      slot,
+      shard: shardName(shard),
+      leader: leaders.known(shard),
+      members: maps.membersOf(shard),
+      epoch: maps.epoch,
+    });
+  }
+
+  async reshard(request: ReshardRequest, timeout_ms: number): Promise<Answer<PlanView>> {
+    const replicas = request.replicas ?? null;
+    if (request.dry_run) {
+      const answer = await this.#freshMap(timeout_ms);
+      if (!answer.ok) return answer;
+      const { map, retired } = answer.value;
+      const nextShard = Math.max(0, ...retired, ...map.shards.map((shard) => shard.id)) + 1;
+      const drafted = draftReshard(map, nextShard, { shards: request.shards, replicas });
+      return drafted.ok
+        ? ok(draftView(drafted.draft, this.#options.clock.wall_ms()))
+        : this.#impossible(drafted.missing);
+    }
+    const max_pause_ms = request.max_pause_ms ?? null;
+    return this.#startPlan({ kind: 'reshard', shards: request.shards, replicas, max_pause_ms }, timeout_ms);
+  }
+
+  async move(request: MoveRequest, timeout_ms: number): Promise<Answer<PlanView>> {
+    const slots = parseSlots(request.slots);
+    if (!slots.ok) return fail({ code: 'invalid_argument', detail: `slots: ${slots.detail}` });
+    const to = parseShardName(request.to);
+    if (to === null)
+      return fail({ code: 'invalid_argument', detail: `to: "${request.to}" is not the name of a shard like s1` });
+    if (request.dry_run) {
+      const answer = await this.#freshMap(timeout_ms);
+      if (!answer.ok) return answer;
+      const drafted = draftMove(answer.value.map, slots.slots, to);
+      return drafted.ok
+        ? ok(draftView(drafted.draft, this.#options.clock.wall_ms()))
+        : this.#impossible(drafted.missing);
+    }
+    return this.#startPlan({ kind: 'move', slots: slots.slots, to }, timeout_ms);
+  }
+
+  async #freshMap(timeout_ms: number): Promise<Answer<{ map: ShardMap; retired: readonly number[] }>> {
+    const answer = await this.#options.controller.map(null, timeout_ms);
+    if (answer === 'missing') return fail(this.#noMap());
+    return answer === null ? fail(this.#controllerAway('unavailable')) : ok(answer);
+  }
+
+  async #startPlan(command: ControllerCommand, timeout_ms: number): Promise<Answer<PlanView>> {
+    const answer = await this.#options.controller.propose(command, timeout_ms);
+    if (answer.kind === 'unavailable') return fail(this.#controllerAway('no_leader'));
+    if (answer.kind === 'unknown') return fail(this.#controllerAway('outcome_unknown'));
+    const { result } = answer;
+    if (result.kind !== 'plan_started') return fail(this.#planRefusal(result));
+    const report = await this.#options.controller.plan(result.plan, timeout_ms);
+    return report?.plan
+      ? ok(planView({ ...report, plan: report.plan }, this.#options.clock.wall_ms()))
+      : fail(this.#controllerAway('unavailable'));
+  }
+
+  #planRefusal(result: ControllerResult): ApiError {
+    switch (result.kind) {
+      case 'conflict':
+        return { code: 'conflict', detail: result.detail };
+      case 'plan_impossible':
+        return { code: 'plan_impossible', detail: result.missing };
+      case 'not_initialised':
+        return this.#noMap();
+      default:
+        return { code: 'internal', detail: `unexpected answer of the controller: ${result.kind}` };
+    }
+  }
+
+  #impossible(missing: string): { ok: false; error: ApiError } {
+    return fail({ code: 'plan_impossible', detail: missing });
+  }
+
+  async plan(
+    id: string | null,
+    timeout_ms: number,
+  ): Promise<Answer<PlanView & { history?: readonly { id: string; state: string; created: string }[] }>> {
+    const report: PlanReport | null = await this.#options.controller.plan(id, timeout_ms);
+    if (report === null) return fail(this.#controllerAway('unavailable'));
+    if (report.plan === null) {
+      return fail({ code: 'not_found', detail: id === null ? 'there has been no plan yet' : `there is no plan ${id}` });
+    }
+    const view = planView({ ...report, plan: report.plan }, this.#options.clock.wall_ms());
+    if (id !== null) return ok(view);
+    const history = report.history.map((past) => ({
+      id: past.id,
+      state: past.state,
+      created: new Date(past.created_ms).toISOString(),
+    }));
+    return ok({ ...view, history });
+  }
+
+  readiness(): ReadinessView {
+    const { maps, host } = this.#options;
+    const checks = [
+      {
+        name: 'map',
+        ok: maps.map !== null,
+        detail: maps.map === null ? 'no shard map yet' : `epoch ${maps.epoch}`,
+      },
+    ];
+    for (const group of host.groups()) {
+      const replica = host.get(group);
+      if (replica === undefined) continue;
+      const leader = replica.damage === null ? replica.leaderNode : null;
+      const name = group === CONTROLLER ? 'controller' : shardName(group);
+      const detail = replica.damage ?? (leader === null ? 'no leader known' : `led by ${leader}`);
+      checks.push({ name, ok: leader !== null, detail });
+    }
+    for (const shard of maps.map?.shards ?? []) {
+      const own = shard.members.some((member) => member.node === this.#options.self);
+      if (own && host.get(shard.id) === undefined) {
+        const damaged = host.damaged(shard.id);
+        checks.push({ name: shardName(shard.id), ok: false, detail: damaged?.reason ?? 'replica not made yet' });
+      }
+    }
+    return { ready: checks.every((check) => check.ok), checks };
+  }
+
+  #noMap(): ApiError {
+    return {
+      code: 'unavailable',
+      detail: 'this node has no shard map yet: the cluster is being made, or its controller does not answer',
+    };
+  }
+
+  #controllerAway(code: 'no_leader' | 'unavailable' | 'outcome_unknown'): ApiError {
+    const members = this.#options.controllerNodes().join(', ');
+    const detail =
+      code === 'outcome_unknown'
+        ? 'the controller did not confirm the command: look at GET /v1/admin/reshard before you repeat it'
+        : `the controller (${members}) did not answer in time: a majority of its members may be away`;
+    return { code, detail };
+  }
+}
+
+function mapView(map: ShardMap): MapView {
+  return {
+    cluster_id: map.clusterId,
+    epoch: map.epoch,
+    shards: map.shards.map((shard) => ({
+      id: shardName(shard.id),
+      slots: formatSlots(shard.slots),
+      members: shard.members.map((member) => member.node),
+    })),
+    nodes: map.nodes.map(({ id, http, peer, labels }) => ({ id, http, peer, labels })),
+  };
+}

@@ -1,0 +1,292 @@
+/**
+ * One node without the outside: replicas, routing, the controller's driver and the chores, wired over ports. The
+ * composition root gives it real ones; HTTP stands in front of it.
+ */
+import {
+  type Clock,
+  type EventSink,
+  type GroupId,
+  type LogStorage,
+  type NodeId,
+  type PeerAddress,
+  type RaftSettings,
+  type Random,
+  ReplicaHost,
+  type StateEngines,
+  type Transport,
+} from '../../raft/index.js';
+import { ControllerStateMachine, type NodeEntry } from '../../shardctrl/index.js';
+import { KvStateMachine } from '../store/index.js';
+import { AdminServiceImpl } from './admin-service.js';
+import type { AdminService, KvService } from './api.js';
+import { ClusterClock } from './cluster-clock.js';
+import { CONTROLLER, ControllerCaller } from './controller-caller.js';
+import { ControllerKeeper } from './controller-keeper.js';
+import { ForwardService } from './forward-service.js';
+import { GroupKeeper } from './group-keeper.js';
+import { type Hello, HelloService } from './hello.js';
+import { Leaders } from './leaders.js';
+import { ListService } from './list-service.js';
+import { MapKeeper } from './map-keeper.js';
+import { MapWatcher } from './map-watcher.js';
+import { Router } from './router.js';
+import { Rpc } from './rpc.js';
+import { ShardCaller } from './shard-caller.js';
+import { ShardKeeper } from './shard-keeper.js';
+import { ShardPortAdapter } from './shard-port-adapter.js';
+import { ShardService } from './shard-service.js';
+import { StampClock } from './stamp-clock.js';
+
+export interface NodePorts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: LogStorage;
+  readonly transport: Transport;
+  readonly engines: StateEngines;
+}
+
+export interface NodeSetup {
+  readonly self: NodeEntry;
+  /** null until the cluster has been made. */
+  readonly clusterId: string | null;
+  /** The new cluster that this node is a part of; peer addresses by node. Ignored where the log holds one already. */
+  readonly bootstrap: {
+    readonly nodes: ReadonlyMap<NodeId, string>;
+    readonly shards: number;
+    readonly replicas: number;
+  } | null;
+  readonly raft: RaftSettings;
+  readonly maxOperations: number;
+}
+
+export interface NodeHooks {
+  readonly event: EventSink;
+  /** The node can't go on. */
+  readonly fatal: (error: Error) => void;
+  /** Must be durable when it returns. */
+  readonly joined: (clusterId: string) => void;
+}
+
+/** Three controller members, five from five nodes on; by name, so that every node comes to the same list. */
+export function controllerMembers(nodes: Iterable<NodeId>): readonly { id: number; node: NodeId }[] {
+  const sorted = [...nodes].sort();
+  const count = sorted.length >= 5 ? 5 : Math.min(3, sorted.length);
+  return sorted.slice(0, count).map((node, i) => ({ id: i + 1, node }));
+}
+
+export class ClusterNode {
+  readonly kv: KvService;
+  readonly admin: AdminService;
+  readonly host: ReplicaHost;
+  readonly maps: MapKeeper;
+  readonly router: Router;
+  readonly #closers: (() => void)[];
+
+  private constructor(parts: {
+    kv: KvService;
+    admin: AdminService;
+    host: ReplicaHost;
+    maps: MapKeeper;
+    router: Router;
+    closers: (() => void)[];
+  }) {
+    this.kv = parts.kv;
+    this.admin = parts.admin;
+    this.host = parts.host;
+    this.maps = parts.maps;
+    this.router = parts.router;
+    this.#closers = parts.closers;
+  }
+
+  static async start(setup: NodeSetup, ports: NodePorts, hooks: NodeHooks): Promise<ClusterNode> {
+    const { clock, transport } = ports;
+    const self = setup.self.id;
+    const failed = (error: unknown): void =>
+      hooks.event('error', 'a background task failed', { error: error instanceof Error ? error.stack : String(error) });
+    const rpc = new Rpc(transport, clock, ports.random);
+    const maps = new MapKeeper();
+    const clusterClock = new ClusterClock(clock);
+    const stamps = new Map<GroupId, StampClock>();
+    const stampOf = (group: GroupId): StampClock => {
+      const stamp = stamps.get(group) ?? new StampClock(clusterClock);
+      stamps.set(group, stamp);
+      return stamp;
+    };
+
+    const changedListeners: ((group: GroupId) => void)[] = [];
+    const host = await ReplicaHost.open({
+      clock,
+      random: ports.random,
+      log: ports.log,
+      transport,
+      engines: ports.engines,
+      settings: setup.raft,
+      newMachine: (group) => (group === CONTROLLER ? new ControllerStateMachine() : new KvStateMachine()),
+      changed: (group) => {
+        for (const listener of changedListeners) listener(group);
+      },
+      fatal: hooks.fatal,
+      event: hooks.event,
+    });
+    const leaders = new Leaders(self, () => host);
+    const bootstrapMembers = controllerMembers(setup.bootstrap?.nodes.keys() ?? []);
+    const controllerNodes = (): readonly NodeId[] => {
+      const replica = host.get(CONTROLLER);
+      return replica === undefined
+        ? bootstrapMembers.map((member) => member.node)
+        : replica.members.map((member) => member.node);
+    };
+    const controller = new ControllerCaller({
+      self,
+      clock,
+      host,
+      rpc,
+      leaders,
+      members: controllerNodes,
+      stamp: stampOf(CONTROLLER),
+      failed,
+    });
+    let shardService: ShardService;
+    const caller = new ShardCaller({ self, clock, rpc, maps, leaders, local: () => shardService });
+    shardService = new ShardService({ host, rpc, clock, stampOf, caller, failed });
+    const shardPort = new ShardPortAdapter({ self, clock, host, rpc, caller, failed });
+    new ForwardService({ host, rpc, stampOf });
+    const router = new Router({
+      self,
+      clock,
+      host,
+      rpc,
+      maps,
+      leaders,
+      clusterClock,
+      stampOf,
+      attempt_ms: Math.max(500, setup.raft.election_timeout_ms),
+      maxOperations: setup.maxOperations,
+    });
+    const lists = new ListService({ self, clock, clusterClock, host, rpc, maps, leaders, failed });
+    const groups = new GroupKeeper(self, host, maps, failed);
+    const watcher = new MapWatcher({ clock, host, maps, controller, failed });
+
+    let clusterId = setup.clusterId;
+    const peersOf = (): ReadonlyMap<NodeId, PeerAddress> => {
+      const peers = new Map<NodeId, PeerAddress>();
+      if (maps.map === null) {
+        for (const [node, address] of setup.bootstrap?.nodes ?? []) peers.set(node, { address, incarnation: null });
+      } else {
+        for (const node of maps.map.nodes) peers.set(node.id, { address: node.peer, incarnation: node.incarnation });
+      }
+      peers.delete(self);
+      return peers;
+    };
+    const hello = new HelloService({
+      clock,
+      clusterClock,
+      rpc,
+      own: (): Hello => ({
+        node: setup.self,
+        wall_ms: clock.wall_ms(),
+        clusterId,
+        epoch: maps.epoch,
+        controllerLeader: leaders.known(CONTROLLER),
+      }),
+      peers: () => [...peersOf().keys()],
+      heard: (word) => {
+        if (word.controllerLeader !== null && word.controllerLeader !== self && host.get(CONTROLLER) === undefined) {
+          leaders.hint(CONTROLLER, word.controllerLeader);
+        }
+        watcher.heardOf(word.epoch);
+      },
+      failed,
+    });
+    const controllerKeeper = new ControllerKeeper({
+      self: setup.self,
+      clock,
+      random: ports.random,
+      host,
+      stamp: stampOf(CONTROLLER),
+      shards: shardPort,
+      hello,
+      bootstrap: setup.bootstrap,
+      event: hooks.event,
+      failed,
+    });
+    const shardKeeper = new ShardKeeper({
+      clock,
+      clusterClock,
+      host,
+      stampOf,
+      firstSlots: async (shard) => {
+        const first = await controller.map(1, 1_000);
+        if (first === null || first === 'missing') return null;
+        return first.map.shards.find((entry) => entry.id === shard)?.slots ?? [];
+      },
+      failed,
+    });
+
+    maps.onChange(() => {
+      const map = maps.map!;
+      if (clusterId === null) {
+        clusterId = map.clusterId;
+        hooks.joined(clusterId);
+      }
+      transport.setPeers(peersOf());
+    });
+    transport.onPeer((peer, event) => {
+      if (event.kind === 'up') void hello.sayTo(peer).catch(failed);
+      if (event.kind === 'refused') hooks.event('error', `peer ${peer} refused: ${event.reason}`, { peer });
+    });
+    changedListeners.push((group) => {
+      if (group === CONTROLLER) {
+        watcher.controllerChanged();
+        controllerKeeper.check();
+      }
+      router.wake();
+    });
+
+    transport.setPeers(peersOf());
+    watcher.controllerChanged();
+    const own = bootstrapMembers.find((member) => member.node === self);
+    if (own !== undefined && clusterId === null && !host.knows(CONTROLLER)) {
+      await host.create(CONTROLLER, own.id, bootstrapMembers, own.id === 1);
+    }
+    const admin = new AdminServiceImpl({
+      self,
+      clock,
+      host,
+      maps,
+      leaders,
+      controller,
+
+      hello,
+      rpc,
+      controllerNodes,
+      failed,
+    });
+    return new ClusterNode({
+      kv: {
+        epoch: () => maps.epoch,
+        execute: (request, context, done) => router.execute(request, context, done),
+        list: (request, context) => lists.list(request, context),
+      },
+      admin,
+      host,
+      maps,
+      router,
+      closers: [
+        () => shardKeeper.close(),
+        () => controllerKeeper.close(),
+        () => watcher.close(),
+        () => groups.close(),
+        () => hello.close(),
+        () => router.close(),
+        () => rpc.close(),
+      ],
+    });
+  }
+
+  /** Ends what runs here. Transport, log and engines belong to the caller. */
+  async close(): Promise<void> {
+    for (const close of this.#closers) close();
+    await this.host.close();
+  }
+}

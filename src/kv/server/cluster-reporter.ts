@@ -1,0 +1,174 @@
+/**
+ * The cluster as it is now, put together from what each node says of its own replicas when it is asked. A node that does
+ * not answer in time is shown as what it was last heard of; nothing here waits for it longer than the deadline.
+ */
+import { z } from 'zod';
+import type { Clock, GroupId, NodeId, Replica, ReplicaHost } from '../../raft/index.js';
+import { countSlots, formatSlots, type ShardEntry, type ShardMap, shardName } from '../../shardctrl/index.js';
+import type { KvStateMachine } from '../store/index.js';
+import type { ClusterView } from './api.js';
+import { CONTROLLER } from './controller-caller.js';
+import type { HelloService } from './hello.js';
+import { callJson, handleJson } from './json-rpc.js';
+import type { Leaders } from './leaders.js';
+import { Method, type Rpc } from './rpc.js';
+
+const replicaSchema = z.object({
+  group: z.number(),
+  role: z.string(),
+  term: z.number(),
+  applied: z.number(),
+  last: z.number(),
+  leader: z.string().nullable(),
+  state: z.enum(['ok', 'damaged', 'snapshot']),
+  keys: z.number().nullable(),
+  bytes: z.number().nullable(),
+});
+type ReplicaReport = z.infer<typeof replicaSchema>;
+const reportSchema = z.array(replicaSchema);
+type NodeReport = readonly ReplicaReport[];
+
+/** A report that takes longer is left out; the rest is shown. */
+const ASK_MS = 1_000;
+
+export interface ClusterReporterOptions {
+  readonly self: NodeId;
+  readonly clock: Clock;
+  readonly host: ReplicaHost;
+  readonly leaders: Leaders;
+  readonly hello: HelloService;
+  readonly rpc: Rpc;
+  readonly controllerNodes: () => readonly NodeId[];
+  readonly failed: (error: unknown) => void;
+}
+
+type ShardView = ClusterView['shards'][number];
+type MemberView = ShardView['members'][number];
+
+export class ClusterReporter {
+  readonly #options: ClusterReporterOptions;
+
+  constructor(options: ClusterReporterOptions) {
+    this.#options = options;
+    handleJson(options.rpc, Method.NodeReport, z.object({}), async () => this.#own(), options.failed);
+  }
+
+  #own(): NodeReport {
+    const { host } = this.#options;
+    return host.groups().flatMap((group) => {
+      const replica = host.get(group);
+      return replica === undefined ? [] : [reportOf(group, replica)];
+    });
+  }
+
+  async report(map: ShardMap, timeout_ms: number): Promise<ClusterView> {
+    const { self, rpc, hello } = this.#options;
+    const ask_ms = Math.max(1, Math.min(ASK_MS, timeout_ms - 100));
+    const reports = new Map<NodeId, NodeReport>();
+    await Promise.all(
+      map.nodes.map(async ({ id }) => {
+        if (id === self) {
+          reports.set(id, this.#own());
+          return;
+        }
+        if (hello.state(id) === 'down') return;
+        const called = await callJson(rpc, id, Method.NodeReport, {}, reportSchema, ask_ms);
+        if (called.kind === 'answer') reports.set(id, called.value);
+      }),
+    );
+    const shards = map.shards.map((shard) => this.#shard(shard, reports));
+    return {
+      cluster_id: map.clusterId,
+      epoch: map.epoch,
+      health: healthOf(map, shards, this.#nodeStates(map)),
+      nodes: map.nodes.map(({ id, http, peer, labels }) => ({
+        id,
+        http,
+        peer,
+        labels,
+        state: id === self ? 'healthy' : hello.state(id),
+        since: new Date(hello.since_ms(id)).toISOString(),
+      })),
+      shards,
+      controller: this.#controller(reports),
+    };
+  }
+
+  #nodeStates(map: ShardMap): ReadonlyMap<NodeId, string> {
+    const { self, hello } = this.#options;
+    return new Map(map.nodes.map(({ id }) => [id, id === self ? 'healthy' : hello.state(id)]));
+  }
+
+  #shard(shard: ShardEntry, reports: ReadonlyMap<NodeId, NodeReport>): ShardView {
+    const of = (node: NodeId): ReplicaReport | undefined =>
+      reports.get(node)?.find((report) => report.group === shard.id);
+    const said = shard.members.map((member) => ({ node: member.node, report: of(member.node) }));
+    const leading = said
+      .filter(({ report }) => report?.role === 'leader')
+      .sort((a, b) => b.report!.term - a.report!.term)[0];
+    const last = leading?.report?.last ?? null;
+    const members = said.map(({ node, report }) => memberView(node, report, last));
+    const up = members.filter((member) => member.state === 'ok').length;
+    return {
+      id: shardName(shard.id),
+      state: leading === undefined ? 'no_leader' : up < members.length ? 'degraded' : 'ok',
+      slots: formatSlots(shard.slots),
+      slot_count: countSlots(shard.slots),
+      members,
+      leader: leading?.node ?? null,
+      term: leading?.report?.term ?? null,
+      keys: leading?.report?.keys ?? null,
+      bytes: leading?.report?.bytes ?? null,
+    };
+  }
+
+  #controller(reports: ReadonlyMap<NodeId, NodeReport>): ClusterView['controller'] {
+    const leader = this.#options.leaders.known(CONTROLLER);
+    const term = leader === null ? undefined : reports.get(leader)?.find((report) => report.group === CONTROLLER)?.term;
+    return { leader, term: term ?? null, members: this.#options.controllerNodes() };
+  }
+}
+
+function reportOf(group: GroupId, replica: Replica): ReplicaReport {
+  const status = replica.status();
+  const totals = group !== CONTROLLER && replica.leads ? (replica.machine as KvStateMachine).totals() : null;
+  return {
+    group,
+    role: status.role === 'pre_candidate' ? 'candidate' : status.role,
+    term: status.term,
+    applied: status.applied,
+    last: status.lastIndex,
+    leader: replica.leaderNode,
+    state: replica.damage !== null ? 'damaged' : replica.snapshotIncoming ? 'snapshot' : 'ok',
+    keys: totals?.keys ?? null,
+    bytes: totals?.bytes ?? null,
+  };
+}
+
+function memberView(node: NodeId, report: ReplicaReport | undefined, last: number | null): MemberView {
+  if (report === undefined) return { node, role: 'unknown', applied: null, lag: null, state: 'down' };
+  const lag = last === null ? null : Math.max(0, last - report.applied);
+  return { node, role: report.role, applied: report.applied, lag, state: report.state };
+}
+
+/** One sentence for a person. */
+function healthOf(map: ShardMap, shards: readonly ShardView[], nodes: ReadonlyMap<NodeId, string>): string {
+  const away = [...nodes].filter(([, state]) => state !== 'healthy').map(([node, state]) => `${node} is ${state}`);
+  const without = shards.filter((shard) => shard.state === 'no_leader').map((shard) => shard.id);
+  const degraded = shards.filter((shard) => shard.state === 'degraded').map((shard) => shard.id);
+  const small = map.shards.filter((shard) => shard.members.length === 2).map((shard) => shardName(shard.id));
+  const parts: string[] = [];
+  if (without.length > 0)
+    parts.push(`${without.join(', ')} ${without.length === 1 ? 'has' : 'have'} no leader and cannot serve`);
+  if (degraded.length > 0)
+    parts.push(
+      `${degraded.join(', ')} ${degraded.length === 1 ? 'lacks' : 'lack'} a replica but ${degraded.length === 1 ? 'serves' : 'serve'}`,
+    );
+  parts.push(...away);
+  if (small.length > 0)
+    parts.push(
+      `${small.join(', ')} ${small.length === 1 ? 'has' : 'have'} two replicas: no writes as soon as one node is away`,
+    );
+  if (parts.length === 0) return `all ${shards.length} shards serve on ${nodes.size} healthy nodes`;
+  return parts.join('; ');
+}

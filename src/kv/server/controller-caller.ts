@@ -1,0 +1,140 @@
+/**
+ * Asks the controller, from any node: proposals go to its leader, questions to any member that can make sure its answer
+ * is up to date. Nodes that host no member learn maps this way.
+ */
+import { z } from 'zod';
+import type { Clock, NodeId, ReplicaHost } from '../../raft/index.js';
+import {
+  type ControllerCommand,
+  type ControllerResult,
+  type ControllerStateMachine,
+  encodeControllerCommand,
+  type ShardMap,
+} from '../../shardctrl/index.js';
+import { callJson, pack, unpack } from './json-rpc.js';
+import type { Leaders } from './leaders.js';
+import type { PlanReport } from './plan-view.js';
+import { Method, type Rpc } from './rpc.js';
+import type { StampClock } from './stamp-clock.js';
+import { delay, propose, readBarrier } from './waiting.js';
+
+export const CONTROLLER = 0;
+const PAUSE_MS = 50;
+const ATTEMPT_MS = 2_000;
+
+export type ControllerAnswer =
+  | { readonly kind: 'result'; readonly result: ControllerResult; readonly index: number }
+  /** Certainly not carried out. */
+  | { readonly kind: 'unavailable' }
+  /** May or may not have been. */
+  | { readonly kind: 'unknown' };
+
+export interface MapAnswer {
+  readonly map: ShardMap;
+  readonly retired: readonly number[];
+}
+
+const requestSchema = z.discriminatedUnion('op', [
+  z.object({ op: z.literal('propose'), command: z.unknown() }),
+  z.object({ op: z.literal('map'), epoch: z.number().nullable() }),
+  z.object({ op: z.literal('plan'), id: z.string().nullable() }),
+]);
+type Request = z.infer<typeof requestSchema>;
+
+const answerSchema = z.union([
+  z.object({ ok: z.literal(true), value: z.unknown() }),
+  z.object({ ok: z.literal(false), leader: z.string().nullable(), unknown: z.boolean() }),
+]);
+type Answer = z.infer<typeof answerSchema>;
+
+export interface ControllerCallerOptions {
+  readonly self: NodeId;
+  readonly clock: Clock;
+  readonly host: ReplicaHost;
+  readonly rpc: Rpc;
+  readonly leaders: Leaders;
+  readonly members: () => readonly NodeId[];
+  readonly stamp: StampClock;
+  readonly failed: (error: unknown) => void;
+}
+
+export class ControllerCaller {
+  readonly #options: ControllerCallerOptions;
+
+  constructor(options: ControllerCallerOptions) {
+    this.#options = options;
+    options.rpc.handle(Method.Controller, (_from, body, reply) => {
+      const parsed = requestSchema.safeParse(unpack(body));
+      if (!parsed.success) return;
+      this.#here(parsed.data).then((answer) => reply(pack(answer)), options.failed);
+    });
+  }
+
+  async propose(command: ControllerCommand, timeout_ms: number): Promise<ControllerAnswer> {
+    const answer = await this.#ask({ op: 'propose', command }, timeout_ms);
+    if (answer === null) return { kind: 'unavailable' };
+    if (!answer.ok) return { kind: 'unknown' };
+    return { kind: 'result', ...(answer.value as { result: ControllerResult; index: number }) };
+  }
+
+  /** `epoch` null: the newest. Null: no answer in time, or no such epoch (`missing`). */
+  async map(epoch: number | null, timeout_ms: number): Promise<MapAnswer | 'missing' | null> {
+    const answer = await this.#ask({ op: 'map', epoch }, timeout_ms);
+    if (answer === null || !answer.ok) return null;
+    return (answer.value as MapAnswer | null) ?? 'missing';
+  }
+
+  async plan(id: string | null, timeout_ms: number): Promise<PlanReport | null> {
+    const answer = await this.#ask({ op: 'plan', id }, timeout_ms);
+    return answer === null || !answer.ok ? null : (answer.value as PlanReport);
+  }
+
+  /** null: certainly not carried out. `ok: false`: unknown. */
+  async #ask(request: Request, timeout_ms: number): Promise<Answer | null> {
+    const { clock, leaders, members, rpc, self } = this.#options;
+    const deadline = clock.monotonic_ms() + timeout_ms;
+    for (let attempt = 1; ; attempt++) {
+      const left_ms = Math.max(1, Math.min(ATTEMPT_MS, deadline - clock.monotonic_ms()));
+      const to = leaders.candidate(CONTROLLER, members(), attempt);
+      let answer: Answer | null = null;
+      if (to === self) {
+        answer = await Promise.race([this.#here(request), delay(clock, left_ms).then((): Answer => LOST)]);
+      } else if (to !== null) {
+        const called = await callJson(rpc, to, Method.Controller, request, answerSchema, left_ms);
+        answer = called.kind === 'answer' ? called.value : called.kind === 'lost' ? LOST : null;
+        if (answer?.ok !== true) leaders.wrong(CONTROLLER, to);
+      }
+      if (answer?.ok === true) return answer;
+      if (request.op === 'propose' && answer?.unknown === true) return answer;
+      if (answer?.leader != null) leaders.hint(CONTROLLER, answer.leader);
+      if (clock.monotonic_ms() + PAUSE_MS >= deadline) return null;
+      await delay(clock, PAUSE_MS);
+    }
+  }
+
+  async #here(request: Request): Promise<Answer> {
+    const { host, clock, stamp } = this.#options;
+    const replica = host.get(CONTROLLER);
+    if (replica === undefined || replica.damage !== null) return { ok: false, leader: null, unknown: false };
+    const elsewhere: Answer = { ok: false, leader: replica.leaderNode, unknown: false };
+    if (request.op === 'propose') {
+      if (!replica.leads) return elsewhere;
+      const machine = replica.machine as ControllerStateMachine;
+      const command = encodeControllerCommand(request.command as ControllerCommand, stamp.next(machine.clock_ms));
+      const proposed = await propose(replica, command);
+      if (proposed.kind === 'refused') return elsewhere;
+      if (proposed.kind === 'unknown') return { ...elsewhere, unknown: true };
+      return { ok: true, value: { result: proposed.result, index: proposed.index } };
+    }
+    if (!(await readBarrier(replica, clock, ATTEMPT_MS))) return elsewhere;
+    const machine = replica.machine as ControllerStateMachine;
+    if (request.op === 'plan') {
+      const plan = request.id === null ? machine.latestPlan() : machine.plan(request.id);
+      return { ok: true, value: { plan, batches: machine.batches(), history: machine.history() } satisfies PlanReport };
+    }
+    const map = request.epoch === null ? machine.map() : machine.mapAt(request.epoch);
+    return { ok: true, value: map === null ? null : ({ map, retired: machine.retired() } satisfies MapAnswer) };
+  }
+}
+
+const LOST: Answer = { ok: false, leader: null, unknown: true };

@@ -1,0 +1,150 @@
+/**
+ * The chores of the controller's leader: the first entry of a new cluster, nodes whose addresses have changed, and the
+ * driver of the plan. All of it stops with the leadership; what matters is in the controller's log.
+ */
+import type { Clock, EventSink, NodeId, Random, Replica, ReplicaHost, Timer } from '../../raft/index.js';
+import {
+  type ControllerCommand,
+  type ControllerPort,
+  type ControllerProposed,
+  type ControllerResult,
+  type ControllerStateMachine,
+  encodeControllerCommand,
+  type NodeEntry,
+  PlanDriver,
+  type ShardPort,
+} from '../../shardctrl/index.js';
+import { CONTROLLER } from './controller-caller.js';
+import type { HelloService } from './hello.js';
+import type { StampClock } from './stamp-clock.js';
+import { propose } from './waiting.js';
+
+const EVERY_MS = 100;
+
+export interface ControllerKeeperOptions {
+  readonly self: NodeEntry;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly host: ReplicaHost;
+  readonly stamp: StampClock;
+  readonly shards: ShardPort;
+  readonly hello: HelloService;
+  readonly bootstrap: {
+    readonly nodes: ReadonlyMap<NodeId, string>;
+    readonly shards: number;
+    readonly replicas: number;
+  } | null;
+  readonly event: EventSink;
+  readonly failed: (error: unknown) => void;
+}
+
+export class ControllerKeeper {
+  readonly #options: ControllerKeeperOptions;
+  #driver: PlanDriver | null = null;
+  #driverTerm = 0;
+  #busy = false;
+  #closed = false;
+  #timer: Timer;
+
+  constructor(options: ControllerKeeperOptions) {
+    this.#options = options;
+    this.#timer = options.clock.after(EVERY_MS, () => this.#round());
+  }
+
+  #round(): void {
+    if (this.#closed) return;
+    this.check();
+    this.#timer = this.#options.clock.after(EVERY_MS, () => this.#round());
+  }
+
+  /** Called when leadership may have changed, and now and then. */
+  check(): void {
+    const replica = this.#options.host.get(CONTROLLER);
+    if (this.#closed || replica === undefined || !replica.leads) {
+      this.#stopDriver();
+      return;
+    }
+    if (this.#driver !== null && this.#driverTerm !== replica.term) this.#stopDriver();
+    const machine = replica.machine as ControllerStateMachine;
+    if (machine.map() !== null && this.#driver === null) this.#startDriver(replica);
+    if (this.#busy) return;
+    this.#busy = true;
+    this.#tend(replica, machine).then(
+      () => {
+        this.#busy = false;
+      },
+      (error: unknown) => {
+        this.#busy = false;
+        this.#options.failed(error);
+      },
+    );
+  }
+
+  async #tend(replica: Replica, machine: ControllerStateMachine): Promise<void> {
+    const map = machine.map();
+    if (map === null) {
+      await this.#initialise(replica);
+      return;
+    }
+    for (const known of map.nodes) {
+      const now = known.id === this.#options.self.id ? this.#options.self : this.#options.hello.of(known.id)?.node;
+      if (now === undefined || now.incarnation !== known.incarnation || sameNode(now, known)) continue;
+      await this.#propose(replica, { kind: 'register_node', node: now });
+    }
+  }
+
+  /** Waits until every node has said who it is: their incarnations go into the first entry (F24, F25). */
+  async #initialise(replica: Replica): Promise<void> {
+    const { bootstrap, self, hello, random } = this.#options;
+    if (bootstrap === null) return;
+    const nodes: NodeEntry[] = [];
+    for (const id of [...bootstrap.nodes.keys()].sort()) {
+      const node = id === self.id ? self : hello.of(id)?.node;
+      if (node === undefined) return;
+      nodes.push(node);
+    }
+    const clusterId = Array.from({ length: 32 }, () => Math.floor(random.next() * 16).toString(16)).join('');
+    const { shards, replicas } = bootstrap;
+    await this.#propose(replica, { kind: 'init', clusterId, nodes, shards, replicas });
+    this.#options.event('info', 'a new cluster was made', { clusterId });
+  }
+
+  async #propose(replica: Replica, command: ControllerCommand): Promise<ControllerProposed> {
+    const machine = replica.machine as ControllerStateMachine;
+    const proposed = await propose(
+      replica,
+      encodeControllerCommand(command, this.#options.stamp.next(machine.clock_ms)),
+    );
+    return proposed.kind === 'applied'
+      ? { kind: 'applied', result: proposed.result as ControllerResult, index: proposed.index }
+      : proposed;
+  }
+
+  #startDriver(replica: Replica): void {
+    const { clock, shards, event } = this.#options;
+    const controller: ControllerPort = {
+      state: () => replica.machine as ControllerStateMachine,
+      propose: (command) => this.#propose(replica, command),
+      onChange: (listener) => (replica.machine as ControllerStateMachine).onChange(listener),
+    };
+    this.#driverTerm = replica.term;
+    this.#driver = new PlanDriver({ clock, shards, controller, event });
+    this.#driver.start();
+  }
+
+  #stopDriver(): void {
+    this.#driver?.stop();
+    this.#driver = null;
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#timer.cancel();
+    this.#stopDriver();
+  }
+}
+
+function sameNode(a: NodeEntry, b: NodeEntry): boolean {
+  const labels = (node: NodeEntry): string => JSON.stringify(Object.entries(node.labels).sort());
+  return a.http === b.http && a.peer === b.peer && labels(a) === labels(b);
+}

@@ -1,0 +1,77 @@
+/**
+ * The other end of forwarding: carries out, on this node's replica, what another node's router passes on. It never passes
+ * on further: it answers with what it knows of the leader, and the asker decides.
+ */
+import type { Replica, ReplicaHost } from '../../raft/index.js';
+import { encodeLookup, encodeResult, type KvResult, type KvStateMachine, stampCommand } from '../store/index.js';
+import {
+  decodeGetRequest,
+  decodeWriteRequest,
+  encodeRefusal,
+  encodeResultReply,
+  type GetForward,
+  REFUSALS,
+  type Refusal,
+  UNKNOWN_REPLY,
+} from './forward-codec.js';
+import { Method, type Reply, type Rpc } from './rpc.js';
+import { refusalOf } from './slot-refusal.js';
+import type { StampClock } from './stamp-clock.js';
+
+export interface ForwardServiceOptions {
+  readonly host: ReplicaHost;
+  readonly rpc: Rpc;
+  readonly stampOf: (shard: number) => StampClock;
+}
+
+export class ForwardService {
+  readonly #options: ForwardServiceOptions;
+
+  constructor(options: ForwardServiceOptions) {
+    this.#options = options;
+    options.rpc.handle(Method.Write, (_from, body, reply) => this.#write(body, reply));
+    options.rpc.handle(Method.Get, (_from, body, reply) => this.#get(body, reply));
+  }
+
+  #write(body: Buffer, reply: Reply): void {
+    const request = decodeWriteRequest(body);
+    if (request === null) return;
+    const replica = this.#options.host.get(request.shard);
+    if (replica === undefined || replica.damage !== null) return reply(encodeRefusal('not_here', null));
+    if (!replica.isLeader) return reply(encodeRefusal('not_leader', replica.leaderNode));
+    const machine = replica.machine as KvStateMachine;
+    const moved = replica.leads ? refusalOf(machine, request.slot) : null;
+    if (moved !== null) return reply(encodeResultReply(machine.clock_ms, encodeResult(moved)));
+    // The frame's buffer is shared with other frames; an entry lives on in the log.
+    const command = Buffer.from(request.command);
+    stampCommand(command, this.#options.stampOf(request.shard).next(machine.clock_ms));
+    replica.propose(command, {
+      applied: (result) => reply(encodeResultReply(machine.clock_ms, encodeResult(result as KvResult))),
+      refused: (reason) => reply(encodeRefusal(toRefusal(reason), replica.leaderNode)),
+      unknown: () => reply(UNKNOWN_REPLY),
+    });
+  }
+
+  #get(body: Buffer, reply: Reply): void {
+    const request = decodeGetRequest(body);
+    if (request === null) return;
+    const replica = this.#options.host.get(request.shard);
+    if (replica === undefined || replica.damage !== null) return reply(encodeRefusal('not_here', null));
+    if (request.maxStaleness_ms !== null) {
+      if (replica.staleness_ms() > request.maxStaleness_ms) return reply(encodeRefusal('too_old', replica.leaderNode));
+      return answerGet(replica, request, reply);
+    }
+    if (replica.leaderNode === null) return reply(encodeRefusal('not_leader', null));
+    replica.read({
+      ready: () => answerGet(replica, request, reply),
+      refused: () => reply(encodeRefusal('not_leader', null)),
+    });
+  }
+}
+
+function answerGet(replica: Replica, request: GetForward, reply: Reply): void {
+  const machine = replica.machine as KvStateMachine;
+  reply(encodeResultReply(machine.clock_ms, encodeLookup(machine.lookup(request.key))));
+}
+
+const toRefusal = (reason: string): Refusal => REFUSALS.find((known) => known === reason) ?? 'not_leader';

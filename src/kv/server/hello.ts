@@ -1,0 +1,127 @@
+/**
+ * Nodes tell each other every second who they are, what time they have, which map they know and who leads the controller.
+ * From this come node states, the cluster's clock, hints, and what the first entry of a new cluster says of its nodes.
+ */
+import { z } from 'zod';
+import type { Clock, NodeId, Timer } from '../../raft/index.js';
+import type { NodeEntry } from '../../shardctrl/index.js';
+import type { ClusterClock } from './cluster-clock.js';
+import { callJson, handleJson } from './json-rpc.js';
+import { Method, type Rpc } from './rpc.js';
+
+const EVERY_MS = 1_000;
+const SUSPECT_AFTER_MS = 3_000;
+const DOWN_AFTER_MS = 10_000;
+
+export interface Hello {
+  readonly node: NodeEntry;
+  readonly wall_ms: number;
+  readonly clusterId: string | null;
+  readonly epoch: number;
+  readonly controllerLeader: NodeId | null;
+}
+
+const helloSchema: z.ZodType<Hello> = z.object({
+  node: z.object({
+    id: z.string(),
+    http: z.string(),
+    peer: z.string(),
+    labels: z.record(z.string(), z.string()),
+    incarnation: z.string(),
+  }),
+  wall_ms: z.number(),
+  clusterId: z.string().nullable(),
+  epoch: z.number(),
+  controllerLeader: z.string().nullable(),
+});
+
+export type NodeState = 'healthy' | 'suspect' | 'down';
+
+interface Heard {
+  readonly hello: Hello;
+  readonly heard_ms: number;
+  /** Since when the node has been in its present state, on this node's wall clock. */
+  readonly healthySince_ms: number;
+}
+
+export interface HelloOptions {
+  readonly clock: Clock;
+  readonly clusterClock: ClusterClock;
+  readonly rpc: Rpc;
+  readonly own: () => Hello;
+  readonly peers: () => readonly NodeId[];
+  readonly heard: (hello: Hello) => void;
+  readonly failed: (error: unknown) => void;
+}
+
+export class HelloService {
+  readonly #options: HelloOptions;
+  readonly #heard = new Map<NodeId, Heard>();
+  readonly #started_ms: number;
+  #timer: Timer | null = null;
+  #closed = false;
+
+  constructor(options: HelloOptions) {
+    this.#options = options;
+    this.#started_ms = options.clock.wall_ms();
+    handleJson(
+      options.rpc,
+      Method.Hello,
+      helloSchema,
+      async (hello, from) => {
+        this.#take(from, hello);
+        return options.own();
+      },
+      options.failed,
+    );
+    this.#round();
+  }
+
+  #round(): void {
+    if (this.#closed) return;
+    for (const peer of this.#options.peers()) void this.sayTo(peer);
+    this.#timer = this.#options.clock.after(EVERY_MS, () => this.#round());
+  }
+
+  async sayTo(peer: NodeId): Promise<void> {
+    const { rpc, own } = this.#options;
+    const called = await callJson(rpc, peer, Method.Hello, own(), helloSchema, EVERY_MS);
+    if (called.kind === 'answer' && !this.#closed) this.#take(peer, called.value);
+  }
+
+  #take(from: NodeId, hello: Hello): void {
+    if (hello.node.id !== from) return;
+    const { clock, clusterClock, heard } = this.#options;
+    const before = this.#heard.get(from);
+    const was = this.state(from);
+    const healthySince_ms = before !== undefined && was === 'healthy' ? before.healthySince_ms : clock.wall_ms();
+    this.#heard.set(from, { hello, heard_ms: clock.monotonic_ms(), healthySince_ms });
+    clusterClock.heard(from, hello.wall_ms);
+    heard(hello);
+  }
+
+  of(node: NodeId): Hello | null {
+    return this.#heard.get(node)?.hello ?? null;
+  }
+
+  state(node: NodeId): NodeState {
+    const heard = this.#heard.get(node);
+    if (heard === undefined) return 'down';
+    const age = this.#options.clock.monotonic_ms() - heard.heard_ms;
+    return age < SUSPECT_AFTER_MS ? 'healthy' : age < DOWN_AFTER_MS ? 'suspect' : 'down';
+  }
+
+  /** Milliseconds since 1970: since when the node has been in its state, as seen from here. */
+  since_ms(node: NodeId): number {
+    const heard = this.#heard.get(node);
+    if (heard === undefined) return this.#started_ms;
+    if (this.state(node) === 'healthy') return heard.healthySince_ms;
+    const age = this.#options.clock.monotonic_ms() - heard.heard_ms;
+    return this.#options.clock.wall_ms() - age;
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#timer?.cancel();
+  }
+}

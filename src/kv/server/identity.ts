@@ -1,0 +1,66 @@
+/**
+ * Who this node is: id, incarnation and cluster, kept in `node.json` of its data directory from its first start on
+ * (architecture decision 10). Adapter: the only place that reads and writes that file.
+ */
+import { randomBytes } from 'node:crypto';
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+
+const FORMAT = 1;
+
+const identitySchema = z.strictObject({
+  format: z.literal(FORMAT),
+  id: z.string().min(1),
+  incarnation: z.string().regex(/^[0-9a-f]{32}$/),
+  /** null until the cluster has been made. */
+  cluster_id: z.string().nullable(),
+});
+
+export interface Identity {
+  readonly id: string;
+  readonly incarnation: string;
+  readonly clusterId: string | null;
+}
+
+/** Throws with one line that says what is wrong and what to do. */
+export function openIdentity(dataDir: string, id: string): Identity {
+  const file = join(dataDir, 'node.json');
+  if (!existsSync(file)) {
+    mkdirSync(dataDir, { recursive: true });
+    const fresh: Identity = { id, incarnation: randomBytes(16).toString('hex'), clusterId: null };
+    saveIdentity(dataDir, fresh);
+    return fresh;
+  }
+  let parsed: z.infer<typeof identitySchema>;
+  try {
+    parsed = identitySchema.parse(JSON.parse(readFileSync(file, 'utf8')));
+  } catch {
+    throw new Error(`${file} is not the identity of a node that this version understands; put the original back`);
+  }
+  if (parsed.id !== id) {
+    throw new Error(`${dataDir} belongs to node ${parsed.id}, not to ${id}: set id or data_dir right`);
+  }
+  return { id, incarnation: parsed.incarnation, clusterId: parsed.cluster_id };
+}
+
+/** Durable when it returns; the old file or the new one, never a half. */
+export function saveIdentity(dataDir: string, identity: Identity): void {
+  const file = join(dataDir, 'node.json');
+  const { id, incarnation, clusterId } = identity;
+  const text = `${JSON.stringify({ format: FORMAT, id, incarnation, cluster_id: clusterId }, null, 2)}\n`;
+  const fd = openSync(`${file}.new`, 'w');
+  try {
+    writeSync(fd, text);
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+  renameSync(`${file}.new`, file);
+  const dir = openSync(dataDir, 'r');
+  try {
+    fsyncSync(dir);
+  } finally {
+    closeSync(dir);
+  }
+}

@@ -1,0 +1,130 @@
+/**
+ * One request on a key on its way: which attempts it made, what is still out, when it must be answered and what is said
+ * then. Whether a write may have been applied is decided here and nowhere else.
+ */
+import type { GroupId } from '../../raft/index.js';
+import { slotOfKey } from '../../shardctrl/index.js';
+import type { ApiError, KvOutcome, KvRequest, RequestContext } from './api.js';
+
+/** Why an operation waits: what it says if its deadline comes meanwhile. */
+export type WaitReason =
+  | { readonly kind: 'no_map' }
+  | { readonly kind: 'no_leader'; readonly shard: GroupId }
+  | { readonly kind: 'slot_moving'; readonly shard: GroupId; readonly phase: string }
+  | { readonly kind: 'unreachable'; readonly shard: GroupId }
+  | { readonly kind: 'too_old'; readonly shard: GroupId }
+  | { readonly kind: 'overloaded'; readonly shard: GroupId };
+
+export class Operation {
+  readonly request: KvRequest;
+  readonly context: RequestContext;
+  readonly slot: number;
+  readonly deadline_ms: number;
+  /** The write's command, encoded once; null for a read. */
+  readonly command: Buffer | null;
+  readonly #done: (outcome: KvOutcome) => void;
+  /** Number of the present attempt; answers that belong to an earlier one say nothing about what to do next. */
+  attempt = 0;
+  /** The present attempt has been sent and not answered. */
+  out = false;
+  /** When the present attempt, if it may be repeated, is repeated; or when a waiting operation tries again. */
+  next_ms = 0;
+  /** Attempts that may have been applied. */
+  maybeApplied = 0;
+  waiting: WaitReason = { kind: 'no_map' };
+  shard: GroupId = 0;
+  finished = false;
+
+  constructor(
+    request: KvRequest,
+    context: RequestContext,
+    command: Buffer | null,
+    now_ms: number,
+    done: (outcome: KvOutcome) => void,
+  ) {
+    this.request = request;
+    this.context = context;
+    this.command = command;
+    this.slot = slotOfKey(request.key);
+    this.deadline_ms = now_ms + context.timeout_ms;
+    this.#done = done;
+  }
+
+  get isWrite(): boolean {
+    return this.command !== null;
+  }
+
+  /** A read, or a write that has one effect however often it is sent. */
+  get repeatable(): boolean {
+    return this.request.kind === 'get' || this.request.idempotency !== null;
+  }
+
+  finish(outcome: KvOutcome): void {
+    if (this.finished) return;
+    this.finished = true;
+    this.#done(outcome);
+  }
+
+  fail(error: ApiError): void {
+    this.finish({ kind: 'failed', error });
+  }
+
+  /** A late answer may still come, and is still the truth; but by now the client is told what is known. */
+  expire(epoch: number): void {
+    const at = { slot: this.slot, epoch };
+    if (this.isWrite && this.maybeApplied > 0) {
+      this.fail({
+        ...at,
+        code: 'outcome_unknown',
+        detail: `the write was sent to shard s${this.shard}, and no answer came in ${this.context.timeout_ms} ms: it may or may not have been applied. Read the key, or repeat with the same Idempotency-Key`,
+        shard: `s${this.shard}`,
+      });
+      return;
+    }
+    this.fail({
+      ...at,
+      ...explain(this.out ? { kind: 'unreachable', shard: this.shard } : this.waiting, this.context.timeout_ms),
+    });
+  }
+}
+
+function explain(reason: WaitReason, timeout_ms: number): ApiError {
+  switch (reason.kind) {
+    case 'no_map':
+      return {
+        code: 'unavailable',
+        detail: `this node had no shard map within ${timeout_ms} ms: it does not hear from the controller`,
+      };
+    case 'no_leader':
+      return {
+        code: 'no_leader',
+        detail: `shard s${reason.shard} had no leader within ${timeout_ms} ms: a majority of its members does not answer`,
+        shard: `s${reason.shard}`,
+      };
+    case 'slot_moving':
+      return {
+        code: 'slot_moving',
+        detail: `the slot is on its way to another shard and was not served within ${timeout_ms} ms`,
+        shard: `s${reason.shard}`,
+        phase: reason.phase,
+      };
+    case 'unreachable':
+      return {
+        code: 'unavailable',
+        detail: `shard s${reason.shard} did not answer within ${timeout_ms} ms`,
+        shard: `s${reason.shard}`,
+      };
+    case 'too_old':
+      return {
+        code: 'unavailable',
+        detail: `no replica of shard s${reason.shard} that could be reached has heard from its leader recently enough`,
+        shard: `s${reason.shard}`,
+      };
+    case 'overloaded':
+      return {
+        code: 'overloaded',
+        detail: `shard s${reason.shard} has too many writes that are not committed yet`,
+        shard: `s${reason.shard}`,
+      };
+  }
+}

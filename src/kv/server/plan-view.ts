@@ -1,0 +1,105 @@
+/** Plans in the JSON shape of http-api.md. */
+import {
+  type Batch,
+  countSlots,
+  formatSlots,
+  isMoved,
+  type PlanDraft,
+  type PlanMove,
+  type PlanState,
+  type PlanSummary,
+  shardName,
+} from '../../shardctrl/index.js';
+import type { PlanMoveView, PlanView } from './api.js';
+
+/** What the controller says of a plan. */
+export interface PlanReport {
+  readonly plan: PlanState | null;
+  readonly batches: readonly Batch[];
+  readonly history: readonly PlanSummary[];
+}
+
+export function planView(report: PlanReport & { readonly plan: PlanState }, now_ms: number): PlanView {
+  const { plan, batches } = report;
+  return {
+    id: plan.id,
+    state: plan.status,
+    ...(plan.reason === null ? {} : { reason: plan.reason }),
+    created: new Date(plan.created_ms).toISOString(),
+    moves: plan.moves.map((move) => moveView(plan, move, batches, now_ms)),
+    shares: sharesOf(plan.shares),
+    new_shards: plan.newShards.map((shard) => ({
+      id: shardName(shard.id),
+      members: shard.members.map((member) => member.node),
+    })),
+    retired_shards: plan.retiring.map(shardName),
+    warnings: plan.warnings,
+  };
+}
+
+/** A dry run: what the plan would be if it were started now. */
+export function draftView(draft: PlanDraft, now_ms: number): PlanView {
+  return {
+    id: 'dry-run',
+    state: 'planned',
+    created: new Date(now_ms).toISOString(),
+    moves: draft.moves.map(({ from, to, slots }, i) => ({
+      id: `m${i + 1}`,
+      slots: formatSlots(slots),
+      slot_count: countSlots(slots),
+      from: shardName(from),
+      to: shardName(to),
+      phase: 'planned',
+      keys: null,
+      bytes: null,
+      rate: null,
+      eta_ms: null,
+      pause_ms: null,
+      checksum: null,
+    })),
+    shares: sharesOf(draft.shares),
+    new_shards: draft.newShards.map((shard) => ({
+      id: shardName(shard.id),
+      members: shard.members.map((member) => member.node),
+    })),
+    retired_shards: draft.retiring.map(shardName),
+    warnings: draft.warnings,
+  };
+}
+
+const sharesOf = (shares: readonly (readonly [number, number])[]): Record<string, number> =>
+  Object.fromEntries(shares.map(([shard, slots]) => [shardName(shard), slots]));
+
+function moveView(plan: PlanState, move: PlanMove, batches: readonly Batch[], now_ms: number): PlanMoveView {
+  const own = batches.filter((batch) => batch.plan === plan.id && batch.planMove === move.id);
+  const phase = phaseOf(plan, move, own);
+  const slotCount = countSlots(move.slots);
+  const movedCount = countSlots(move.moved);
+  const running = phase !== 'done' && move.started_ms !== null && plan.status === 'running';
+  const elapsed_ms =
+    move.started_ms === null ? 0 : (running ? now_ms : (move.published_ms ?? now_ms)) - move.started_ms;
+  const timed = running && elapsed_ms > 0 && movedCount > 0;
+  return {
+    id: move.id,
+    slots: formatSlots(move.slots),
+    slot_count: slotCount,
+    from: shardName(move.from),
+    to: shardName(move.to),
+    phase,
+    keys: move.keys,
+    bytes: move.bytes,
+    rate: timed ? Math.round((move.keys * 1000) / elapsed_ms) : null,
+    eta_ms: timed ? Math.round((elapsed_ms * (slotCount - movedCount)) / movedCount) : null,
+    pause_ms: move.pause_ms,
+    checksum: movedCount === 0 ? null : move.digest,
+  };
+}
+
+function phaseOf(plan: PlanState, move: PlanMove, batches: readonly Batch[]): string {
+  if (batches.some((batch) => batch.phase === 'cancelling')) return 'undoing';
+  if (batches.some((batch) => batch.phase === 'running')) return 'moving';
+  if (batches.some((batch) => batch.phase === 'published')) return isMoved(move) ? 'purging' : 'moving';
+  if (isMoved(move)) return 'done';
+  if (plan.status === 'running' || plan.status === 'paused') return move.started_ms === null ? 'waiting' : 'moving';
+  return plan.status;
+}

@@ -1,0 +1,83 @@
+/**
+ * Asks a shard's leader, wherever it is, again and again until it answers or the time is over. Only for commands that may
+ * be repeated: all of the controller's driver are.
+ */
+import type { z } from 'zod';
+import type { Clock, GroupId, NodeId } from '../../raft/index.js';
+import { ShardUnavailable, type SlotAnswer } from '../../shardctrl/index.js';
+import { callJson } from './json-rpc.js';
+import type { Leaders } from './leaders.js';
+import type { MapKeeper } from './map-keeper.js';
+import { Method, type Rpc } from './rpc.js';
+import { type LeaderAnswer, leaderAnswer, slotAnswerSchema } from './shard-schemas.js';
+import type { ShardService } from './shard-service.js';
+import { delay } from './waiting.js';
+
+const PAUSE_MS = 25;
+
+export interface ShardCallerOptions {
+  readonly self: NodeId;
+  readonly clock: Clock;
+  readonly rpc: Rpc;
+  readonly maps: MapKeeper;
+  readonly leaders: Leaders;
+  /** This node's own service, for shards that it leads itself. */
+  readonly local: () => ShardService;
+}
+
+export class ShardCaller {
+  readonly #options: ShardCallerOptions;
+
+  constructor(options: ShardCallerOptions) {
+    this.#options = options;
+  }
+
+  /** Rejects with `ShardUnavailable`. `attempt_ms` bounds one try, `timeout_ms` all of them. */
+  async ask<T>(
+    shard: GroupId,
+    method: Method,
+    request: unknown,
+    answer: z.ZodType<T>,
+    here: (service: ShardService) => Promise<LeaderAnswer<T>>,
+    timeout_ms: number,
+    attempt_ms = timeout_ms,
+  ): Promise<T> {
+    const { clock, leaders, maps, self, rpc } = this.#options;
+    const deadline = clock.monotonic_ms() + timeout_ms;
+    const schema = leaderAnswer(answer);
+    for (let attempt = 1; ; attempt++) {
+      const left_ms = Math.min(attempt_ms, deadline - clock.monotonic_ms());
+      const to = leaders.candidate(shard, maps.membersOf(shard), attempt);
+      let answered: LeaderAnswer<T> | null = null;
+      if (to === self) {
+        answered = await Promise.race([
+          here(this.#options.local()),
+          delay(clock, Math.max(1, left_ms)).then(() => null),
+        ]);
+      } else if (to !== null) {
+        const called = await callJson(rpc, to, method, request, schema, Math.max(1, left_ms));
+        answered = called.kind === 'answer' ? (called.value as LeaderAnswer<T>) : null;
+        if (answered === null || !answered.ok) leaders.wrong(shard, to);
+      }
+      if (answered?.ok === true) return answered.value;
+      if (answered !== null && answered.leader !== null && answered.leader !== to) leaders.hint(shard, answered.leader);
+      if (clock.monotonic_ms() + PAUSE_MS >= deadline) {
+        throw new ShardUnavailable(`shard s${shard} did not answer within ${timeout_ms} ms`);
+      }
+      await delay(clock, PAUSE_MS);
+    }
+  }
+
+  page(shard: GroupId, command: Buffer, timeout_ms: number): Promise<SlotAnswer> {
+    const request = { shard, command: new Uint8Array(command) };
+    return this.ask(
+      shard,
+      Method.Page,
+      request,
+      slotAnswerSchema,
+      (service) => service.page(request),
+      timeout_ms,
+      1_000,
+    );
+  }
+}

@@ -1,0 +1,124 @@
+/**
+ * The chores of a shard's leader: its first slots, keys whose time has come, left-overs of slots that have gone. Each is a
+ * replicated decision: found here, proposed, decided when applied.
+ */
+import type { Clock, GroupId, Replica, ReplicaHost, Timer } from '../../raft/index.js';
+import { eachSlot, type MoveId, type SlotRanges, SlotState, slotsOf } from '../../shardctrl/index.js';
+import { encodeCommand, type KvCommand, type KvStateMachine } from '../store/index.js';
+import type { ClusterClock } from './cluster-clock.js';
+import { CONTROLLER } from './controller-caller.js';
+import type { StampClock } from './stamp-clock.js';
+import { propose } from './waiting.js';
+
+const EVERY_MS = 100;
+const BATCH_KEYS = 512;
+
+export interface ShardKeeperOptions {
+  readonly clock: Clock;
+  readonly clusterClock: ClusterClock;
+  readonly host: ReplicaHost;
+  readonly stampOf: (shard: GroupId) => StampClock;
+  /** Slots that the shard was given when the cluster was made; null: not known now, ask again later. */
+  readonly firstSlots: (shard: GroupId) => Promise<SlotRanges | null>;
+  readonly failed: (error: unknown) => void;
+}
+
+export class ShardKeeper {
+  readonly #options: ShardKeeperOptions;
+  readonly #busy = new Set<GroupId>();
+  readonly #first = new Map<GroupId, SlotRanges>();
+  #timer: Timer | null = null;
+  #closed = false;
+
+  constructor(options: ShardKeeperOptions) {
+    this.#options = options;
+    this.#round();
+  }
+
+  #round(): void {
+    if (this.#closed) return;
+    for (const group of this.#options.host.groups()) {
+      const replica = this.#options.host.get(group);
+      if (group === CONTROLLER || replica === undefined || !replica.leads || this.#busy.has(group)) continue;
+      this.#busy.add(group);
+      this.#tend(group, replica).then(
+        () => this.#busy.delete(group),
+        (error: unknown) => {
+          this.#busy.delete(group);
+          if (!this.#closed) this.#options.failed(error);
+        },
+      );
+    }
+    this.#timer = this.#options.clock.after(EVERY_MS, () => this.#round());
+  }
+
+  async #tend(group: GroupId, replica: Replica): Promise<void> {
+    const machine = replica.machine as KvStateMachine;
+    await this.#giveFirstSlots(group, replica, machine);
+    await this.#purge(group, replica, machine);
+    await this.#expire(group, replica, machine);
+  }
+
+  /** Nothing to do on a shard that was made later, or whose slots have been seen here before, in whatever state. */
+  async #giveFirstSlots(group: GroupId, replica: Replica, machine: KvStateMachine): Promise<void> {
+    if (machine.revision > 0 || this.#first.get(group)?.length === 0) return;
+    const slots = this.#first.get(group) ?? (await this.#options.firstSlots(group));
+    if (slots === null) return;
+    this.#first.set(group, slots);
+    const first = slots[0]?.[0];
+    if (first === undefined || machine.stateOf(first) !== SlotState.None || machine.floorOf(first) > 0) return;
+    await this.#propose(group, replica, { kind: 'init', slots });
+  }
+
+  /** Batch after batch, as long as there is something: the next plan waits for this. */
+  async #purge(group: GroupId, replica: Replica, machine: KvStateMachine): Promise<void> {
+    for (const { move, slots } of purgeTasks(machine)) {
+      for (;;) {
+        if (this.#closed || !replica.leads || machine !== replica.machine) return;
+        await replica.settled();
+        const { keys, idempotency } = await machine.purgeCandidates(slots, BATCH_KEYS);
+        const applied = await this.#propose(group, replica, { kind: 'purge', move, slots, keys, idempotency });
+        if (!applied || keys.length + idempotency.length === 0) break;
+      }
+    }
+  }
+
+  async #expire(group: GroupId, replica: Replica, machine: KvStateMachine): Promise<void> {
+    for (;;) {
+      const now_ms = this.#options.clusterClock.now_ms();
+      if (this.#closed || !replica.leads || machine !== replica.machine) return;
+      await replica.settled();
+      const due = await machine.dueKeys(now_ms, BATCH_KEYS);
+      if (due === null || !(await this.#propose(group, replica, due))) return;
+      if (due.keys.length + due.idempotency.length < BATCH_KEYS) return;
+    }
+  }
+
+  async #propose(group: GroupId, replica: Replica, command: KvCommand): Promise<boolean> {
+    const machine = replica.machine as KvStateMachine;
+    const stamp_ms = this.#options.stampOf(group).next(machine.clock_ms);
+    const proposed = await propose(replica, encodeCommand(command, stamp_ms));
+    return proposed.kind === 'applied';
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#timer?.cancel();
+  }
+}
+
+/** What is to be purged, by the move under which it may be: slots given away, and left-overs of aborted imports. */
+function purgeTasks(machine: KvStateMachine): { readonly move: MoveId; readonly slots: SlotRanges }[] {
+  const byMove = new Map<MoveId, number[]>();
+  const add = (slots: SlotRanges, moveOf: (slot: number) => MoveId): void => {
+    for (const slot of eachSlot(slots)) {
+      const move = moveOf(slot);
+      const known = byMove.get(move);
+      if (known === undefined) byMove.set(move, [slot]);
+      else known.push(slot);
+    }
+  };
+  add(machine.slotsInState(SlotState.Purging), (slot) => machine.moveOf(slot));
+  add(machine.slotsWithLeftovers(), (slot) => machine.floorOf(slot));
+  return [...byMove].map(([move, slots]) => ({ move, slots: slotsOf(slots) }));
+}

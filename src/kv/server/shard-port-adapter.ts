@@ -1,0 +1,124 @@
+/** The controller's `ShardPort`, carried out by messages to the shards' leaders. */
+import { z } from 'zod';
+import type { Clock, GroupId, NodeId, ReplicaHost } from '../../raft/index.js';
+import {
+  type MoveId,
+  type ShardMember,
+  type ShardPort,
+  ShardUnavailable,
+  type SlotAnswer,
+  type SlotCommand,
+  type SlotRanges,
+  type SlotStats,
+} from '../../shardctrl/index.js';
+import { callJson, handleJson } from './json-rpc.js';
+import { Method, type Rpc } from './rpc.js';
+import type { ShardCaller } from './shard-caller.js';
+import {
+  copyAnswerSchema,
+  type LeaderAnswer,
+  type ShardQuery,
+  slotAnswerSchema,
+  statsSchema,
+} from './shard-schemas.js';
+
+const ATTEMPT_MS = 1_000;
+
+const statusRequestSchema = z.object({ group: z.number() });
+const statusAnswerSchema = z.object({ hosted: z.boolean() });
+
+export interface ShardPortOptions {
+  readonly self: NodeId;
+  readonly clock: Clock;
+  readonly host: ReplicaHost;
+  readonly rpc: Rpc;
+  readonly caller: ShardCaller;
+  readonly failed: (error: unknown) => void;
+}
+
+export class ShardPortAdapter implements ShardPort {
+  readonly #options: ShardPortOptions;
+
+  constructor(options: ShardPortOptions) {
+    this.#options = options;
+    handleJson(
+      options.rpc,
+      Method.NodeStatus,
+      statusRequestSchema,
+      async ({ group }) => ({ hosted: options.host.knows(group) }),
+      options.failed,
+    );
+  }
+
+  slotCommand(shard: GroupId, command: SlotCommand, timeout_ms: number): Promise<SlotAnswer> {
+    const request = { shard, command };
+    return this.#options.caller.ask(
+      shard,
+      Method.SlotCommand,
+      request,
+      slotAnswerSchema,
+      (service) => service.slotCommand(request),
+      timeout_ms,
+      ATTEMPT_MS,
+    );
+  }
+
+  copy(
+    from: GroupId,
+    to: GroupId,
+    move: MoveId,
+    slots: SlotRanges,
+    timeout_ms: number,
+  ): Promise<{ kind: 'copied'; records: number; bytes: number } | { kind: 'refused'; answer: SlotAnswer }> {
+    const request = { from, to, move, slots, timeout_ms };
+    return this.#options.caller.ask(
+      from,
+      Method.Copy,
+      request,
+      copyAnswerSchema,
+      (service) => service.copy(request),
+      timeout_ms,
+    );
+  }
+
+  slotStats(shard: GroupId, slots: SlotRanges, timeout_ms: number): Promise<readonly SlotStats[]> {
+    return this.#query({ kind: 'stats', shard, slots }, statsSchema, timeout_ms);
+  }
+
+  purged(shard: GroupId, slots: SlotRanges, timeout_ms: number): Promise<boolean> {
+    return this.#query({ kind: 'purged', shard, slots }, z.boolean(), timeout_ms);
+  }
+
+  async ready(shard: GroupId, timeout_ms: number): Promise<void> {
+    await this.#query({ kind: 'ready', shard }, z.literal(true), timeout_ms);
+  }
+
+  async reclaim(shard: GroupId, timeout_ms: number): Promise<void> {
+    await this.#query({ kind: 'reclaim', shard }, z.literal(true), timeout_ms);
+  }
+
+  #query<T>(query: ShardQuery, answer: z.ZodType<T>, timeout_ms: number): Promise<T> {
+    return this.#options.caller.ask(
+      query.shard,
+      Method.ShardQuery,
+      query,
+      answer,
+      async (service) => (await service.query(query)) as LeaderAnswer<T>,
+      timeout_ms,
+    );
+  }
+
+  async removed(shard: GroupId, members: readonly ShardMember[], timeout_ms: number): Promise<boolean> {
+    const { host, rpc, self } = this.#options;
+    for (const { node } of members) {
+      if (node === self) {
+        if (host.knows(shard)) return false;
+        continue;
+      }
+      const called = await callJson(rpc, node, Method.NodeStatus, { group: shard }, statusAnswerSchema, timeout_ms);
+      if (called.kind !== 'answer') throw new ShardUnavailable(`${node} did not say whether it still hosts s${shard}`);
+      if (called.value.hosted) return false;
+    }
+    return true;
+  }
+}

@@ -1,0 +1,74 @@
+/** Schemas of what nodes ask of each other's shard leaders (methods SlotCommand, Copy, Page, ShardQuery). */
+import { z } from 'zod';
+import type { SlotAnswer, SlotCommand, SlotRanges } from '../../shardctrl/index.js';
+
+const slots: z.ZodType<SlotRanges> = z.array(z.tuple([z.number().int(), z.number().int()]));
+const count = z.number().int().nonnegative();
+const digest = z.string().regex(/^[0-9a-f]{32}$/);
+const sums = z.object({ keys: count, bytes: count, digest, idempotencyRecords: count });
+
+const move = { move: count, slots };
+const round = { ...move, round: count };
+
+export const slotCommandSchema: z.ZodType<SlotCommand> = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('begin_export'), ...move }),
+  z.object({ kind: z.literal('freeze'), ...round }),
+  z.object({ kind: z.literal('install'), ...round, digest, revision: count, clock_ms: z.number() }),
+  z.object({ kind: z.literal('bar'), ...round }),
+  z.object({ kind: z.literal('thaw'), ...round }),
+  z.object({ kind: z.literal('abort_import'), ...move }),
+  z.object({ kind: z.literal('unfreeze'), ...move }),
+  z.object({ kind: z.literal('delete'), ...move }),
+]);
+
+export const slotAnswerSchema: z.ZodType<SlotAnswer> = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('ok') }),
+  z.object({
+    kind: z.literal('frozen'),
+    receipt: sums.extend({ revision: count, clock_ms: z.number(), index: count }),
+  }),
+  z.object({ kind: z.literal('installed'), index: count, sums }),
+  z.object({ kind: z.literal('aborted') }),
+  z.object({ kind: z.literal('undone') }),
+  z.object({ kind: z.literal('thawed') }),
+  z.object({ kind: z.literal('ended') }),
+  z.object({ kind: z.literal('stale') }),
+  z.object({ kind: z.literal('round_over') }),
+  z.object({ kind: z.literal('mismatch'), sums }),
+  z.object({ kind: z.literal('busy') }),
+]);
+
+export const slotRequestSchema = z.object({ shard: count, command: slotCommandSchema });
+export const pageRequestSchema = z.object({ shard: count, command: z.instanceof(Uint8Array) });
+export const copyRequestSchema = z.object({
+  from: count,
+  to: count,
+  move: count,
+  slots,
+  timeout_ms: z.number(),
+});
+
+export const copyAnswerSchema = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('copied'), records: count, bytes: count }),
+  z.object({ kind: z.literal('refused'), answer: slotAnswerSchema }),
+]);
+
+export const queryRequestSchema = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('stats'), shard: count, slots }),
+  z.object({ kind: z.literal('purged'), shard: count, slots }),
+  z.object({ kind: z.literal('ready'), shard: count }),
+  z.object({ kind: z.literal('reclaim'), shard: count }),
+]);
+export type ShardQuery = z.infer<typeof queryRequestSchema>;
+
+export const statsSchema = z.array(z.object({ slot: count, keys: count, bytes: count }));
+
+/** What a leader says, or what somebody says who does not lead (any more). */
+export const leaderAnswer = <T>(value: z.ZodType<T>) =>
+  z.union([
+    z.object({ ok: z.literal(true), value }),
+    z.object({ ok: z.literal(false), leader: z.string().nullable() }),
+  ]);
+export type LeaderAnswer<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly leader: string | null };

@@ -1,0 +1,137 @@
+/**
+ * What a shard's leader does for the controller's driver and for other shards' leaders: slot commands and pages go into
+ * its log, questions are answered from its applied state, copies run here.
+ */
+import type { z } from 'zod';
+import type { Clock, GroupId, NodeId, Replica, ReplicaHost } from '../../raft/index.js';
+import { ShardUnavailable, type SlotAnswer } from '../../shardctrl/index.js';
+import { copySlots } from '../migration/index.js';
+import { encodeCommand, type KvResult, type KvStateMachine, stampCommand } from '../store/index.js';
+import { handleJson } from './json-rpc.js';
+import { Method, type Rpc } from './rpc.js';
+import type { ShardCaller } from './shard-caller.js';
+import {
+  copyRequestSchema,
+  type LeaderAnswer,
+  pageRequestSchema,
+  queryRequestSchema,
+  type ShardQuery,
+  slotRequestSchema,
+} from './shard-schemas.js';
+import type { StampClock } from './stamp-clock.js';
+import { propose, readBarrier } from './waiting.js';
+
+const BARRIER_MS = 2_000;
+
+export interface ShardServiceOptions {
+  readonly host: ReplicaHost;
+  readonly rpc: Rpc;
+  readonly clock: Clock;
+  readonly stampOf: (shard: GroupId) => StampClock;
+  readonly caller: ShardCaller;
+  readonly failed: (error: unknown) => void;
+}
+
+type SlotRequest = z.infer<typeof slotRequestSchema>;
+type PageRequest = z.infer<typeof pageRequestSchema>;
+export type CopyRequest = z.infer<typeof copyRequestSchema>;
+
+export class ShardService {
+  readonly #options: ShardServiceOptions;
+
+  constructor(options: ShardServiceOptions) {
+    this.#options = options;
+    const { rpc, failed } = options;
+    handleJson(rpc, Method.SlotCommand, slotRequestSchema, (request) => this.slotCommand(request), failed);
+    handleJson(rpc, Method.Page, pageRequestSchema, (request) => this.page(request), failed);
+    handleJson(rpc, Method.Copy, copyRequestSchema, (request) => this.copy(request), failed);
+    handleJson(rpc, Method.ShardQuery, queryRequestSchema, (request) => this.query(request), failed);
+  }
+
+  slotCommand(request: SlotRequest): Promise<LeaderAnswer<SlotAnswer>> {
+    return this.#propose(request.shard, encodeCommand(request.command, 0));
+  }
+
+  page(request: PageRequest): Promise<LeaderAnswer<SlotAnswer>> {
+    return this.#propose(request.shard, Buffer.from(request.command));
+  }
+
+  /** Every command here is idempotent: an unknown outcome is told as "not (known to be) done here", and asked again. */
+  async #propose(shard: GroupId, command: Buffer): Promise<LeaderAnswer<SlotAnswer>> {
+    const replica = this.#leading(shard);
+    if (replica === null) return this.#elsewhere(shard);
+    const machine = replica.machine as KvStateMachine;
+    stampCommand(command, this.#options.stampOf(shard).next(machine.clock_ms));
+    const proposed = await propose(replica, command);
+    if (proposed.kind !== 'applied') return this.#elsewhere(shard);
+    const result = proposed.result as KvResult;
+    if (!isSlotAnswer(result))
+      throw new Error(`shard s${shard} answered a slot command with ${JSON.stringify(result)}`);
+    return { ok: true, value: result };
+  }
+
+  async copy(request: CopyRequest): Promise<LeaderAnswer<Awaited<ReturnType<typeof copySlots>>>> {
+    const replica = this.#leading(request.from);
+    if (replica === null) return this.#elsewhere(request.from);
+    const { caller, clock } = this.#options;
+    const deadline = clock.monotonic_ms() + request.timeout_ms;
+    try {
+      const value = await copySlots({
+        move: request.move,
+        slots: request.slots,
+        machine: replica.machine as KvStateMachine,
+        settled: () => replica.settled(),
+        send: (page) => caller.page(request.to, page, Math.max(1, deadline - clock.monotonic_ms())),
+      });
+      return replica.leads ? { ok: true, value } : this.#elsewhere(request.from);
+    } catch (error) {
+      if (error instanceof ShardUnavailable) return this.#elsewhere(request.from);
+      throw error;
+    }
+  }
+
+  async query(query: ShardQuery): Promise<LeaderAnswer<unknown>> {
+    const replica = this.#leading(query.shard);
+    if (replica === null || !(await readBarrier(replica, this.#options.clock, BARRIER_MS))) {
+      return this.#elsewhere(query.shard);
+    }
+    const machine = replica.machine as KvStateMachine;
+    switch (query.kind) {
+      case 'stats':
+        return { ok: true, value: machine.slotStats(query.slots) };
+      case 'purged':
+        return { ok: true, value: machine.purged(query.slots) };
+      case 'ready':
+        return replica.leads ? { ok: true, value: true } : this.#elsewhere(query.shard);
+      case 'reclaim':
+        await replica.engine.reclaim(Buffer.from([0x00]), Buffer.from([0xff]));
+        return { ok: true, value: true };
+    }
+  }
+
+  #leading(shard: GroupId): Replica | null {
+    const replica = this.#options.host.get(shard);
+    return replica?.leads === true ? replica : null;
+  }
+
+  #elsewhere(shard: GroupId): { ok: false; leader: NodeId | null } {
+    const leader = this.#options.host.get(shard)?.leaderNode ?? null;
+    return { ok: false, leader };
+  }
+}
+
+const SLOT_ANSWERS: ReadonlySet<string> = new Set<SlotAnswer['kind']>([
+  'ok',
+  'frozen',
+  'installed',
+  'aborted',
+  'undone',
+  'thawed',
+  'ended',
+  'stale',
+  'round_over',
+  'mismatch',
+  'busy',
+]);
+
+const isSlotAnswer = (result: KvResult): result is SlotAnswer => SLOT_ANSWERS.has(result.kind);

@@ -1,0 +1,163 @@
+/** The composition root of a node: opens disk, sockets and telemetry, wires them to the cluster node, and closes them in order. */
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { type Logger, pino } from 'pino';
+import { openLogStorage, openTcpTransport, type RaftSettings } from '../../raft/index.js';
+import { createHttpApi } from '../http/index.js';
+import { openLevelEngines } from '../store/engine/index.js';
+import { ClusterNode } from './cluster-node.js';
+import { type NodeConfig, parseAddress } from './config.js';
+import { type Identity, openIdentity, saveIdentity } from './identity.js';
+import { systemClock, systemRandom } from './system-ports.js';
+import { startTelemetry } from './telemetry.js';
+
+const MIB = 1024 * 1024;
+/** How long requests under way may take after SIGTERM. */
+const GRACE_MS = 5_000;
+const MAX_OPERATIONS = 20_000;
+
+export interface RunningNode {
+  /** `http://host:port` as it listens. */
+  readonly http: string;
+  /** Resolves when the node has ended, also by itself; rejects with the reason it could not go on. */
+  readonly closed: Promise<void>;
+  /** Lets requests under way finish, then stops. */
+  close(): Promise<void>;
+}
+
+export async function startNode(config: NodeConfig): Promise<RunningNode> {
+  const log = pino({ level: config.log.level, base: { node: config.id } });
+  let identity = openIdentity(config.dataDir, config.id);
+  if (config.bootstrap === null && identity.clusterId === null) {
+    throw new Error(`${config.dataDir} holds no cluster and the configuration has no bootstrap section to make one`);
+  }
+  const closers: (() => Promise<unknown>)[] = [];
+  const closeAll = async (): Promise<void> => {
+    for (const close of closers.splice(0).reverse()) await close();
+  };
+  let ended: (error: Error | null) => void = () => undefined;
+  const closed = new Promise<void>((resolve, reject) => {
+    ended = (error) => (error === null ? resolve() : reject(error));
+  });
+  closed.catch(() => undefined);
+  const fatal = (error: Error): void => {
+    log.fatal({ err: error }, 'this node cannot go on');
+    ended(error);
+  };
+  try {
+    const wal = await openLogStorage({ directory: join(config.dataDir, 'log') });
+    closers.push(() => wal.close());
+    wal.onFailure(fatal);
+    const engines = await openLevelEngines({ directory: join(config.dataDir, 'state') });
+    const transport = await openTcpTransport({
+      self: config.id,
+      listen: addressOf(config.listen.peer),
+      incarnation: identity.incarnation,
+      clusterId: () => identity.clusterId,
+      clock: systemClock,
+      random: systemRandom,
+      onEvent: (event) => log.info({ event }, 'transport'),
+    });
+    closers.push(() => transport.close());
+    const telemetry = startTelemetry(config.id);
+    closers.push(() => telemetry.close());
+    const node = await ClusterNode.start(
+      setupOf(config, identity),
+      { clock: systemClock, random: systemRandom, log: wal, transport, engines },
+      {
+        event: (level, text, fields) => log[level](fields, text),
+        fatal,
+        joined: (clusterId) => {
+          identity = { ...identity, clusterId };
+          saveIdentity(config.dataDir, identity);
+        },
+      },
+    );
+    closers.push(() => node.close());
+    telemetry.observe(node, wal);
+    const http = await listenHttp(config, node, telemetry, log);
+    closers.push(() => http.close());
+    log.info({ http: http.url, peer: config.listen.peer }, 'node is up');
+    return {
+      http: http.url,
+      closed,
+      close: async () => {
+        await closeAll();
+        ended(null);
+      },
+    };
+  } catch (error) {
+    await closeAll();
+    throw error;
+  }
+}
+
+async function listenHttp(
+  config: NodeConfig,
+  node: ClusterNode,
+  telemetry: ReturnType<typeof startTelemetry>,
+  log: Logger,
+): Promise<{ url: string; close: () => Promise<void> }> {
+  const api = createHttpApi({
+    kv: node.kv,
+    admin: node.admin,
+    config: {
+      valueBytes: config.limits.valueBytes,
+      inflightBytes: config.limits.inflightBytes,
+      cors: config.cors.origins.length > 0 ? { origins: config.cors.origins } : null,
+    },
+    log,
+    metrics: telemetry.requests,
+    prometheus: telemetry.prometheus,
+  });
+  const { host, port } = addressOf(config.listen.http);
+  await new Promise<void>((resolve, reject) => {
+    api.server.once('error', reject);
+    api.server.listen(port, host, () => {
+      api.server.off('error', reject);
+      resolve();
+    });
+  });
+  const bound = api.server.address() as AddressInfo;
+  const name = bound.family === 'IPv6' ? `[${bound.address}]` : bound.address;
+  return { url: `http://${name}:${bound.port}`, close: () => api.close(GRACE_MS) };
+}
+
+function setupOf(config: NodeConfig, identity: Identity) {
+  const raft: RaftSettings = {
+    heartbeat_ms: config.raft.heartbeat_ms,
+    election_timeout_ms: config.raft.electionTimeout_ms,
+    snapshotLogBytes: config.raft.snapshotLogBytes,
+    maxInflightMessages: 256,
+    maxInflightBytes: 16 * MIB,
+    maxMessageBytes: 1 * MIB,
+    maxUncommittedBytes: Math.max(config.limits.inflightBytes, 16 * MIB),
+  };
+  return {
+    self: {
+      id: config.id,
+      http: config.advertise.http,
+      peer: config.advertise.peer,
+      labels: config.labels,
+      incarnation: identity.incarnation,
+    },
+    clusterId: identity.clusterId,
+    bootstrap:
+      config.bootstrap === null
+        ? null
+        : {
+            nodes: new Map(Object.entries(config.bootstrap.nodes)),
+            shards: config.bootstrap.shards,
+            replicas: config.bootstrap.replicas,
+          },
+    raft,
+    maxOperations: MAX_OPERATIONS,
+  };
+}
+
+/** The configuration has been checked: what is here is an address. */
+function addressOf(text: string): { host: string; port: number } {
+  const address = parseAddress(text);
+  if (address === null) throw new Error(`invariant: ${text} is not host:port`);
+  return address;
+}

@@ -1,0 +1,96 @@
+/**
+ * `npm run bench`: PUT and GET of 100-byte values over HTTP at 1, 16, 64 and 256 connections, against three node
+ * processes with two shards on this machine; and, where an etcd binary is on the PATH, the same work on a three-node
+ * etcd in the same run, as a ratio. Options: --seconds N, --connections 1,16,64, --spread (clients that know no leaders).
+ */
+import { parseArgs } from 'node:util';
+import { slotOfKey } from '../../src/shardctrl/index.js';
+import { LocalCluster } from '../e2e/local-cluster.js';
+import { findEtcd, runEtcd } from './etcd.js';
+import { type LoadResult, runLoad, type Target } from './http-load.js';
+
+const KEYS = 20_000;
+const VALUE = Buffer.alloc(100, 'v');
+
+interface Route {
+  readonly target: Target;
+  readonly keys: readonly string[];
+}
+
+const { values: flags } = parseArgs({
+  options: {
+    seconds: { type: 'string', default: '8' },
+    connections: { type: 'string', default: '1,16,64,256' },
+    spread: { type: 'boolean', default: false },
+  },
+});
+const duration_ms = Number(flags.seconds) * 1000;
+const counts = flags.connections.split(',').map(Number);
+
+const targetOf = (endpoint: string): Target => {
+  const url = new URL(endpoint);
+  return { host: url.hostname, port: Number(url.port) };
+};
+
+/** Like the TypeScript client: each key goes to the node that leads its shard (or, with --spread, to any). */
+async function routesOf(cluster: LocalCluster): Promise<Route[]> {
+  const view = await cluster.clusterView();
+  const owner = new Map<number, string>();
+  for (const shard of view.shards) {
+    for (const range of shard.slots.split(',')) {
+      const [first, last] = range.split('-').map(Number);
+      for (let slot = first!; slot <= (last ?? first!); slot++) owner.set(slot, shard.leader!);
+    }
+  }
+  const keys = Array.from({ length: KEYS }, (_, i) => `bench/${i.toString(36)}`);
+  return cluster.nodes
+    .map((node) => ({
+      target: targetOf(node.http),
+      keys: flags.spread ? keys : keys.filter((key) => owner.get(slotOfKey(Buffer.from(key))) === node.id),
+    }))
+    .filter((route) => route.keys.length > 0);
+}
+
+function requestsOf(routes: readonly Route[], method: 'PUT' | 'GET'): (connection: number) => Buffer {
+  const prebuilt = routes.map(({ keys, target }) =>
+    keys.map((key) => {
+      const head = `${method} /v1/kv/${key} HTTP/1.1\r\nHost: ${target.host}:${target.port}\r\n`;
+      return method === 'PUT'
+        ? Buffer.concat([Buffer.from(`${head}Content-Length: ${VALUE.length}\r\n\r\n`), VALUE])
+        : Buffer.from(`${head}\r\n`);
+    }),
+  );
+  return (connection) => {
+    const requests = prebuilt[connection % prebuilt.length]!;
+    return requests[Math.floor(Math.random() * requests.length)]!;
+  };
+}
+
+const cell = (text: string | number, width: number): string => String(text).padStart(width);
+
+function print(name: string, connections: number, result: LoadResult, baseline: LoadResult | null): void {
+  const ratio =
+    baseline === null ? '' : `   ${(result.perSecond / baseline.perSecond).toFixed(2)}x etcd (${baseline.perSecond}/s)`;
+  console.log(
+    `${name.padEnd(5)}${cell(connections, 6)}${cell(result.perSecond, 10)}/s   p50${cell(result.p50_ms.toFixed(2), 8)} ms   p99${cell(result.p99_ms.toFixed(2), 8)} ms   p99.9${cell(result.p999_ms.toFixed(2), 8)} ms   errors ${result.errors}${ratio}`,
+  );
+}
+
+const cluster = await LocalCluster.start({ nodes: 3, shards: 2 });
+const etcd = findEtcd();
+if (etcd === null) console.log('no etcd on the PATH: no ratio');
+try {
+  const routes = await routesOf(cluster);
+  const target = (connection: number): Target => routes[connection % routes.length]!.target;
+  await runLoad({ connections: 32, warmup_ms: 0, duration_ms: 3_000, target, request: requestsOf(routes, 'PUT') });
+  for (const method of ['PUT', 'GET'] as const) {
+    for (const connections of counts) {
+      const request = requestsOf(routes, method);
+      const result = await runLoad({ connections, warmup_ms: 1_500, duration_ms, target, request });
+      const baseline = etcd === null ? null : await runEtcd(etcd, method, connections, duration_ms, VALUE);
+      print(method, connections, result, baseline);
+    }
+  }
+} finally {
+  await cluster.close();
+}
