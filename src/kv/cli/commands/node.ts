@@ -1,0 +1,18 @@
+import type { Argv } from 'yargs';
+import { CliError } from '../cli-error.js';
+import type { Globals } from '../flags.js';
+import { nodeConfigSources, withNodeSettings } from '../node-settings.js';
+
+export const nodeCommand = (yargs: Argv<Globals>) =>
+  yargs.command(
+    'node',
+    'run one node in the foreground',
+    (command) => withNodeSettings(command),
+    async (args) => {
+      const { loadNodeConfig } = await import('../../server/config.js');
+      const loaded = loadNodeConfig(nodeConfigSources(args, process.env));
+      if (!loaded.ok) throw new CliError(loaded.error);
+      const { runNode } = await import('../run-node.js');
+      await runNode(loaded.config);
+    },
+  );

@@ -1,0 +1,31 @@
+/** Whether a whole development cluster can take requests: every node ready, every shard and the controller led. */
+import { type ClusterView, type HttpSend, QuorateClient } from '../../client/index.js';
+
+const PROBE_MS = 1_000;
+
+export type Readiness = { readonly ready: true } | { readonly ready: false; readonly waitingFor: string };
+
+const waitingFor = (what: string): Readiness => ({ ready: false, waitingFor: what });
+
+function judge(view: ClusterView): Readiness {
+  if (view.controller.leader === null) return waitingFor('the controller has no leader');
+  if (view.shards.length === 0) return waitingFor('there is no shard yet');
+  const headless = view.shards.find((shard) => shard.leader === null);
+  return headless === undefined ? { ready: true } : waitingFor(`shard ${headless.id} has no leader`);
+}
+
+/** Asks each node of `bases` in turn; never throws. */
+export async function probeCluster(bases: readonly string[], send: HttpSend): Promise<Readiness> {
+  for (const base of bases) {
+    try {
+      const answer = await send({ method: 'GET', url: `${base}/readyz`, headers: {}, timeout_ms: PROBE_MS });
+      if (answer.status !== 200) return waitingFor(`${base} is not ready`);
+      const client = new QuorateClient({ endpoints: [base], send, timeout_ms: PROBE_MS, direct: false });
+      const led = judge(await client.cluster());
+      if (!led.ready) return led;
+    } catch {
+      return waitingFor(`${base} does not answer`);
+    }
+  }
+  return bases.length === 0 ? waitingFor('no node is running') : { ready: true };
+}

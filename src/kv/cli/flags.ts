@@ -1,0 +1,95 @@
+/** The flags that every command knows, and how flags are read beyond what yargs checks. */
+import type { Argv } from 'yargs';
+import { UsageError } from './cli-error.js';
+
+export type OutputFormat = 'table' | 'json' | 'yaml';
+
+export interface Globals {
+  endpoints: string;
+  output: OutputFormat;
+  timeout: string;
+}
+
+const DEFAULT_ENDPOINTS = 'http://127.0.0.1:7001,http://127.0.0.1:7002,http://127.0.0.1:7003';
+const FORMATS: readonly OutputFormat[] = ['table', 'json', 'yaml'];
+
+/** To `quorate` itself; commands inherit them. */
+export function withGlobals(yargs: Argv, env: NodeJS.ProcessEnv): Argv<Globals> {
+  const endpoints = env['QUORATE_ENDPOINTS'];
+  return yargs
+    .option('endpoints', {
+      type: 'string',
+      requiresArg: true,
+      describe: 'nodes to talk to, separated by commas (QUORATE_ENDPOINTS)',
+      default: endpoints === undefined || endpoints === '' ? DEFAULT_ENDPOINTS : endpoints,
+    })
+    .option('output', {
+      alias: 'o',
+      choices: FORMATS,
+      requiresArg: true,
+      describe: 'how to print answers',
+      default: 'table' as OutputFormat,
+    })
+    .option('timeout', {
+      type: 'string',
+      requiresArg: true,
+      describe: 'for each request with its retries',
+      default: '10s',
+    });
+}
+
+const DURATION = /^([1-9][0-9]*)(ms|s|m|h|d)$/;
+const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** Milliseconds of `50ms`, `8s`, `5m`, `2h`, `30d`. */
+export function duration(flag: string, text: string): number {
+  const match = DURATION.exec(text);
+  const unit_ms = UNIT_MS[match?.[2] ?? ''];
+  if (match === null || unit_ms === undefined) {
+    throw new UsageError(
+      `${flag}: must be a whole number with ms, s, m, h or d (like 50ms), not ${JSON.stringify(text)}`,
+    );
+  }
+  return Number(match[1]) * unit_ms;
+}
+
+export function wholeNumber(flag: string, text: string, min: number, max: number): number {
+  const value = /^[0-9]{1,15}$/.test(text) ? Number(text) : Number.NaN;
+  if (!(value >= min && value <= max)) {
+    throw new UsageError(`${flag}: must be a whole number from ${min} to ${max}, not ${JSON.stringify(text)}`);
+  }
+  return value;
+}
+
+/** A bare `host:port` is taken for http. */
+export function endpointList(text: string): string[] {
+  const endpoints = text
+    .split(',')
+    .map((word) => word.trim())
+    .filter((word) => word !== '')
+    .map((word) => (word.includes('://') ? word : `http://${word}`));
+  if (endpoints.length === 0) throw new UsageError('--endpoints: names no node');
+  for (const endpoint of endpoints) {
+    if (!/^https?:\/\/[^/]/.test(endpoint) || !URL.canParse(endpoint)) {
+      throw new UsageError(`--endpoints: ${JSON.stringify(endpoint)} must look like http://127.0.0.1:7001`);
+    }
+  }
+  return endpoints;
+}
+
+/** The bytes that a KEY or PREFIX on the command line stands for. */
+export function keyArgument(text: string, enc: string): Uint8Array {
+  if (enc === 'utf8') return Buffer.from(text, 'utf8');
+  const bytes = Buffer.from(text, 'base64url');
+  if (bytes.toString('base64url') !== text.replace(/=+$/, '')) {
+    throw new UsageError(`--enc b64url: ${JSON.stringify(text)} is not base64url`);
+  }
+  return bytes;
+}
+
+export const ENC_OPTION = {
+  choices: ['utf8', 'b64url'] as const,
+  requiresArg: true,
+  describe: 'how the key is written on the command line',
+  default: 'utf8' as 'utf8' | 'b64url',
+};

@@ -1,0 +1,99 @@
+/** A plan in tables: what it would do before it starts, and what it proves when it has ended (the receipts). */
+import type { PlanMoveView, PlanView } from '../client/index.js';
+import { type Colors, type Column, renderTable } from './output.js';
+import { byteText, countText, durationText, shorten } from './text.js';
+
+const SLOTS_WIDTH = 48;
+
+const plural = (count: number, one: string): string => `${count} ${one}${count === 1 ? '' : 's'}`;
+
+const PLAN_COLUMNS: readonly Column[] = [
+  { title: 'MOVE' },
+  { title: 'FROM' },
+  { title: 'TO' },
+  { title: 'COUNT', right: true },
+  { title: 'SLOTS' },
+];
+
+export function planSummary(plan: PlanView): string {
+  const slots = plan.moves.reduce((sum, move) => sum + move.slot_count, 0);
+  return plan.moves.length === 0 ? 'nothing to move' : `${plural(plan.moves.length, 'move')}, ${plural(slots, 'slot')}`;
+}
+
+/** What is going to move where, and what will be there afterwards. */
+export async function renderPlan(colors: Colors, plan: PlanView): Promise<string> {
+  const lines = [colors.bold(planSummary(plan))];
+  if (plan.moves.length > 0) {
+    const rows = plan.moves.map((move) => [
+      move.id,
+      move.from,
+      move.to,
+      String(move.slot_count),
+      shorten(move.slots, SLOTS_WIDTH),
+    ]);
+    lines.push(await renderTable(colors, PLAN_COLUMNS, rows));
+  }
+  for (const shard of plan.new_shards ?? []) lines.push(`new shard ${shard.id} on ${shard.members.join(', ')}`);
+  const retired = plan.retired_shards ?? [];
+  if (retired.length > 0) lines.push(`retired afterwards: ${retired.join(', ')}`);
+  const shares = Object.entries(plan.shares ?? {});
+  if (shares.length > 0) lines.push(`slots afterwards: ${shares.map(([id, count]) => `${id} ${count}`).join(', ')}`);
+  return lines.join('\n');
+}
+
+const RECEIPT_COLUMNS: readonly Column[] = [
+  { title: 'MOVE' },
+  { title: 'FROM' },
+  { title: 'TO' },
+  { title: 'COUNT', right: true },
+  { title: 'PHASE' },
+  { title: 'KEYS', right: true },
+  { title: 'BYTES', right: true },
+  { title: 'RATE', right: true },
+  { title: 'ETA', right: true },
+  { title: 'PAUSE', right: true },
+  { title: 'CHECKSUM' },
+];
+
+export const rateText = (move: PlanMoveView): string => (move.rate === null ? '-' : `${Math.round(move.rate)} keys/s`);
+
+/** Every move as it stands; of finished ones this is the receipt. */
+export function renderMoves(colors: Colors, plan: PlanView): Promise<string> {
+  const rows = plan.moves.map((move) => [
+    move.id,
+    move.from,
+    move.to,
+    String(move.slot_count),
+    move.phase === 'done' ? colors.green(move.phase) : move.phase,
+    countText(move.keys),
+    byteText(move.bytes),
+    rateText(move),
+    durationText(move.eta_ms),
+    durationText(move.pause_ms),
+    move.checksum ?? '-',
+  ]);
+  return renderTable(colors, RECEIPT_COLUMNS, rows);
+}
+
+const STATE_COLOR: Readonly<Record<PlanView['state'], 'green' | 'yellow' | 'red'>> = {
+  planned: 'yellow',
+  running: 'yellow',
+  paused: 'yellow',
+  done: 'green',
+  failed: 'red',
+  cancelled: 'red',
+};
+
+/** `plan 5 done`, with the reason where there is one. */
+export function planHeadline(colors: Colors, plan: PlanView): string {
+  const reason = plan.reason === undefined ? '' : `: ${plan.reason}`;
+  return `plan ${plan.id} ${colors[STATE_COLOR[plan.state]](plan.state)}${reason}`;
+}
+
+export async function renderStatus(colors: Colors, plan: PlanView): Promise<string> {
+  const head = `${planHeadline(colors, plan)}  (${planSummary(plan)}, created ${plan.created})`;
+  return plan.moves.length === 0 ? head : `${head}\n${await renderMoves(colors, plan)}`;
+}
+
+export const isOver = (plan: PlanView): boolean =>
+  plan.state === 'done' || plan.state === 'failed' || plan.state === 'cancelled';

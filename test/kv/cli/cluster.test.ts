@@ -1,0 +1,267 @@
+import { afterEach, describe, expect, test } from 'vitest';
+import { type FakeNode, type FakeReply, fakeNode, json, problem, runCli, type Seen } from './run-cli.js';
+
+let node: FakeNode | undefined;
+afterEach(() => node?.close());
+
+async function against(
+  reply: (seen: Seen, index: number) => FakeReply,
+  args: string[],
+  env: Record<string, string> = {},
+) {
+  const fake = await fakeNode((seen) => reply(seen, fake.seen.length - 1));
+  node = fake;
+  const ran = await runCli([...args, '--endpoints', fake.url, '--timeout', '1s'], { env });
+  return { ...ran, seen: fake.seen, rows: ran.out.split('\n').map((line) => line.split(/ {2,}/)) };
+}
+
+const member = (id: string, role: string, applied: number | null, lag: number | null, state = 'ok') => ({
+  node: id,
+  role,
+  applied,
+  lag,
+  state,
+});
+
+const CLUSTER = {
+  cluster_id: 'c0ffee',
+  epoch: 4,
+  health: 'shard s2 runs without n2',
+  nodes: ['n1', 'n2'].map((id, i) => ({
+    id,
+    http: `127.0.0.1:700${i + 1}`,
+    peer: `127.0.0.1:710${i + 1}`,
+    labels: i === 0 ? { zone: 'a' } : {},
+    state: i === 0 ? 'healthy' : 'down',
+    since: '2026-11-20T10:00:00Z',
+  })),
+  shards: [
+    {
+      id: 's1',
+      state: 'ok',
+      slots: '0-8191',
+      slot_count: 8192,
+      members: [member('n1', 'leader', 120, 0), member('n2', 'follower', 117, 3)],
+      leader: 'n1',
+      term: 2,
+      keys: 10,
+      bytes: 2048,
+    },
+    {
+      id: 's2',
+      state: 'no_leader',
+      slots: '8192-16383',
+      slot_count: 8192,
+      members: [member('n2', 'unknown', null, null, 'down')],
+      leader: null,
+      term: null,
+      keys: null,
+      bytes: null,
+    },
+  ],
+  controller: { leader: 'n1', term: 1, members: ['n1', 'n2'] },
+};
+
+describe('status', () => {
+  test('health first, then shards by nodes, then nodes', async () => {
+    const { exit, rows, out } = await against(() => json(200, CLUSTER), ['status']);
+    expect(exit).toBe(0);
+    expect(rows.slice(0, 2)).toEqual([
+      ['shard s2 runs without n2'],
+      ['cluster c0ffee', 'epoch 4', 'controller n1 (term 1, of n1, n2)'],
+    ]);
+    expect(rows).toContainEqual(['SHARD', 'STATE', 'SLOTS', 'LEADER', 'TERM', 'KEYS', 'BYTES', 'n1', 'n2']);
+    expect(rows).toContainEqual(['s1', 'ok', '8192', 'n1', '2', '10', '2.0 KiB', 'leader 120', 'follower 117 (-3)']);
+    expect(out).toMatch(/^s2 +no_leader +8192 +none +- +- +- +down$/m);
+    expect(rows).toContainEqual(['n2', 'down', '127.0.0.1:7002', '127.0.0.1:7102', '-', '2026-11-20T10:00:00Z']);
+    // No terminal: no colours.
+    expect(out).not.toContain('\u001b');
+  });
+
+  test('no colours on a pipe, not even where others would', async () => {
+    const { out } = await against(() => json(200, CLUSTER), ['status'], { FORCE_COLOR: '1', CI: 'true' });
+    expect(out).not.toContain('\u001b');
+  });
+
+  test('json and yaml are the answer itself', async () => {
+    const inJson = await against(() => json(200, CLUSTER), ['status', '-o', 'json']);
+    expect(JSON.parse(inJson.out)).toEqual(CLUSTER);
+    await node?.close();
+    const inYaml = await against(() => json(200, CLUSTER), ['status', '-o', 'yaml']);
+    const { parse } = await import('yaml');
+    expect(parse(inYaml.out)).toEqual(CLUSTER);
+  });
+});
+
+test('nodes list', async () => {
+  const { rows } = await against(() => json(200, CLUSTER), ['nodes', 'list']);
+  expect(rows[1]).toEqual(['n1', 'healthy', '127.0.0.1:7001', '127.0.0.1:7101', 'zone=a', '2026-11-20T10:00:00Z']);
+});
+
+test('map, also of an earlier epoch', async () => {
+  const map = {
+    cluster_id: 'c0ffee',
+    epoch: 2,
+    shards: [{ id: 's1', slots: '0-99,200', members: ['n1', 'n2'] }],
+    nodes: [{ id: 'n1', http: 'h:1', peer: 'h:2', labels: {} }],
+  };
+  const { rows, seen } = await against(() => json(200, map), ['map', '--epoch', '2']);
+  expect(seen[0]?.target).toBe('/v1/cluster/map?epoch=2');
+  expect(rows).toContainEqual(['SHARD', 'COUNT', 'MEMBERS', 'SLOTS']);
+  expect(rows).toContainEqual(['s1', '101', 'n1,n2', '0-99,200']);
+});
+
+describe('reshard', () => {
+  const move = (id: string, phase: string, more: object = {}) => ({
+    id,
+    slots: '0-4095',
+    slot_count: 4096,
+    from: 's1',
+    to: 's3',
+    phase,
+    keys: null,
+    bytes: null,
+    rate: null,
+    eta_ms: null,
+    pause_ms: null,
+    checksum: null,
+    ...more,
+  });
+  const plan = (state: string, moves: object[], more: object = {}) => ({
+    id: '5',
+    state,
+    created: '2026-11-20T10:00:00Z',
+    moves,
+    shares: { s1: 8192, s3: 4096 },
+    new_shards: [{ id: 's3', members: ['n1', 'n2'] }],
+    warnings: ['s3 has two replicas'],
+    ...more,
+  });
+  const DRAFT = plan('planned', [move('m1', 'planned'), move('m2', 'planned')]);
+  const DONE = plan('done', [
+    move('m1', 'done', { keys: 10, bytes: 1024, pause_ms: 12, checksum: 'ab12' }),
+    move('m2', 'done', { keys: 20, bytes: 2048, pause_ms: 8, checksum: 'cd34' }),
+  ]);
+  const isDryRun = (seen: Seen) => seen.method === 'POST' && JSON.parse(String(seen.body)).dry_run === true;
+
+  test('--dry-run shows the plan and starts nothing', async () => {
+    const { exit, rows, err, seen } = await against(() => json(200, DRAFT), ['reshard', '--shards', '3', '--dry-run']);
+    expect([exit, err, seen.length]).toEqual([0, 'warning: s3 has two replicas\n', 1]);
+    expect(JSON.parse(String(seen[0]?.body))).toEqual({ shards: 3, dry_run: true });
+    expect(rows.slice(0, 3)).toEqual([
+      ['2 moves, 8192 slots'],
+      ['MOVE', 'FROM', 'TO', 'COUNT', 'SLOTS'],
+      ['m1', 's1', 's3', '4096', '0-4095'],
+    ]);
+    expect(rows).toContainEqual(['new shard s3 on n1, n2']);
+    expect(rows).toContainEqual(['slots afterwards: s1 8192, s3 4096']);
+  });
+
+  test('shows the plan first, then starts it', async () => {
+    const args = ['reshard', '--shards', '3', '--replicas', '2', '--max-pause', '50ms'];
+    const running = plan('running', [move('m1', 'waiting')]);
+    const { exit, out, seen } = await against((one) => (isDryRun(one) ? json(200, DRAFT) : json(202, running)), args);
+    expect(exit).toBe(0);
+    expect(seen.map(({ body }) => JSON.parse(String(body)))).toEqual([
+      { shards: 3, replicas: 2, dry_run: true, max_pause_ms: 50 },
+      { shards: 3, replicas: 2, dry_run: false, max_pause_ms: 50 },
+    ]);
+    expect(out).toMatch(/^2 moves, 8192 slots\n[\s\S]*plan 5 running; 'quorate reshard status' shows how far it is\n$/);
+  });
+
+  test('--watch follows it through a pause of the controller to the receipts', async () => {
+    const course = [
+      json(
+        200,
+        plan('running', [
+          move('m1', 'moving', { keys: 5, bytes: 512, rate: 40, eta_ms: 2_000 }),
+          move('m2', 'waiting'),
+        ]),
+      ),
+      problem(503, 'no_leader', 'the controller has no leader'),
+      json(200, DONE),
+    ];
+    const { exit, out, err } = await against(
+      (one) => {
+        if (one.method === 'POST')
+          return isDryRun(one)
+            ? json(200, DRAFT)
+            : json(202, plan('running', [move('m1', 'waiting'), move('m2', 'waiting')]));
+        return course.shift() ?? json(200, DONE);
+      },
+      ['reshard', '--shards', '3', '--watch'],
+    );
+    expect(exit).toBe(0);
+    expect(err).toContain('m1 s1→s3 moving: 5 keys, 512 B, 40 keys/s, ETA 2.0s\n');
+    expect(err).toContain('plan 5 done\n');
+    const rows = out.split('\n').map((line) => line.split(/ {2,}/));
+    expect(rows).toContainEqual(['m1', 's1', 's3', '4096', 'done', '10', '1.0 KiB', '-', '-', '12ms', 'ab12']);
+  });
+
+  test('a plan that fails is exit 1 with its reason', async () => {
+    const failed = plan('failed', [move('m1', 'failed')], { reason: 's3 lost its majority' });
+    const { exit, err } = await against(
+      (one) => {
+        if (one.method === 'POST') return isDryRun(one) ? json(200, DRAFT) : json(202, plan('running', []));
+        return json(200, failed);
+      },
+      ['reshard', '--shards', '3', '--watch', '-o', 'json'],
+    );
+    expect(exit).toBe(1);
+    expect(err).toContain("quorate: plan 5 failed: s3 lost its majority; 'quorate status' shows what is wrong\n");
+  });
+
+  test('another one in progress, and one that cannot be: exit 1', async () => {
+    const busy = await against(() => problem(409, 'conflict', 'plan 4 is running'), ['reshard', '--shards', '3']);
+    expect([busy.exit, busy.out, busy.err]).toEqual([
+      1,
+      '',
+      "quorate: plan 4 is running; 'quorate reshard status' shows what is in progress\n",
+    ]);
+    await node?.close();
+    const impossible = await against(
+      () => problem(422, 'plan_impossible', '5 replicas need 5 nodes, there are 3'),
+      [...['reshard', '--shards', '3', '--replicas', '5']],
+    );
+    expect([impossible.exit, impossible.err]).toEqual([1, 'quorate: 5 replicas need 5 nodes, there are 3\n']);
+  });
+
+  test('started or not, nobody knows: exit 3, and it is not started twice', async () => {
+    const { exit, seen, err } = await against(
+      (one) => (isDryRun(one) ? json(200, DRAFT) : problem(504, 'outcome_unknown', 'no answer')),
+      [...['reshard', '--shards', '3']],
+    );
+    expect([exit, seen.length]).toEqual([3, 2]);
+    expect(err).toContain('look before you try again');
+  });
+
+  test('status', async () => {
+    const { rows } = await against(() => json(200, { ...DONE, history: [] }), ['reshard', 'status']);
+    expect(rows[0]).toEqual(['plan 5 done', '(2 moves, 8192 slots, created 2026-11-20T10:00:00Z)']);
+    await node?.close();
+    const none = await against(() => problem(404, 'not_found', 'no plan'), ['reshard', 'status']);
+    expect([none.exit, none.err]).toEqual([1, 'quorate: there has been no reshard yet\n']);
+  });
+
+  test.each(['pause', 'resume', 'cancel'])("%s prints the server's refusal", async (action) => {
+    const { exit, err, seen } = await against(
+      (one) =>
+        one.method === 'GET' ? json(200, DONE) : problem(501, 'not_implemented', `${action} is not implemented`),
+      ['reshard', action],
+    );
+    expect([exit, err]).toEqual([1, `quorate: ${action} is not implemented\n`]);
+    expect(seen[1]?.target).toBe(`/v1/admin/reshard/5/${action}`);
+  });
+
+  test('move', async () => {
+    const { exit, seen } = await against(
+      (one) => json(isDryRun(one) ? 200 : 202, plan('running', [move('m1', 'waiting')])),
+      [...['move', '--slots', '0-99,200', '--to', 's3']],
+    );
+    expect(exit).toBe(0);
+    expect(seen.map(({ target, body }) => [target, JSON.parse(String(body))])).toEqual([
+      ['/v1/admin/move', { slots: '0-99,200', to: 's3', dry_run: true }],
+      ['/v1/admin/move', { slots: '0-99,200', to: 's3', dry_run: false }],
+    ]);
+  });
+});
