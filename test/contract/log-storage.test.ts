@@ -6,6 +6,11 @@ import { join } from 'node:path';
 import { type LogStorage, openLogStorage } from '../../src/raft/index.js';
 import { openInProcessLog } from '../../src/raft/log/index.js';
 import { NodeLogFiles } from '../../src/raft/log/node-log-files.js';
+import { realTimeClock } from '../raft/log/real-time-clock.js';
+
+import { SimDisk } from '../sim/fakes/disk.js';
+import { SimRandom } from '../sim/fakes/random.js';
+import { SimLog } from '../sim/fakes/sim-log.js';
 import { describeLogStorage, type LogFixture } from './log-storage.contract.js';
 
 const SEGMENT_BYTES = 16 * 1024;
@@ -37,3 +42,14 @@ describeLogStorage('in process, real files', () =>
     }),
   ),
 );
+
+describeLogStorage('the simulator’s, on a disk that forgets', async () => {
+  const random = new SimRandom(11);
+  const disk = new SimDisk({ random });
+  const clock = realTimeClock();
+  return {
+    open: async () => new SimLog({ disk, clock, random, segmentBytes: SEGMENT_BYTES }),
+    crash: async () => disk.crash(),
+    dispose: async () => {},
+  };
+});

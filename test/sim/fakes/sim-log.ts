@@ -1,0 +1,101 @@
+/**
+ * The node's log in the simulator: production's format and group commit over the disk that forgets, with the latency of
+ * each sync drawn under the seed.
+ *
+ * A crash: `disk.crash()` (or `disk.kill()`), drop the object, make a new one. Steps of the old one that are still in
+ * the clock then do nothing.
+ */
+import type {
+  Clock,
+  GroupId,
+  Index,
+  LogStats,
+  LogStorage,
+  LogWrite,
+  Random,
+  RecoveredGroup,
+  Term,
+} from '../../../src/raft/index.js';
+import { openInProcessLog } from '../../../src/raft/log/index.js';
+import type { SimDisk } from './disk.js';
+
+export interface SimLogOptions {
+  readonly disk: SimDisk;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly segmentBytes?: number;
+  /** Uniform between the two. Default 0.2 to 2. */
+  readonly syncLatencyMin_ms?: number;
+  readonly syncLatencyMax_ms?: number;
+}
+
+const RETRY_FULL_MS = 100;
+
+export class SimLog implements LogStorage {
+  readonly #log: LogStorage;
+  #latencyMin_ms: number;
+  #latencyMax_ms: number;
+
+  /** Throws as `openInProcessLog` does. */
+  constructor(options: SimLogOptions) {
+    const { disk, clock, random } = options;
+    const generation = disk.generation;
+    this.#latencyMin_ms = options.syncLatencyMin_ms ?? 0.2;
+    this.#latencyMax_ms = options.syncLatencyMax_ms ?? 2;
+    this.#log = openInProcessLog({
+      files: disk,
+      segmentBytes: options.segmentBytes ?? 64 * 1024,
+      zeroAheadBytes: random.next() < 0.5 ? 0 : 8 * 1024,
+      salt: Buffer.from(Array.from({ length: 8 }, () => Math.floor(random.next() * 256))),
+      schedule: (step, run) => {
+        const unlessCrashed = (): void => {
+          if (disk.generation === generation) run();
+        };
+        if (step === 'write') clock.soon(unlessCrashed);
+        else clock.after(step === 'retry' ? RETRY_FULL_MS : this.#draw(random), unlessCrashed);
+      },
+    });
+  }
+
+  /** A disk that gets slow, or fast again (F37). */
+  setSyncLatency(min_ms: number, max_ms: number): void {
+    this.#latencyMin_ms = min_ms;
+    this.#latencyMax_ms = max_ms;
+  }
+
+  #draw(random: Random): number {
+    return this.#latencyMin_ms + random.next() * (this.#latencyMax_ms - this.#latencyMin_ms);
+  }
+
+  get full(): boolean {
+    return this.#log.full;
+  }
+
+  recovered(): ReadonlyMap<GroupId, RecoveredGroup> {
+    return this.#log.recovered();
+  }
+
+  append(write: LogWrite): Promise<void> {
+    return this.#log.append(write);
+  }
+
+  compact(group: GroupId, to: Index, toTerm: Term): void {
+    this.#log.compact(group, to, toTerm);
+  }
+
+  remove(group: GroupId): Promise<void> {
+    return this.#log.remove(group);
+  }
+
+  onFailure(listener: (error: Error) => void): void {
+    this.#log.onFailure(listener);
+  }
+
+  stats(): LogStats {
+    return this.#log.stats();
+  }
+
+  close(): Promise<void> {
+    return this.#log.close();
+  }
+}
