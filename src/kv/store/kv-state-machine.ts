@@ -8,12 +8,14 @@
 import type { Entry, StateEngine, StateMachine, StateRows } from '../../raft/index.js';
 import {
   type MoveId,
+  NO_SLOTS,
   SLOT_COUNT,
   type SlotRanges,
-  type SlotState,
+  SlotState,
   type SlotStats,
   type SlotSums,
   slotOfKey,
+  slotsOf,
 } from '../../shardctrl/index.js';
 import { decodeCommand, isWrite, writeTarget } from './command-codec.js';
 import type { ExpireCommand, KvCommand, KvResult, ListPage, ListRequest, LookupResult } from './commands.js';
@@ -118,14 +120,15 @@ export class KvStateMachine implements StateMachine {
   }
 
   slotsInState(wanted: SlotState): SlotRanges {
-    const { state } = this.#opened.slots.control;
-    return slotsWhere((slot) => state[slot] === wanted);
+    const { slots } = this.#opened;
+    if (slots.countIn(wanted) === 0) return NO_SLOTS;
+    return slotsWhere((slot) => slots.control.state[slot] === wanted);
   }
 
   /** Slots that have records although they are at NONE (an import was aborted): to be purged. */
   slotsWithLeftovers(): SlotRanges {
-    const { slots } = this.#opened;
-    return slotsWhere((slot) => slots.control.state[slot] === 0 && !slots.isEmpty(slot));
+    const { leftovers } = this.#opened.slots;
+    return leftovers.size === 0 ? NO_SLOTS : slotsOf(leftovers);
   }
 
   /** Keys and bytes of slots that have any. Ascending. */
@@ -149,7 +152,7 @@ export class KvStateMachine implements StateMachine {
     const { slots } = this.#opened;
     for (const [first, last] of ranges) {
       for (let slot = first; slot <= last; slot++) {
-        if (slots.control.state[slot] !== 0 || !slots.isEmpty(slot)) return false;
+        if (slots.control.state[slot] !== SlotState.None || !slots.isEmpty(slot)) return false;
       }
     }
     return true;

@@ -2,7 +2,7 @@
  * The steps of a move (resharding.md). Every slot of a command is judged first; the command is carried out on all of them
  * or on none.
  */
-import type { SlotAnswer, SlotCommand, SlotRanges } from '../../shardctrl/index.js';
+import type { MoveId, SlotAnswer, SlotCommand, SlotRanges } from '../../shardctrl/index.js';
 import { MoveOutcome, SlotState } from '../../shardctrl/index.js';
 import {
   judgeAbortImport,
@@ -178,16 +178,18 @@ function install(state: StoreState, command: Extract<SlotCommand, { kind: 'insta
 /** Delete: the slots are given away. What holds no records has nothing to purge. */
 function give(state: StoreState, command: Extract<SlotCommand, { kind: 'delete' }>): SlotAnswer {
   take(state, command, clearNotes, { state: SlotState.Purging, outcome: MoveOutcome.Given });
-  endPurge(state, command.slots);
+  endPurge(state, command.move, command.slots);
   return { kind: 'ok' };
 }
 
-/** Slots that were given away and hold nothing any more are at NONE. */
-export function endPurge(state: StoreState, slots: SlotRanges): void {
+/** Slots that move `move` gave away and that hold nothing any more are at NONE. */
+export function endPurge(state: StoreState, move: MoveId, slots: SlotRanges): void {
+  const { control } = state.slots;
   for (const [first, last] of slots) {
     for (let slot = first; slot <= last; slot++) {
-      if (state.slots.control.state[slot] !== SlotState.Purging || !state.slots.isEmpty(slot)) continue;
-      stepSlot(state, slot, { state: SlotState.None, move: 0 });
+      const over =
+        control.state[slot] === SlotState.Purging && control.move[slot] === move && state.slots.isEmpty(slot);
+      if (over) stepSlot(state, slot, { state: SlotState.None, move: 0 });
     }
   }
 }

@@ -138,12 +138,11 @@ export function applyPurge(state: StoreState, command: PurgeCommand): number {
     const old = readIdempotency(state, place);
     if (old !== undefined) removeIdempotency(state, slot, place, old);
   }
+  endPurge(state, move, slots);
   let left = 0;
   for (const [first, last] of slots) {
     for (let slot = first; slot <= last; slot++) {
-      if (!mayPurge(control, slot, move)) continue;
-      left += state.slots.keys[slot]! + state.slots.idempotency[slot]!;
-      endPurge(state, [[slot, slot]]);
+      if (mayPurge(control, slot, move)) left += state.slots.keys[slot]! + state.slots.idempotency[slot]!;
     }
   }
   return left;

@@ -133,7 +133,10 @@ export function decodeRecord(row: Buffer): KvRecord {
   };
 }
 
-/** Leaves the record's hash in `digest.hash`. Of a row without fault. */
+/**
+ * Leaves the record's hash in `digest.hash`. Of a row without fault. Takes in key, content type, length and checksum of the
+ * value, revision, version and expiry; the slot follows from the key.
+ */
 export function hashRecord(key: Uint8Array, row: Buffer): void {
-  hashPair(RECORD_SEED, key, row.subarray(VALUE_CRC_AT, valueStart(row)));
+  hashPair(RECORD_SEED ^ row[1]!, key, row.subarray(VALUE_CRC_AT, valueStart(row)));
 }

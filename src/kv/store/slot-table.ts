@@ -13,7 +13,7 @@ import {
   type MoveOutcome,
   SLOT_COUNT,
   type SlotRanges,
-  type SlotState,
+  SlotState,
   type SlotSums,
 } from '../../shardctrl/index.js';
 import { crc32cOf } from './checksum.js';
@@ -69,8 +69,15 @@ export class SlotTable {
   readonly #dirtyHashes = new DirtySlots();
   readonly #hashes = new Uint32Array(SLOT_COUNT * 4);
   readonly #hash = new Uint32Array(4);
+  /** Slots at NONE that still have records: what an aborted import left. Usually none, and asked for often. */
+  readonly leftovers: Set<number> = new Set();
+  readonly #slotsInState = new Int32Array(6);
   /** How many slots have a move for their floor. */
   readonly #floorUses = new Map<MoveId, number>();
+
+  constructor() {
+    this.#slotsInState[SlotState.None] = SLOT_COUNT;
+  }
 
   /** Throws `DamagedState` for rows that are not what was written. */
   async open(engine: StateEngine): Promise<void> {
@@ -79,9 +86,12 @@ export class SlotTable {
       if (fault !== null) throw new DamagedState(`${fault} (block ${key[1]})`);
     }
     for (const { key, value } of await tableRows(engine, Table.Sums)) this.#decodeSums(key, value);
+    this.#slotsInState.fill(0);
     for (let slot = 0; slot < SLOT_COUNT; slot++) {
       const floor = this.control.floor[slot]!;
       if (floor > 0) this.#floorUses.set(floor, (this.#floorUses.get(floor) ?? 0) + 1);
+      this.#countState(slot, 1);
+      if (this.control.state[slot] === SlotState.None) this.#noticeLeftovers(slot);
       this.#dirtyHashes.add(slot);
     }
   }
@@ -103,8 +113,24 @@ export class SlotTable {
     counts[slot] = counts[slot]! + one;
     this.bytes[slot] = this.bytes[slot]! + bytes;
     if (counts[slot]! < 0 || this.bytes[slot]! < 0) throw new DamagedState(`sums of slot ${slot} fell below zero`);
+    if (this.control.state[slot] === SlotState.None) this.#noticeLeftovers(slot);
     this.#dirtySums.add(slot);
     this.#dirtyHashes.add(slot);
+  }
+
+  #countState(slot: number, one: 1 | -1): void {
+    const state = this.control.state[slot]!;
+    this.#slotsInState[state] = this.#slotsInState[state]! + one;
+  }
+
+  #noticeLeftovers(slot: number): void {
+    if (this.control.state[slot] === SlotState.None && !this.isEmpty(slot)) this.leftovers.add(slot);
+    else this.leftovers.delete(slot);
+  }
+
+  /** How many slots are in this state. */
+  countIn(state: SlotState): number {
+    return this.#slotsInState[state]!;
   }
 
   isEmpty(slot: number): boolean {
@@ -114,7 +140,12 @@ export class SlotTable {
   /** Returns a move that is no slot's floor any more, or 0. */
   step(slot: number, step: SlotStep): MoveId {
     const { control } = this;
-    if (step.state !== undefined) control.state[slot] = step.state;
+    if (step.state !== undefined) {
+      this.#countState(slot, -1);
+      control.state[slot] = step.state;
+      this.#countState(slot, 1);
+      this.#noticeLeftovers(slot);
+    }
     if (step.outcome !== undefined) control.outcome[slot] = step.outcome;
     if (step.move !== undefined) control.move[slot] = step.move;
     if (step.freezeRound !== undefined) control.freezeRound[slot] = step.freezeRound;
