@@ -4,6 +4,7 @@
 
 import type { NodeConfig } from '../server/config.js';
 import { startNode } from '../server/index.js';
+import { explain } from './cli-error.js';
 import { DEV_CHILD_VARIABLE } from './dev-child.js';
 import { say } from './output.js';
 
@@ -32,11 +33,18 @@ function reasonToLeave(): Promise<Leaving> {
   });
 }
 
-/** Resolves when the node has stopped as asked. Throws where it could not start or go on. */
-export async function runNode(config: NodeConfig): Promise<void> {
+/** The channel to a supervisor would keep a process alive whose node never came up. */
+function endOfStart(error: unknown): never {
+  const { exit, line } = explain(error);
+  say(`quorate: ${line}`);
+  process.exit(exit);
+}
+
+/** Ends the process: 0 when the node has stopped as asked, 1 where it could not start or go on. */
+export async function runNode(config: NodeConfig): Promise<never> {
   const leaving = reasonToLeave();
   // A signal during the start ends it: nothing has been promised to anybody yet.
-  const started = await Promise.race([startNode(config), leaving.then(() => null)]);
+  const started = await Promise.race([startNode(config).catch(endOfStart), leaving.then(() => null)]);
   if (started === null) process.exit(0);
   say(`node ${config.id} listens on ${started.http}`);
   const end = await Promise.race([
@@ -47,9 +55,8 @@ export async function runNode(config: NodeConfig): Promise<void> {
     ),
   ]);
   if (end.kind === 'failed') {
-    const why = end.error instanceof Error ? end.error.message : String(end.error);
     // Nothing more may be written or promised: not even an orderly end (F33).
-    say(`quorate: node ${config.id} cannot go on: ${why}`);
+    say(`quorate: node ${config.id} cannot go on: ${explain(end.error).line}`);
     process.exit(1);
   }
   if (end.kind === 'orphaned') setTimeout(() => process.exit(1), ORPHAN_GRACE_MS).unref();

@@ -9,7 +9,7 @@ export async function withClient<T>(globals: Globals, use: (client: QuorateClien
   const timeout_ms = Math.min(TIMEOUT_MS_MAX, duration('--timeout', globals.timeout));
   const { QuorateClient } = await import('../client/index.js');
   // One request at a time gains nothing from the map: any node passes it on.
-  const client = new QuorateClient({ endpoints, timeout_ms, direct: false });
+  const client = new QuorateClient({ endpoints, timeout_ms, direct: false, failFast: true });
   try {
     return await use(client);
   } finally {

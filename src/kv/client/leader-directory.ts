@@ -57,9 +57,9 @@ export class LeaderDirectory {
     this.#turn = Math.floor(options.chance() * options.endpoints.length);
   }
 
-  /** Epoch of the map in use; -1 before there is one. */
-  get epoch(): number {
-    return this.#known?.epoch ?? -1;
+  /** How many nodes there are to try. */
+  get size(): number {
+    return this.#candidates.length;
   }
 
   slotOf(key: Uint8Array): number {

@@ -73,6 +73,7 @@ export class QuorateClient {
       random,
       directory: this.#directory,
       learn: options.direct ?? true,
+      failFast: options.failFast ?? false,
     });
   }
 

@@ -42,6 +42,8 @@ export interface CallerPorts {
   readonly directory: LeaderDirectory;
   /** False: the map is never fetched; every call goes to the endpoints given. */
   readonly learn: boolean;
+  /** Give up once every node has refused the connection twice in a row. */
+  readonly failFast: boolean;
 }
 
 const BACKOFF_MS = { first: 20, max: 1_000 } as const;
@@ -63,6 +65,8 @@ interface Course {
   uncertain: Problem | null;
   lasting: number;
   attempts: number;
+  /** Connections refused in a row. */
+  refusals: number;
 }
 
 /** The answers that an idempotency record gives again, so that they speak for every earlier attempt too. */
@@ -84,7 +88,7 @@ export class RetryingCaller {
   async call(call: Call): Promise<HttpResponse> {
     const { clock } = this.#ports;
     const end_ms = clock.monotonic_ms() + call.timeout_ms;
-    const course: Course = { end_ms, avoid: null, uncertain: null, lasting: 0, attempts: 0 };
+    const course: Course = { end_ms, avoid: null, uncertain: null, lasting: 0, attempts: 0, refusals: 0 };
     const share_ms = Math.max(ATTEMPT_MS.min, Math.min(ATTEMPT_MS.max, call.timeout_ms / ATTEMPTS_PER_CALL));
     const attempt_ms = call.safety === 'once' ? call.timeout_ms : share_ms;
     const target = this.#target(call, Math.min(attempt_ms, call.timeout_ms));
@@ -143,6 +147,7 @@ export class RetryingCaller {
         course.avoid = attempt.base;
         const { shard, leader } = verdict.problem;
         if (shard !== undefined && leader !== undefined) this.#ports.directory.hint(shard, leader);
+        if (this.#nobodyThere(course, attempt)) throw this.#end(call, course, verdict.problem);
         return this.#pause(call, course, verdict.problem, verdict.pause_ms);
       }
       case 'uncertain':
@@ -153,6 +158,12 @@ export class RetryingCaller {
         if (verdict.lasting && ++course.lasting >= LASTING_FAILURES_MAX) throw this.#end(call, course, verdict.problem);
         return this.#pause(call, course, verdict.problem, null);
     }
+  }
+
+  #nobodyThere(course: Course, attempt: Attempt): boolean {
+    const { failFast, directory } = this.#ports;
+    course.refusals = attempt.kind === 'failure' ? course.refusals + 1 : 0;
+    return failFast && course.refusals >= 2 * directory.size;
   }
 
   /** Exponential with jitter; at least what the server asked for. Throws where the deadline comes first. */

@@ -11,6 +11,11 @@ export interface QuorateClientOptions {
   readonly timeout_ms?: number;
   /** Fetch the shard map in the background and go straight to leaders. Default true. */
   readonly direct?: boolean;
+  /**
+   * Give up before the deadline once every node known has refused the connection twice in a row: nobody is there. For
+   * people who wait; a program had better outlast a restart. Default false.
+   */
+  readonly failFast?: boolean;
   /** Default: axios with connections kept alive. */
   readonly send?: HttpSend;
   /** Default: the process's own clock and timers. */

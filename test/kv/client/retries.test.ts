@@ -171,6 +171,20 @@ describe('retries', () => {
     expect(server_ms).toBeLessThan(request?.timeout_ms ?? 0);
   });
 
+  test('failFast ends it when every node has refused the connection twice; a node that answers keeps it going', async () => {
+    const gone = fixture(() => new NotSent('connect ECONNREFUSED'), { failFast: true });
+    await expect(gone.client.put('k', 'v')).rejects.toMatchObject({ code: 'unavailable', status: 0 });
+    expect(gone.calls()).toHaveLength(6);
+    const lead = fixture(
+      (_, index) => (index > 20 ? stored() : index % 5 === 4 ? problem(503, 'no_leader') : new NotSent('')),
+      {
+        failFast: true,
+        timeout_ms: 60_000,
+      },
+    );
+    await expect(lead.client.put('k', 'v')).resolves.toMatchObject({ revision: '7' });
+  });
+
   test('500 is not tried for ever', async () => {
     const { client, calls } = fixture(() => problem(500, 'internal'));
     await expect(client.get('k')).rejects.toMatchObject({ code: 'internal', status: 500 });
