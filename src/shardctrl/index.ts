@@ -4,10 +4,12 @@ export { decodeControllerCommand, encodeControllerCommand } from './command-code
 export type { CheckedCommand, ControllerCommand, ControllerResult } from './commands.js';
 export { ControllerStateMachine } from './controller-state-machine.js';
 export * from './driver-ports.js';
+export * from './driver-settings.js';
 export * from './placement.js';
 export * from './plan.js';
 export { MAX_PAUSE_DEFAULT_MS } from './plan-commands.js';
 export * from './plan-draft.js';
+export { PlanDriver, type PlanDriverOptions } from './plan-driver.js';
 export * from './planner.js';
 export * from './shard-map.js';
 export * from './shard-port.js';

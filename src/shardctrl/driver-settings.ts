@@ -1,0 +1,42 @@
+/** How much the driver does at once, and how patient it is. */
+export interface DriverSettings {
+  /** Batches on their way at once, not counting those whose shards do not answer and those that are only purged. */
+  readonly batchesMax: number;
+  /** Of one move: the next is exported while one is frozen. */
+  readonly batchesPerMoveMax: number;
+  /** Published batches of one source whose purge is not finished: above it no further batch leaves that source. */
+  readonly purgesPerSourceMax: number;
+  /** A batch is closed at whichever comes first; a slot that is larger by itself goes alone. */
+  readonly batchKeys: number;
+  readonly batchBytes: number;
+  readonly batchSlots: number;
+  /** Attempts that may fail in a row before the plan fails. */
+  readonly attemptsMax: number;
+  /** How often a frozen batch is copied again because digests differ. */
+  readonly copiesMax: number;
+  readonly call_timeout_ms: number;
+  readonly reclaim_timeout_ms: number;
+  /** Waiting time after a failure: doubles from the first to the last. */
+  readonly backOffFirst_ms: number;
+  readonly backOffLast_ms: number;
+  readonly purgePoll_ms: number;
+  /** How long a plan waits for every node to confirm that a retired shard's data is gone. Nodes that are away do it later. */
+  readonly removalPatience_ms: number;
+}
+
+export const DRIVER_DEFAULTS: DriverSettings = {
+  batchesMax: 4,
+  batchesPerMoveMax: 2,
+  purgesPerSourceMax: 8,
+  batchKeys: 1_000,
+  batchBytes: 1024 * 1024,
+  batchSlots: 512,
+  attemptsMax: 10,
+  copiesMax: 4,
+  call_timeout_ms: 2_000,
+  reclaim_timeout_ms: 60_000,
+  backOffFirst_ms: 50,
+  backOffLast_ms: 2_000,
+  purgePoll_ms: 50,
+  removalPatience_ms: 60_000,
+};
