@@ -1,7 +1,7 @@
 /** The flags that set a node's configuration, for `node` and `config print`: one for each setting, and the file. */
 import type { Argv } from 'yargs';
 import type { ConfigSources } from '../server/config.js';
-import { flagName, SETTINGS } from '../server/config-settings.js';
+import { flagName, SETTINGS } from '../server/config.js';
 
 export function withNodeSettings<T>(yargs: Argv<T>): Argv<T & { config: string | undefined }> {
   const withFile = yargs.option('config', {

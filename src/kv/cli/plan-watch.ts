@@ -3,7 +3,7 @@
  * the plan goes on whether anybody looks or not.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { PlanMoveView, PlanView, QuorateClient } from '../client/index.js';
+import type { BasicClient, PlanMoveView, PlanView } from '../client/index.js';
 import { CliError } from './cli-error.js';
 import { say } from './output.js';
 import { isOver, rateText } from './plan-report.js';
@@ -95,7 +95,7 @@ function lines(): Progress {
 }
 
 /** Resolves with the plan when it is over, whichever way. */
-export async function watchPlan(client: QuorateClient, started: PlanView): Promise<PlanView> {
+export async function watchPlan(client: BasicClient, started: PlanView): Promise<PlanView> {
   const progress = process.stderr.isTTY ? await bars() : lines();
   try {
     let plan = started;

@@ -1,5 +1,5 @@
 /** What `reshard` and `move` share: show the plan first, then start it, then perhaps watch it. */
-import type { PlanView, QuorateClient } from '../client/index.js';
+import type { BasicClient, PlanView } from '../client/index.js';
 import { CliError } from './cli-error.js';
 import type { OutputFormat } from './flags.js';
 import { colorsFor, print, warn, write } from './output.js';
@@ -14,7 +14,7 @@ export interface PlanRun {
 }
 
 /** Of one document each: with json and yaml only the plan as it is in the end is printed. */
-export async function runPlan(client: QuorateClient, { output, dryRun, watch, ask }: PlanRun): Promise<void> {
+export async function runPlan(client: BasicClient, { output, dryRun, watch, ask }: PlanRun): Promise<void> {
   const colors = colorsFor(process.stdout);
   const draft = await ask(true);
   for (const warning of draft.warnings ?? []) warn(warning);

@@ -9,8 +9,9 @@ export type {
   PlanView,
 } from '../server/api.js';
 export { type AxiosSend, createAxiosSend } from './axios-send.js';
+export { BasicClient, type PlanHistory } from './basic-client.js';
 export { OutcomeUnknown, type Problem, QuorateError } from './errors.js';
 export { type HttpRequest, type HttpResponse, type HttpSend, NotSent } from './http-send.js';
 export { encodeBytes, encodeKeyPath, type KeyInput, keyBytes } from './key-path.js';
-export { type PlanHistory, QuorateClient } from './quorate-client.js';
+export { QuorateClient } from './quorate-client.js';
 export type * from './types.js';

@@ -2,7 +2,6 @@
  * What the client knows of the cluster: which shard has which slot, who leads it, and which nodes answer. All of it is a
  * hint. A wrong hint costs a hop (nodes pass requests on), never a wrong answer.
  */
-import { parseSlots, SLOT_COUNT, slotOfKey } from '../../shardctrl/index.js';
 import type { ClusterView } from '../server/api.js';
 
 /** How long a node that did not answer is left alone, doubling with each failure in a row. */
@@ -26,12 +25,22 @@ interface Penalty {
   until_ms: number;
 }
 
+/** The arithmetic of slots, as `shardctrl` has it. */
+export interface SlotMath {
+  readonly count: number;
+  slotOf(key: Uint8Array): number;
+  /** Inclusive ranges of `0-99,200`; null for what is no such text. */
+  parse(text: string): readonly (readonly [first: number, last: number])[] | null;
+}
+
 export interface DirectoryOptions {
   /** Base URLs without a trailing slash; at least one. */
   readonly endpoints: readonly string[];
   readonly now_ms: () => number;
   /** Uniform in [0, 1). */
   readonly chance: () => number;
+  /** null: nothing is learnt of the map; every call goes to the endpoints in turn. */
+  readonly slots: SlotMath | null;
 }
 
 const NOBODY = 0xffff;
@@ -62,8 +71,9 @@ export class LeaderDirectory {
     return this.#candidates.length;
   }
 
-  slotOf(key: Uint8Array): number {
-    return slotOfKey(key);
+  /** null: it makes no difference where a request for this key goes first. */
+  slotOf(key: Uint8Array): number | null {
+    return this.#options.slots?.slotOf(key) ?? null;
   }
 
   /** Where to send next: the slot's leader if known and not failing, else any node in turn. `avoid` was tried last. */
@@ -126,6 +136,7 @@ export class LeaderDirectory {
 
   /** True, at most twice a second, when what is known is missing, outdated or was found wrong. The caller then fetches. */
   takeRefresh(): boolean {
+    if (this.#options.slots === null) return false;
     const now_ms = this.#options.now_ms();
     if (now_ms - this.#refreshed_ms < REFRESH_GAP_MS) return false;
     const known = this.#known;
@@ -139,12 +150,13 @@ export class LeaderDirectory {
 
   /** Takes in `/v1/cluster`, unless it is older than what is known. */
   learn(view: ClusterView): void {
+    const { slots } = this.#options;
+    if (slots === null) return;
     if (this.#known !== null && view.epoch < this.#known.epoch) return;
-    const owners = new Uint16Array(SLOT_COUNT).fill(NOBODY);
+    const owners = new Uint16Array(slots.count).fill(NOBODY);
     this.#leaders.clear();
     view.shards.forEach((shard, index) => {
-      const parsed = parseSlots(shard.slots);
-      if (parsed.ok) for (const [first, last] of parsed.slots) owners.fill(index, first, last + 1);
+      for (const [first, last] of slots.parse(shard.slots) ?? []) owners.fill(index, first, last + 1);
       if (shard.leader !== null) this.#leaders.set(shard.id, shard.leader);
     });
     const nodes = new Map(view.nodes.map((node) => [node.id, `${this.#scheme}${node.http}`] as const));

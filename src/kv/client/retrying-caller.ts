@@ -40,8 +40,6 @@ export interface CallerPorts {
   readonly clock: Pick<Clock, 'monotonic_ms' | 'after'>;
   readonly random: Random;
   readonly directory: LeaderDirectory;
-  /** False: the map is never fetched; every call goes to the endpoints given. */
-  readonly learn: boolean;
   /** Give up once every node has refused the connection twice in a row. */
   readonly failFast: boolean;
 }
@@ -190,7 +188,7 @@ export class RetryingCaller {
 
   /** Keeps what the attempt tells about the cluster. */
   #note(call: Call, attempt: Attempt): void {
-    const { directory, learn } = this.#ports;
+    const { directory } = this.#ports;
     const { base } = attempt;
     if (attempt.kind === 'failure') directory.failed(base, call.slot, true);
     else {
@@ -199,7 +197,7 @@ export class RetryingCaller {
       directory.answered(base, epoch === null ? null : Number(epoch[0]));
       if (status === 421 || status >= 503) directory.failed(base, call.slot, false);
     }
-    if (learn && !this.#refreshing && directory.takeRefresh()) void this.#refresh();
+    if (!this.#refreshing && directory.takeRefresh()) void this.#refresh();
   }
 
   /** In the background: nobody waits for it, and it fails silently, since all it brings is a shorter way. */

@@ -4,13 +4,11 @@ import type { Consistency } from '../server/api.js';
 import type { HttpSend } from './http-send.js';
 import type { KeyInput } from './key-path.js';
 
-export interface QuorateClientOptions {
+export interface BasicClientOptions {
   /** Base URLs of one or more nodes: `http://127.0.0.1:7001`. The others are found through them. */
   readonly endpoints: readonly string[];
   /** For each call with all its retries. Default 10 s, at most 300 s: idempotency records live ten minutes. */
   readonly timeout_ms?: number;
-  /** Fetch the shard map in the background and go straight to leaders. Default true. */
-  readonly direct?: boolean;
   /**
    * Give up before the deadline once every node known has refused the connection twice in a row: nobody is there. For
    * people who wait; a program had better outlast a restart. Default false.
@@ -22,6 +20,11 @@ export interface QuorateClientOptions {
   readonly clock?: Pick<Clock, 'monotonic_ms' | 'after'>;
   /** Jitter, and idempotency keys. Default: `Math.random`, and `node:crypto` for the keys. */
   readonly random?: Random;
+}
+
+export interface QuorateClientOptions extends BasicClientOptions {
+  /** Fetch the shard map in the background and go straight to leaders. Default true. */
+  readonly direct?: boolean;
 }
 
 export interface CallOptions {

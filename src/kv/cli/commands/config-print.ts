@@ -2,7 +2,6 @@ import type { Argv } from 'yargs';
 import type { ConfigValue } from '../../server/config.js';
 import { CliError } from '../cli-error.js';
 import type { Globals } from '../flags.js';
-import { nodeConfigSources, withNodeSettings } from '../node-settings.js';
 import { type Colors, print, renderTable } from '../output.js';
 
 const valueText = (value: unknown): string =>
@@ -23,8 +22,9 @@ export const configCommand = (yargs: Argv<Globals>) =>
       .command(
         'print',
         'the configuration in force, and where each value came from',
-        (sub) => withNodeSettings(sub),
+        async (sub) => (await import('../node-settings.js')).withNodeSettings(sub),
         async (args) => {
+          const { nodeConfigSources } = await import('../node-settings.js');
           const { loadNodeConfig } = await import('../../server/config.js');
           const loaded = loadNodeConfig(nodeConfigSources(args, process.env));
           if (!loaded.ok) throw new CliError(loaded.error);

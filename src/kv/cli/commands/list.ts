@@ -1,5 +1,5 @@
 import type { Argv } from 'yargs';
-import type { ListedKey, ListOptions, QuorateClient } from '../../client/index.js';
+import type { BasicClient, ListedKey, ListOptions } from '../../client/index.js';
 import { ENC_OPTION, type Globals, keyArgument, wholeNumber } from '../flags.js';
 import { type Column, colorsFor, print, renderTable, write } from '../output.js';
 import { byteText, durationText, encodedBytes, printable, shorten } from '../text.js';
@@ -45,7 +45,7 @@ function asJson(item: ListedKey) {
   };
 }
 
-async function* pages(client: QuorateClient, options: ListOptions, most: number): AsyncGenerator<readonly ListedKey[]> {
+async function* pages(client: BasicClient, options: ListOptions, most: number): AsyncGenerator<readonly ListedKey[]> {
   let left = most;
   for await (const items of client.listPages({ ...options, limit: Math.min(PAGE, most) })) {
     yield items.slice(0, left);

@@ -3,7 +3,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, existsSync, openSync, renameSync, statSync } from 'node:fs';
-import { environmentName } from '../../server/config-settings.js';
+import { environmentName } from '../../server/config.js';
 import { DEV_CHILD_VARIABLE } from '../dev-child.js';
 import type { NodeFiles } from './dev-directory.js';
 

@@ -1,5 +1,6 @@
 /** Whether a whole development cluster can take requests: every node ready, every shard and the controller led. */
-import { type ClusterView, type HttpSend, QuorateClient } from '../../client/index.js';
+import { BasicClient, type HttpSend } from '../../client/basic/index.js';
+import type { ClusterView } from '../../client/index.js';
 
 const PROBE_MS = 1_000;
 
@@ -20,7 +21,7 @@ export async function probeCluster(bases: readonly string[], send: HttpSend): Pr
     try {
       const answer = await send({ method: 'GET', url: `${base}/readyz`, headers: {}, timeout_ms: PROBE_MS });
       if (answer.status !== 200) return waitingFor(`${base} is not ready`);
-      const client = new QuorateClient({ endpoints: [base], send, timeout_ms: PROBE_MS, direct: false });
+      const client = new BasicClient({ endpoints: [base], send, timeout_ms: PROBE_MS });
       const led = judge(await client.cluster());
       if (!led.ready) return led;
     } catch {

@@ -1,6 +1,6 @@
 /** `quorate dev`: from flags to a running cluster, and to its end. */
 import { resolve } from 'node:path';
-import { createAxiosSend } from '../../client/index.js';
+import { createAxiosSend } from '../../client/basic/index.js';
 import { UsageError } from '../cli-error.js';
 import type { OutputFormat } from '../flags.js';
 import { print, say, warn } from '../output.js';
