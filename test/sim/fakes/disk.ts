@@ -138,9 +138,12 @@ export class SimDisk implements LogFiles {
     return Buffer.from(this.#file(name).bytes());
   }
 
-  /** Replaces a file, durably: for tests that cut, flip and tear. */
-  replace(name: string, bytes: Buffer): void {
-    this.#file(name).reset(bytes);
+  /** Puts a file there, durably: for tests that cut, flip and tear. */
+  put(name: string, bytes: Buffer): void {
+    const file = this.#files.get(name) ?? new SimFile();
+    file.reset(bytes);
+    this.#files.set(name, file);
+    this.#names.set(name, file);
   }
 
   flipBit(name: string, byte: number, bit: number): void {
