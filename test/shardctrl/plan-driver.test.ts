@@ -1,0 +1,431 @@
+import { describe, expect, it } from 'vitest';
+import {
+  ALL_SLOTS,
+  countSlots,
+  eachSlot,
+  formatSlots,
+  type SlotRanges,
+  SlotState,
+  subtractSlots,
+  unionSlots,
+} from '../../src/shardctrl/index.js';
+import { type Call, DriverWorld, type Fate } from './driver-world.js';
+
+const slotCounts = (world: DriverWorld): number[] =>
+  world.controller.map.shards.map((shard) => countSlots(shard.slots));
+const maxPause = (world: DriverWorld): number => Math.max(...world.plan.moves.map((move) => move.pause_ms ?? 0));
+
+describe('the driver', () => {
+  it('JoinLeave: grows and shrinks while clients write; every key is there, sources are purged, the retired shard is gone', async () => {
+    const world = await DriverWorld.make(1);
+    world.fill([[0, 16_383]], 1);
+    world.writers([1, 5_000, 9_000, 12_000, 16_000], 3);
+    world.elect();
+    for (const shards of [3, 4, 2]) {
+      world.apply({ kind: 'reshard', shards });
+      expect((await world.untilOver()).status).toBe('done');
+      world.expectTidy();
+      expect(world.controller.map.shards).toHaveLength(shards);
+      expect(Math.max(...slotCounts(world)) - Math.min(...slotCounts(world))).toBeLessThanOrEqual(1);
+    }
+    expect(world.controller.machine.retired()).toHaveLength(2);
+    expect(world.plan.warnings).toEqual([]);
+  });
+
+  it('leaves a receipt for every batch: digests of both sides, indexes, the pause; and their sums in the move', async () => {
+    const world = await DriverWorld.make(2);
+    world.fill([[0, 99]], 7);
+    world.elect();
+    world.apply({ kind: 'move', slots: [[0, 99]], to: 2 });
+    await world.untilOver();
+    const receipts = world.controller.machine.receipts('p1');
+    expect(receipts.reduce((sum, receipt) => sum + countSlots(receipt.slots), 0)).toBe(100);
+    for (const receipt of receipts) {
+      expect(receipt.sourceDigest).toBe(receipt.destinationDigest);
+      expect(receipt.freezeIndex).toBeGreaterThan(0);
+      expect(receipt.installIndex).toBeGreaterThan(0);
+      expect(receipt.pause_ms).toBeGreaterThan(0);
+      expect(receipt.pause_ms).toBeLessThan(100);
+    }
+    expect(world.plan.moves[0]).toMatchObject({ keys: 700, bytes: 7_000, moved: [[0, 99]] });
+    expect(world.plan.moves[0]!.digest).toBe(world.shards.shard(2).sums([[0, 99]]).digest);
+    expect(world.reclaimed).toEqual([1]);
+  });
+
+  it('F62: packs few keys into a batch, and a slot that is larger alone', async () => {
+    const world = await DriverWorld.make(2, 1, { batchKeys: 50, batchSlots: 20 });
+    world.fill([[0, 9]], 10);
+    world.fill([[10, 10]], 200);
+    world.elect();
+    world.apply({ kind: 'move', slots: [[0, 99]], to: 2 });
+    await world.untilOver();
+    const receipts = world.controller.machine.receipts('p1');
+    const sizes = receipts.map((receipt) => [formatSlots(receipt.slots), receipt.keys]);
+    expect(sizes).toContainEqual(['0-4', 50]);
+    expect(sizes).toContainEqual(['10', 200]);
+    expect(Math.max(...receipts.map((receipt) => countSlots(receipt.slots)))).toBe(20);
+    world.expectTidy();
+  });
+
+  it('F51 F63: freezes one batch of a source at a time, and no slot that does not move', async () => {
+    const world = await DriverWorld.make(2);
+    world.fill([[0, 16_383]], 2);
+    world.elect();
+    world.apply({ kind: 'reshard', shards: 4 });
+    const moving = world.plan.moves.map((move) => move.slots).reduce(unionSlots);
+    const frozenAt = (id: number, slot: number): boolean =>
+      world.shards.shard(id).slots.get(slot)?.state === SlotState.Frozen;
+    let [freezes, most] = [0, 0];
+    world.fate = (call) => {
+      if (call.what !== 'copy') return {};
+      freezes++;
+      for (const id of [1, 2]) {
+        const running = world.controller.machine
+          .batches()
+          .filter((batch) => batch.from === id && batch.phase === 'running');
+        most = Math.max(most, running.filter((batch) => frozenAt(id, batch.slots[0]![0])).length);
+        const stay = subtractSlots(ALL_SLOTS, moving);
+        expect([...eachSlot(stay)].filter((slot) => frozenAt(id, slot))).toEqual([]);
+      }
+      return {};
+    };
+    expect((await world.untilOver()).status).toBe('done');
+    expect(freezes).toBeGreaterThan(10);
+    expect(most).toBe(1);
+  });
+
+  it('Partial: slots that have arrived are served although another move of the plan cannot finish', async () => {
+    const world = await DriverWorld.make(3);
+    world.fill([[0, 16_383]], 1);
+    world.down.add(2);
+    world.elect();
+    world.apply({ kind: 'reshard', shards: 4 });
+    const moveOf = (from: number) => world.plan.moves.find((move) => move.from === from)!;
+    await world.until(
+      () => countSlots(moveOf(1).moved) + countSlots(moveOf(3).moved) === 2731,
+      'the others do not arrive',
+    );
+    expect(moveOf(2).moved).toEqual([]);
+    expect(world.plan.status).toBe('running');
+    expect([...eachSlot(moveOf(1).slots)].every((slot) => world.shards.shard(4).serves(slot))).toBe(true);
+    world.down.delete(2);
+    expect((await world.untilOver()).status).toBe('done');
+    world.expectTidy();
+  });
+
+  it('F62: a slot that cannot be copied within the pause is undone, tried again, and the plan fails saying so', async () => {
+    const world = await DriverWorld.make(2, 1, { attemptsMax: 4 });
+    world.fill([[0, 3]], 1);
+    world.fill([[4, 4]], 300);
+    world.copy_ms = 10;
+    world.elect();
+    world.apply({ kind: 'move', slots: [[0, 9]], to: 2, max_pause_ms: 1_000 });
+    const plan = await world.untilOver();
+    expect(plan.status).toBe('failed');
+    expect(plan.reason).toContain('slot 4 and following');
+    expect(plan.reason).toContain('4 times in a row');
+    expect(plan.reason).toContain('300 keys (3000 bytes) could not be copied to s2 within the pause of 1000 ms');
+    world.expectTidy();
+    // What fitted has moved and stays; what did not is served where it was.
+    expect(formatSlots(world.controller.map.shards[1]!.slots)).toBe('0-3,8192-16383');
+    expect(world.shards.shard(1).serves(4)).toBe(true);
+    expect(plan.moves[0]!.pause_ms).toBeLessThan(1_100);
+  });
+
+  it('F52 F55: a copy that arrived broken is copied again before anything is installed', async () => {
+    const world = await DriverWorld.make(2);
+    world.fill([[0, 9]], 3);
+    world.brokenCopies = 1;
+    world.elect();
+    world.apply({ kind: 'move', slots: [[0, 9]], to: 2 });
+    expect((await world.untilOver()).status).toBe('done');
+    world.expectTidy();
+    expect(world.calls.filter((call) => call === 'copy').length).toBe(2);
+  });
+
+  it('F55: where digests never agree the import is aborted and nothing of it stays', async () => {
+    const world = await DriverWorld.make(2, 1, { attemptsMax: 2 });
+    world.fill([[0, 9]], 3);
+    world.brokenCopies = Number.POSITIVE_INFINITY;
+    world.elect();
+    world.apply({ kind: 'move', slots: [[0, 9]], to: 2 });
+    const plan = await world.untilOver();
+    expect(plan).toMatchObject({ status: 'failed', reason: expect.stringContaining('digests') });
+    world.expectTidy();
+    expect(world.controller.map.epoch).toBe(1);
+  });
+
+  it('F56: goes forward where Install was carried out and only its answer was late', async () => {
+    const world = await DriverWorld.make(2);
+    world.fill([[0, 9]], 3);
+    world.fate = (call): Fate => (call.what === 'install' ? { answer: 'lost' } : {});
+    world.elect();
+    world.apply({ kind: 'move', slots: [[0, 9]], to: 2, max_pause_ms: 3_000 });
+    expect((await world.untilOver()).status).toBe('done');
+    expect(world.calls).toContain('abort_import');
+    expect(world.calls).not.toContain('unfreeze');
+    world.expectTidy();
+  });
+
+  it('F61: deletes at the source only after the publication is committed', async () => {
+    const world = await DriverWorld.make(2);
+    world.fill([[0, 9]], 3);
+    let published = false;
+    world.fate = (call): Fate => {
+      if (call.what === 'delete') expect(published).toBe(true);
+      if (call.what !== 'propose publish' || published) return {};
+      published = world.controller.machine.batches().some((batch) => batch.phase === 'published');
+      return { request: world.scheduler.now_ms < 3_000 ? 'lost' : 'arrives' };
+    };
+    world.controller.machine.onChange(() => {
+      published ||= world.controller.machine.batches().some((batch) => batch.phase === 'published');
+    });
+    world.elect();
+    world.apply({ kind: 'move', slots: [[0, 9]], to: 2 });
+    expect((await world.untilOver()).status).toBe('done');
+    world.expectTidy();
+  });
+
+  it('F60: there and back again many times; nothing old comes back', async () => {
+    const world = await DriverWorld.make(2, 5);
+    world.fill([[0, 9]], 3);
+    world.writers([0, 5, 9], 2);
+    // Everything comes a second time, seconds later: often in the middle of the way back.
+    world.fate = (call): Fate => (call.shard === 0 ? {} : { again_ms: world.random.between(50, 9_000) });
+    world.elect();
+    for (let i = 0; i < 12; i++) {
+      world.apply({ kind: 'move', slots: [[0, 9]], to: 2 - (i % 2) });
+      await world.until(() => world.plan.status === 'done', 'a way does not end');
+    }
+    await world.scheduler.runFor(20_000);
+    world.expectTidy();
+  });
+
+  it('does nothing while a plan is paused, and lets go of what it can when it is cancelled', async () => {
+    const world = await DriverWorld.make(1);
+    world.fill([[0, 16_383]], 1);
+    world.elect();
+    world.apply({ kind: 'reshard', shards: 2 });
+    await world.until(() => countSlots(world.plan.moves[0]!.moved) > 1_000, 'it does not begin');
+    world.apply({ kind: 'plan_control', plan: 'p1', action: 'pause' });
+    await world.until(() => world.controller.machine.batches().length === 0, 'what is in flight does not end');
+    const moved = countSlots(world.plan.moves[0]!.moved);
+    await world.scheduler.runFor(60_000);
+    expect(countSlots(world.plan.moves[0]!.moved)).toBe(moved);
+    world.apply({ kind: 'plan_control', plan: 'p1', action: 'resume' });
+    await world.until(() => countSlots(world.plan.moves[0]!.moved) > moved, 'it does not go on');
+    world.down.add(2);
+    await world.scheduler.runFor(3_000);
+    world.apply({ kind: 'plan_control', plan: 'p1', action: 'cancel' });
+    world.down.delete(2);
+    expect((await world.untilOver()).status).toBe('cancelled');
+    world.expectTidy();
+  });
+
+  it('takes the place of a cancelled plan whose source is away', async () => {
+    const world = await DriverWorld.make(2);
+    world.elect();
+    world.down.add(1);
+    world.apply({ kind: 'move', slots: [[0, 9]], to: 2 });
+    await world.scheduler.runFor(30_000);
+    world.apply({ kind: 'plan_control', plan: 'p1', action: 'cancel' });
+    expect((await world.untilOver()).status).toBe('cancelled');
+    world.down.delete(1);
+    world.apply({ kind: 'move', slots: [[0, 9]], to: 2 });
+    expect((await world.untilOver()).status).toBe('done');
+    world.expectTidy();
+  });
+
+  it('warns of nodes that do not confirm that a retired shard is gone, and ends the plan all the same', async () => {
+    const world = await DriverWorld.make(2);
+    world.removed = false;
+    world.elect();
+    world.apply({ kind: 'reshard', shards: 1 });
+    const plan = await world.untilOver();
+    expect(plan.status).toBe('done');
+    for (const name of ['s2', 'n1', 'n2', 'n3']) expect(plan.warnings.join()).toContain(name);
+  });
+
+  it('waits for a shard that is only just being made', async () => {
+    const world = await DriverWorld.make(1);
+    world.elect();
+    world.apply({ kind: 'reshard', shards: 2 });
+    await world.scheduler.runFor(15);
+    expect(world.shards.all.has(2)).toBe(false);
+    expect((await world.untilOver()).status).toBe('done');
+    world.expectTidy();
+    expect(maxPause(world)).toBeLessThan(100);
+  });
+
+  it('does not fall over an error of its ports', async () => {
+    const world = await DriverWorld.make(2);
+    world.fill([[0, 9]], 1);
+    let thrown = 0;
+    world.fate = (call): Fate => {
+      if (call.what === 'copy' && thrown++ < 2) throw new TypeError('a bug behind the port');
+      return {};
+    };
+    world.elect();
+    world.apply({ kind: 'move', slots: [[0, 9]], to: 2 });
+    expect((await world.untilOver()).status).toBe('done');
+    expect(world.events.join()).toContain('stumbled');
+    world.expectTidy();
+  });
+
+  it('sends nothing any more once it is stopped, whatever answers still come', async () => {
+    const world = await DriverWorld.make(2);
+    world.fill([[0, 999]], 3);
+    const leader = world.elect();
+    world.apply({ kind: 'move', slots: [[0, 999]], to: 2 });
+    await world.until(() => world.calls.length > 12, 'it does not begin');
+    leader.driver.stop();
+    const sent = world.calls.length;
+    await world.scheduler.runFor(60_000);
+    expect(world.calls.length).toBe(sent);
+    leader.driver.start();
+    expect((await world.untilOver()).status).toBe('done');
+    world.expectTidy();
+  });
+});
+
+/** What a run is made of, so that it can be run again with a driver that dies at any of its calls. */
+interface Play {
+  readonly name: string;
+  readonly moved: SlotRanges;
+  prepare(world: DriverWorld): void;
+  /** Faults that are part of the play. */
+  fate(call: Call, world: DriverWorld): Fate;
+}
+
+const plays: Play[] = [
+  {
+    name: 'a move that goes well',
+    moved: [[0, 9]],
+    prepare: () => {},
+    fate: () => ({}),
+  },
+  {
+    name: 'a move whose first attempts are undone',
+    moved: [[0, 9]],
+    prepare: (world) => {
+      world.brokenCopies = 5;
+    },
+    fate: () => ({}),
+  },
+  {
+    name: 'a move whose Install is answered too late',
+    moved: [[0, 9]],
+    prepare: () => {},
+    fate: (call, world) => (call.what === 'install' && world.scheduler.now_ms < 2_500 ? { answer: 'lost' } : {}),
+  },
+];
+
+async function stage(play: Play): Promise<DriverWorld> {
+  const world = await DriverWorld.make(2, 3, { batchSlots: 5, call_timeout_ms: 400, copiesMax: 2 });
+  world.fill([[0, 9]], 2);
+  world.writers([0, 4, 7, 100, 9_000], 7);
+  play.prepare(world);
+  world.fate = (call) => play.fate(call, world);
+  world.elect();
+  world.apply({ kind: 'move', slots: play.moved, to: 2, max_pause_ms: 2_000 });
+  return world;
+}
+
+/** How the leader goes. Its successor is there 200 ms later. */
+const ends: Record<string, (world: DriverWorld) => Fate> = {
+  'dies before the call arrives': (world) => {
+    world.crash();
+    return { request: 'lost' };
+  },
+  'dies after the call has arrived': (world) => {
+    world.scheduler.after(4, () => world.crash());
+    return { answer: 'lost' };
+  },
+  'dies, and the call arrives when its successor is at work': (world) => {
+    world.crash();
+    return { request: 'lost', again_ms: 260 };
+  },
+  'dies, and the call arrives long after': (world) => {
+    world.crash();
+    return { request: 'lost', again_ms: 5_000 };
+  },
+  'is cut off, does not know it and goes on': (world) => {
+    world.cutOff();
+    return {};
+  },
+};
+
+describe('RecoverController FencedController F54 F57: the leader goes at each of its calls', () => {
+  for (const play of plays) {
+    for (const [how, go] of Object.entries(ends)) {
+      it(`${play.name}: it ${how}`, async () => {
+        const rehearsal = await stage(play);
+        await rehearsal.untilOver();
+        rehearsal.expectTidy();
+        const calls = rehearsal.calls.length;
+        expect(calls).toBeGreaterThan(15);
+        for (let fatal = 1; fatal <= calls; fatal++) {
+          const world = await stage(play);
+          world.fate = (call) => {
+            if (call.number !== fatal || call.driver !== world.leader) return play.fate(call, world);
+            world.scheduler.after(200, () => world.elect());
+            return go(world);
+          };
+          try {
+            expect((await world.untilOver()).status).toBe('done');
+            world.expectTidy();
+            expect(formatSlots(world.controller.map.shards[1]!.slots)).toBe('0-9,8192-16383');
+          } catch (error) {
+            throw new Error(`at call ${fatal}, ${world.calls[fatal - 1]}: ${String(error)}`);
+          }
+        }
+      });
+    }
+  }
+});
+
+describe('F45 F50 F54 F56 F58: under all faults at once', () => {
+  it.each([1, 2, 3, 4, 5, 6, 7, 8])('plans end, each slot has one owner, nothing is lost (seed %i)', async (seed) => {
+    const world = await DriverWorld.make(2, seed, { batchSlots: 700, call_timeout_ms: 500 });
+    const { random } = world;
+    let calm = false;
+    for (let slot = 0; slot < 16_384; slot += 10) world.fill([[slot, slot]], 2);
+    world.writers([3, 3_000, 6_000, 9_000, 12_000, 15_000], 20);
+    world.fate = (): Fate =>
+      calm
+        ? {}
+        : {
+            request: random.chance(0.05) ? 'lost' : 'arrives',
+            answer: random.chance(0.05) ? 'lost' : 'arrives',
+            ...(random.chance(0.1) ? { again_ms: random.between(1, 8_000) } : {}),
+          };
+    world.elect();
+    for (let turn = 0; turn < 4; turn++) {
+      world.apply({ kind: 'reshard', shards: random.int(1, 5), max_pause_ms: random.int(300, 3_000) });
+      for (let fault = 0; fault < 4; fault++) {
+        await world.scheduler.runFor(random.between(20, 700));
+        await disturb(world);
+      }
+      calm = turn % 2 === 1;
+      await world.untilOver();
+      calm = false;
+      world.expectTidy();
+    }
+  });
+});
+
+async function disturb(world: DriverWorld): Promise<void> {
+  const { random } = world;
+  if (random.chance(0.4)) {
+    if (random.chance(0.5)) world.crash();
+    else world.cutOff();
+    await world.scheduler.runFor(random.between(0, 300));
+    world.elect();
+  }
+  if (random.chance(0.3)) {
+    const shard = random.int(1, 5);
+    world.down.add(shard);
+    world.scheduler.after(random.between(100, 4_000), () => world.down.delete(shard));
+  }
+  if (random.chance(0.1)) world.apply({ kind: 'plan_control', plan: world.plan.id, action: 'cancel' });
+}
