@@ -1,15 +1,22 @@
 /**
  * A real cluster on this machine for tests and benchmarks: one process a node (the built program), a temporary directory,
- * free ports. Ends only what it started.
+ * ports of its own. Ends only what it started.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { stringify } from 'yaml';
+import type { ClusterView, MapView } from '../../src/kv/client/index.js';
+import { freePorts } from './ports.js';
+import { until } from './until.js';
 
-const PROGRAM = resolve(import.meta.dirname, '../../dist/kv/cli/main.js');
+export { until } from './until.js';
+
+/** What `npm run build` made; another build of it by `E2E_PROGRAM`. */
+export const PROGRAM = resolve(process.env['E2E_PROGRAM'] ?? join(import.meta.dirname, '../../dist/kv/cli/main.js'));
+const START_ATTEMPTS = 5;
+const PROBE_MS = 2_000;
 
 export interface LocalClusterOptions {
   readonly nodes?: number;
@@ -28,51 +35,37 @@ export interface LocalNode {
   process: ChildProcess | null;
 }
 
-interface ClusterAnswer {
-  readonly epoch: number;
-  readonly shards: readonly {
-    readonly id: string;
-    readonly slots: string;
-    readonly slot_count: number;
-    readonly leader: string | null;
-    readonly keys: number | null;
-    readonly members: readonly { readonly node: string; readonly state: string; readonly role: string }[];
-  }[];
-  readonly controller: { readonly leader: string | null };
+/** How a process ended. */
+export interface Ended {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
 }
 
-async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer();
-      await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => new Promise((done) => server.close(done))));
-  return ports;
+/** The environment without settings of this program, which would reach every node. */
+export function nodeEnvironment(): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(QUORATE_|NODE_OPTIONS$)/.test(name)));
 }
 
-/** Polls until `probe` gives something; fails with what was last seen. */
-export async function until<T>(
-  what: string,
-  timeout_ms: number,
-  probe: () => Promise<T | null | false | undefined>,
-): Promise<T> {
-  const deadline = performance.now() + timeout_ms;
-  let last: unknown;
-  for (;;) {
-    try {
-      const value = await probe();
-      if (value !== null && value !== undefined && value !== false) return value;
-    } catch (error) {
-      last = error;
-    }
-    if (performance.now() > deadline)
-      throw new Error(`not within ${timeout_ms} ms: ${what}${last === undefined ? '' : ` (${String(last)})`}`);
-    await new Promise((done) => setTimeout(done, 25));
-  }
+async function prepareNodes(dir: string, options: LocalClusterOptions): Promise<LocalNode[]> {
+  const count = options.nodes ?? 3;
+  const ports = await freePorts(count * 2);
+  const ids = Array.from({ length: count }, (_, i) => `n${i + 1}`);
+  const peers = Object.fromEntries(ids.map((id, i) => [id, `127.0.0.1:${ports[count + i]}`]));
+  return ids.map((id, i): LocalNode => {
+    const dataDir = join(dir, id);
+    mkdirSync(dataDir);
+    const configFile = join(dir, `${id}.yaml`);
+    const http = `127.0.0.1:${ports[i]}`;
+    const config = {
+      id,
+      data_dir: dataDir,
+      listen: { http, peer: peers[id] },
+      bootstrap: { nodes: peers, shards: options.shards ?? 2, replicas: options.replicas ?? Math.min(3, count) },
+      ...options.config,
+    };
+    writeFileSync(configFile, stringify(config));
+    return { id, http: `http://${http}`, configFile, dataDir, logFile: join(dir, `${id}.log`), process: null };
+  });
 }
 
 export class LocalCluster {
@@ -85,35 +78,22 @@ export class LocalCluster {
   }
 
   static async start(options: LocalClusterOptions = {}): Promise<LocalCluster> {
-    const count = options.nodes ?? 3;
-    const dir = mkdtempSync(join(tmpdir(), 'quorate-'));
-    const ports = await freePorts(count * 2);
-    const ids = Array.from({ length: count }, (_, i) => `n${i + 1}`);
-    const peers = Object.fromEntries(ids.map((id, i) => [id, `127.0.0.1:${ports[count + i]}`]));
-    const nodes = ids.map((id, i): LocalNode => {
-      const dataDir = join(dir, id);
-      mkdirSync(dataDir);
-      const configFile = join(dir, `${id}.yaml`);
-      const http = `127.0.0.1:${ports[i]}`;
-      const config = {
-        id,
-        data_dir: dataDir,
-        listen: { http, peer: peers[id] },
-        bootstrap: { nodes: peers, shards: options.shards ?? 2, replicas: options.replicas ?? Math.min(3, count) },
-        ...options.config,
-      };
-      writeFileSync(configFile, stringify(config));
-      return { id, http: `http://${http}`, configFile, dataDir, logFile: join(dir, `${id}.log`), process: null };
-    });
-    const cluster = new LocalCluster(dir, nodes);
-    try {
-      for (const node of nodes) cluster.startNode(node);
-      await cluster.whenHealthy();
-    } catch (error) {
-      await cluster.close();
-      throw error;
+    for (let attempt = 1; ; attempt++) {
+      const dir = mkdtempSync(join(tmpdir(), 'quorate-'));
+      const cluster = new LocalCluster(dir, await prepareNodes(dir, options));
+      try {
+        for (const node of cluster.nodes) cluster.startNode(node);
+        await cluster.whenHealthy();
+        return cluster;
+      } catch (error) {
+        // Somebody took a port between its probe and its use: nothing has happened in this cluster yet, so make another.
+        const raced = cluster.nodes.some((node) => cluster.logOf(node).includes('EADDRINUSE'));
+        const logs = cluster.#lastWords();
+        await cluster.close();
+        if (!raced || attempt === START_ATTEMPTS)
+          throw new Error(`the cluster did not start; its last words:\n${logs}`, { cause: error });
+      }
     }
-    return cluster;
   }
 
   get endpoints(): readonly string[] {
@@ -126,11 +106,27 @@ export class LocalCluster {
     return node;
   }
 
+  /** Nodes whose process runs. */
+  get running(): readonly LocalNode[] {
+    return this.nodes.filter((node) => node.process !== null);
+  }
+
+  logOf(node: LocalNode): string {
+    return existsSync(node.logFile) ? readFileSync(node.logFile, 'utf8') : '';
+  }
+
+  #lastWords(): string {
+    return this.nodes
+      .map((node) => `${node.id}: ${this.logOf(node).trimEnd().split('\n').slice(-3).join('\n    ')}`)
+      .join('\n');
+  }
+
   startNode(node: LocalNode): void {
     if (node.process !== null) throw new Error(`${node.id} runs already`);
     const log = openSync(node.logFile, 'a');
     const child = spawn(process.execPath, [PROGRAM, 'node', '--config', node.configFile], {
       stdio: ['ignore', log, log],
+      env: nodeEnvironment(),
     });
     closeSync(log);
     node.process = child;
@@ -139,22 +135,47 @@ export class LocalCluster {
     });
   }
 
-  /** Resolves when the process is gone. */
-  async kill(node: LocalNode, signal: NodeJS.Signals = 'SIGKILL'): Promise<number | null> {
-    const child = node.process;
-    if (child === null) return null;
-    const gone = new Promise<number | null>((done) => child.once('exit', (code) => done(code)));
-    child.kill(signal);
-    return gone;
+  /** Starts it if it does not run, and resolves once it is ready. Fails at once where the process ends before. */
+  async whenReady(node: LocalNode, timeout_ms = 30_000): Promise<void> {
+    if (node.process === null) this.startNode(node);
+    let ended = false;
+    await until(`${node.id} to be ready`, timeout_ms, async () => {
+      ended = node.process === null;
+      return ended || (await fetch(`${node.http}/readyz`, { signal: AbortSignal.timeout(PROBE_MS) })).ok;
+    });
+    if (ended) throw new Error(`${node.id} ended: ${this.logOf(node).trimEnd().split('\n').at(-1)}`);
   }
 
-  async clusterView(): Promise<ClusterAnswer> {
+  /** Resolves with its exit code when the process is gone; null where a signal ended it or it did not run. */
+  async kill(node: LocalNode, signal: NodeJS.Signals = 'SIGKILL'): Promise<number | null> {
+    const gone = this.whenGone(node);
+    node.process?.kill(signal);
+    return (await gone).code;
+  }
+
+  /** Resolves when the process has ended, by whatever cause. */
+  whenGone(node: LocalNode): Promise<Ended> {
+    const child = node.process;
+    if (child === null) return Promise.resolve({ code: null, signal: null });
+    return new Promise((done) => child.once('exit', (code, signal) => done({ code, signal })));
+  }
+
+  /** Of the first running node that answers. */
+  clusterView(): Promise<ClusterView> {
+    return this.#ask<ClusterView>('/v1/cluster');
+  }
+
+  map(epoch?: number): Promise<MapView> {
+    return this.#ask<MapView>(`/v1/cluster/map${epoch === undefined ? '' : `?epoch=${epoch}`}`);
+  }
+
+  async #ask<T>(path: string): Promise<T> {
     let last: unknown = new Error('no node runs');
-    for (const node of this.nodes) {
-      if (node.process === null) continue;
+    for (const node of this.running) {
       try {
-        const answer = await fetch(`${node.http}/v1/cluster`, { signal: AbortSignal.timeout(2_000) });
-        if (answer.ok) return (await answer.json()) as ClusterAnswer;
+        const answer = await fetch(node.http + path, { signal: AbortSignal.timeout(PROBE_MS) });
+        if (answer.ok) return (await answer.json()) as T;
+        last = new Error(`${path}: ${answer.status} ${await answer.text()}`);
       } catch (error) {
         last = error;
       }
@@ -162,12 +183,11 @@ export class LocalCluster {
     throw last;
   }
 
-  /** Every shard has a leader and all members, and every running node is ready. */
-  async whenHealthy(timeout_ms = 30_000): Promise<ClusterAnswer> {
+  /** Every shard has a leader and every running node is ready. */
+  async whenHealthy(timeout_ms = 30_000): Promise<ClusterView> {
     return until('a healthy cluster', timeout_ms, async () => {
-      for (const node of this.nodes) {
-        if (node.process === null) continue;
-        const ready = await fetch(`${node.http}/readyz`, { signal: AbortSignal.timeout(2_000) });
+      for (const node of this.running) {
+        const ready = await fetch(`${node.http}/readyz`, { signal: AbortSignal.timeout(PROBE_MS) });
         if (!ready.ok) return null;
       }
       const view = await this.clusterView();
@@ -176,12 +196,12 @@ export class LocalCluster {
     });
   }
 
-  async leaderOf(shard: string): Promise<LocalNode> {
-    const id = await until(
-      `a leader of ${shard}`,
-      15_000,
-      async () => (await this.clusterView()).shards.find((each) => each.id === shard)?.leader,
-    );
+  /** `controller`, or a shard. */
+  async leaderOf(group: string): Promise<LocalNode> {
+    const id = await until(`a leader of ${group}`, 15_000, async () => {
+      const { controller, shards } = await this.clusterView();
+      return group === 'controller' ? controller.leader : shards.find((each) => each.id === group)?.leader;
+    });
     return this.node(id);
   }
 
