@@ -245,6 +245,25 @@ describe('bytes from peers that make no sense', () => {
   });
 });
 
+describe('the commit index at a follower', () => {
+  it('does not go beyond the last entry that the Append has shown to match, whatever the leader says (F3)', () => {
+    const entries = [entry(1, 1), entry(2, 1), entry(3, 1)];
+    const core = new RaftCore(options({ entries, hardState: { term: term(1), vote: 0, commit: index(0) } }));
+    // The leader of term 2 has another entry at 3; this Append only shows that entry 1 matches.
+    core.step(message(MessageType.Append, 2, 2, { index: index(1), logTerm: term(1), commit: index(3) }));
+    expect(core.commit).toBe(1);
+    core.step(
+      message(MessageType.Append, 2, 2, {
+        index: index(2),
+        logTerm: term(1),
+        entries: [entry(3, 2)],
+        commit: index(9),
+      }),
+    );
+    expect([core.commit, core.termAt(index(3))]).toEqual([3, 2]);
+  });
+});
+
 describe('a start', () => {
   it('from a damaged disk is refused: applied or committed beyond the log, gaps, terms that were never recorded (F26)', () => {
     const hardState = { term: term(1), vote: 0, commit: index(0) };
