@@ -103,7 +103,8 @@ export class BatchRun implements Asker {
     if (frozen.kind !== 'frozen') return giveUp(`${shardName(from)} answered ${frozen.kind} to Freeze`);
     const size = `${frozen.receipt.keys} keys (${frozen.receipt.bytes} bytes)`;
     for (let copies = 1; copies <= this.#tenure.settings.copiesMax; copies++) {
-      if (!(await this.#copy(patience))) return giveUp(`${size} could not be copied to ${shardName(to)} ${within}`);
+      if (!(await this.#copy(frozen.receipt, patience)))
+        return giveUp(`${size} could not be copied to ${shardName(to)} ${within}`);
       const answer = await this.#install(frozen.receipt, patience);
       if (answer === null) return giveUp(`${shardName(to)} did not install ${size} ${within}`);
       if (answer.kind === 'installed') return this.#publish(frozen.receipt, answer);
@@ -118,14 +119,17 @@ export class BatchRun implements Asker {
    * False: not in time. A refusal is no verdict: a destination that installed long ago, or has aborted, refuses pages
    * too; what it answers to Install tells.
    */
-  async #copy(patience: Patience): Promise<boolean> {
+  async #copy(receipt: FreezeReceipt, patience: Patience): Promise<boolean> {
     const { from, to, move, slots } = this.#batch;
+    const { batchKeys, batchBytes, call_timeout_ms } = this.#tenure.settings;
+    // A usual batch is asked for again soon, should its source's leader die; a huge slot may take all the time there is.
+    const huge = receipt.keys > batchKeys || receipt.bytes > batchBytes;
     for (let attempt = 1; ; attempt++) {
       const copied = await this.#tenure.ask(
         this,
         (timeout_ms) => this.#tenure.shards.copy(from, to, move, slots, timeout_ms),
         patience,
-        Number.POSITIVE_INFINITY,
+        huge ? Number.POSITIVE_INFINITY : call_timeout_ms,
       );
       if (copied === null) return false;
       if (copied.kind === 'copied' || copied.answer.kind !== 'busy') return true;

@@ -283,7 +283,7 @@ export class DriverWorld {
     const id = this.plan.id;
     await this.until(() => isOver(this.plan), `plan ${id} does not end`);
     // What was sent late arrives, too.
-    await this.scheduler.runFor(20_000);
+    await this.scheduler.runFor(10_000);
     return this.plan;
   }
 

@@ -167,6 +167,17 @@ describe('the driver', () => {
     world.expectTidy();
   });
 
+  it('F54: a source whose leader dies while it copies is asked again within the pause', async () => {
+    const world = await DriverWorld.make(2, 1, { call_timeout_ms: 500 });
+    world.fill([[0, 9]], 3);
+    world.fate = (call): Fate => (call.what === 'copy' && world.scheduler.now_ms < 300 ? { answer: 'lost' } : {});
+    world.elect();
+    world.apply({ kind: 'move', slots: [[0, 9]], to: 2, max_pause_ms: 2_000 });
+    expect((await world.untilOver()).status).toBe('done');
+    expect(world.calls).not.toContain('abort_import');
+    expect(maxPause(world)).toBeLessThan(700);
+  });
+
   it('F61: deletes at the source only after the publication is committed', async () => {
     const world = await DriverWorld.make(2);
     world.fill([[0, 9]], 3);
@@ -323,7 +334,7 @@ const plays: Play[] = [
 async function stage(play: Play): Promise<DriverWorld> {
   const world = await DriverWorld.make(2, 3, { batchSlots: 5, call_timeout_ms: 400, copiesMax: 2 });
   world.fill([[0, 9]], 2);
-  world.writers([0, 4, 7, 100, 9_000], 7);
+  world.writers([0, 4, 7, 100, 9_000], 20);
   play.prepare(world);
   world.fate = (call) => play.fate(call, world);
   world.elect();
