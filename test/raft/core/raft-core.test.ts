@@ -176,6 +176,26 @@ describe('Ready', () => {
   });
 });
 
+describe('a snapshot', () => {
+  it('voids the writes of the old log that are still in flight (F8, F9)', () => {
+    const core = new RaftCore(options());
+    core.step(message(MessageType.Append, 2, 1, { entries: [entry(1, 1), entry(2, 1), entry(3, 1)] }));
+    const old = core.ready();
+    const meta = { index: index(2), term: term(2), conf: confOf([1, 2, 3]) };
+    core.step(message(MessageType.InstallSnapshot, 3, 2, { snapshot: meta }));
+    const entries = [entry(3, 2)];
+    core.step(message(MessageType.Append, 3, 2, { index: index(2), logTerm: term(2), entries, commit: index(3) }));
+    const fresh = core.ready();
+    expect([fresh.snapshot, fresh.entries.map((e) => e.index), fresh.hardState?.commit]).toEqual([meta, [3], 3]);
+    // The old write reached index 3, but of a log that is gone.
+    core.persisted(old.seq);
+    expect([core.stableIndex, core.ready().committed]).toEqual([0, []]);
+    core.persisted(fresh.seq);
+    expect([core.stableIndex, core.appliedIndex]).toEqual([3, 2]);
+    expect(core.ready().committed.map((e) => e.index)).toEqual([3]);
+  });
+});
+
 describe('proposals', () => {
   it('are taken all or not at all, within the limit of uncommitted bytes (F41)', () => {
     const core = leader({ maxUncommittedBytes: 300 });
