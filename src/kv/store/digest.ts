@@ -53,12 +53,11 @@ function absorb(b: Uint8Array, from: number, to: number): void {
 }
 
 /** Absorbs whole blocks and then the rest, filled up with zeroes; the lengths that `finish` mixes in tell paddings apart. */
-function absorbAll(b: Uint8Array): void {
-  const whole = b.length & ~15;
-  absorb(b, 0, whole);
-  if (whole === b.length) return;
-  tail.fill(0);
-  for (let i = whole; i < b.length; i++) tail[i - whole] = b[i]!;
+function absorbAll(b: Uint8Array, from: number, to: number): void {
+  const whole = from + ((to - from) & ~15);
+  absorb(b, from, whole);
+  if (whole === to) return;
+  for (let i = 0; i < 16; i++) tail[i] = whole + i < to ? b[whole + i]! : 0;
   absorb(tail, 0, 16);
 }
 
@@ -90,12 +89,17 @@ function finish(lengthA: number, lengthB: number): void {
   hash[3] = h4 + h1;
 }
 
-/** Hashes the pair (`a`, `b`): where one ends and the other begins makes a difference. Leaves the result in `hash`. */
-export function hashPair(seed: number, a: Uint8Array, b: Uint8Array): void {
-  state.fill(seed);
-  absorbAll(a);
-  absorbAll(b);
-  finish(a.length, b.length);
+/**
+ * Hashes the pair (`a`, `b[from..to)`): where one ends and the other begins makes a difference. Leaves the result in `hash`.
+ */
+export function hashPair(seed: number, a: Uint8Array, b: Uint8Array, from = 0, to: number = b.length): void {
+  state[0] = seed;
+  state[1] = seed;
+  state[2] = seed;
+  state[3] = seed;
+  absorbAll(a, 0, a.length);
+  absorbAll(b, from, to);
+  finish(a.length, to - from);
 }
 
 /** `sums[at*4 .. at*4+3] += hash`, modulo 2^128; word 0 is the lowest. */

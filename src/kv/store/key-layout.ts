@@ -16,6 +16,8 @@
  *   place := slot:u16 length:u16 key token
  *   token := the idempotency key in ASCII
  */
+import { SLOT_COUNT } from '../../shardctrl/index.js';
+
 export const LAYOUT_VERSION = 1;
 
 export const Table = {
@@ -39,7 +41,17 @@ export const META_KEY: Buffer = Buffer.from([Table.Meta]);
 export const tableStart = (table: number): Buffer => Buffer.from([table]);
 
 export const controlKey = (block: number): Buffer => Buffer.from([Table.Control, block]);
-export const sumsKey = (slot: number): Buffer => Buffer.from([Table.Sums, slot >>> 8, slot & 0xff]);
+
+/** Made once: these rows are written with every write. Never changed by anyone. */
+const SUMS_KEYS = new Array<Buffer | undefined>(SLOT_COUNT);
+
+export function sumsKey(slot: number): Buffer {
+  const known = SUMS_KEYS[slot];
+  if (known !== undefined) return known;
+  const key = Buffer.from([Table.Sums, slot >>> 8, slot & 0xff]);
+  SUMS_KEYS[slot] = key;
+  return key;
+}
 
 export function receiptKey(move: number): Buffer {
   const row = Buffer.allocUnsafe(9);

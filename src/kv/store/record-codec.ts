@@ -138,5 +138,5 @@ export function decodeRecord(row: Buffer): KvRecord {
  * value, revision, version and expiry; the slot follows from the key.
  */
 export function hashRecord(key: Uint8Array, row: Buffer): void {
-  hashPair(RECORD_SEED ^ row[1]!, key, row.subarray(VALUE_CRC_AT, valueStart(row)));
+  hashPair(RECORD_SEED ^ row[1]!, key, row, VALUE_CRC_AT, valueStart(row));
 }

@@ -92,8 +92,20 @@ export class SlotTable {
       if (floor > 0) this.#floorUses.set(floor, (this.#floorUses.get(floor) ?? 0) + 1);
       this.#countState(slot, 1);
       if (this.control.state[slot] === SlotState.None) this.#noticeLeftovers(slot);
-      this.#dirtyHashes.add(slot);
+      if (!this.#isBlank(slot)) this.#dirtyHashes.add(slot);
     }
+  }
+
+  /** Never seen, or as good as: counts nothing in the state's hash, whether it was read from rows or not. */
+  #isBlank(slot: number): boolean {
+    const { state, outcome, move, floor } = this.control;
+    return (
+      state[slot] === SlotState.None &&
+      outcome[slot] === 0 &&
+      move[slot] === 0 &&
+      floor[slot] === 0 &&
+      this.isEmpty(slot)
+    );
   }
 
   /** A record came: its hash is in `digest.hash`. */
@@ -229,8 +241,12 @@ export class SlotTable {
     const position = Buffer.allocUnsafe(2 + 4 * 8);
     const sums = Buffer.allocUnsafe(3 * 8 + 16);
     for (const slot of this.#dirtyHashes.list) {
-      this.#fill(slot, position, sums);
-      hashPair(HASH_SEED ^ slot, position, sums);
+      if (this.#isBlank(slot)) {
+        hash.fill(0);
+      } else {
+        this.#fill(slot, position, sums);
+        hashPair(HASH_SEED ^ slot, position, sums);
+      }
       addHash(this.#hash, 0);
       subtractSum(this.#hash, this.#hashes, slot);
       this.#hashes.set(hash, slot * 4);

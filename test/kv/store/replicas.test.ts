@@ -8,6 +8,9 @@ import { Machine } from './support/machine.js';
 import { exportAll, importPages } from './support/moves.js';
 import { KEYS, type Step, step, World } from './support/world.js';
 
+/** These compute, they do not wait; a busy machine may take its time. */
+const BUSY = { timeout: 120_000 };
+
 async function play(steps: readonly Step[]): Promise<{ moves: number; installs: number }> {
   const world = new World();
   await world.start();
@@ -38,7 +41,7 @@ async function play(steps: readonly Step[]): Promise<{ moves: number; installs: 
 }
 
 describe('two shards and a careless driver', () => {
-  it('F50 F52 F55 F56 F60: one owner a slot, no write lost, no effect twice, revisions only grow', async () => {
+  it('F50 F52 F55 F56 F60: one owner a slot, no write lost, no effect twice, revisions only grow', BUSY, async () => {
     let installs = 0;
     let moves = 0;
     await fc.assert(
@@ -75,37 +78,41 @@ async function history(steps: readonly Step[]): Promise<{ readonly command: KvCo
 }
 
 describe('F30: replicas', () => {
-  it('that apply the same entries in other rounds, and with restarts between, have the same state and the same rows', async () => {
-    await fc.assert(
-      fc.asyncProperty(
-        fc.array(step, { minLength: 20, maxLength: 80, size: 'max' }),
-        fc.array(fc.integer({ min: 1, max: 7 }), { minLength: 5, maxLength: 5 }),
-        async (steps, rounds) => {
-          const log = await history(steps);
-          const [one, other] = [await Machine.create(), await Machine.create()];
-          for (const { command, now_ms } of log) {
-            one.now_ms = now_ms;
-            await one.run(command);
-          }
-          let left = rounds[0]!;
-          for (const [at, { command, now_ms }] of log.entries()) {
-            other.now_ms = now_ms;
-            other.apply(command);
-            if (--left > 0) continue;
+  it(
+    'that apply the same entries in other rounds, and with restarts between, have the same state and the same rows',
+    BUSY,
+    async () => {
+      await fc.assert(
+        fc.asyncProperty(
+          fc.array(step, { minLength: 20, maxLength: 80, size: 'max' }),
+          fc.array(fc.integer({ min: 1, max: 7 }), { minLength: 5, maxLength: 5 }),
+          async (steps, rounds) => {
+            const log = await history(steps);
+            const [one, other] = [await Machine.create(), await Machine.create()];
+            for (const { command, now_ms } of log) {
+              one.now_ms = now_ms;
+              await one.run(command);
+            }
+            let left = rounds[0]!;
+            for (const [at, { command, now_ms }] of log.entries()) {
+              other.now_ms = now_ms;
+              other.apply(command);
+              if (--left > 0) continue;
+              await other.endRound();
+              left = rounds[at % rounds.length]!;
+              if (left === 7) await other.reopen();
+            }
             await other.endRound();
-            left = rounds[at % rounds.length]!;
-            if (left === 7) await other.reopen();
-          }
-          await other.endRound();
-          expect(other.machine.stateHash()).toBe(one.machine.stateHash());
-          expect(await other.dump()).toEqual(await one.dump());
-          await one.reopen();
-          expect(one.machine.stateHash()).toBe(other.machine.stateHash());
-        },
-      ),
-      { seed: 30, numRuns: 25 },
-    );
-  });
+            expect(other.machine.stateHash()).toBe(one.machine.stateHash());
+            expect(await other.dump()).toEqual(await one.dump());
+            await one.reopen();
+            expect(one.machine.stateHash()).toBe(other.machine.stateHash());
+          },
+        ),
+        { seed: 30, numRuns: 25 },
+      );
+    },
+  );
 
   it('that differ in anything have another state hash', async () => {
     const hashes = new Set<string>();
@@ -132,7 +139,7 @@ describe('F30: replicas', () => {
 });
 
 describe('the digest', () => {
-  it('of slots is that of what they hold, however it came about; sums of disjoint sets add up', async () => {
+  it('of slots is that of what they hold, however it came about; sums of disjoint sets add up', BUSY, async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 60 }), async (steps) => {
         const world = new World();
