@@ -1,5 +1,7 @@
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { fakeNode, json, runCli } from './run-cli.js';
+import { cleanEnvironment, fakeNode, json, PROGRAM, runCli } from './run-cli.js';
 
 const HELP = " (see 'quorate --help')\n";
 
@@ -134,4 +136,19 @@ describe('config print', () => {
     expect(await runCli(['config', 'print', ...wrong])).toMatchObject({ exit: 1, out: '', err: line });
     expect(await runCli(['node', ...wrong])).toMatchObject({ exit: 1, out: '', err: line });
   });
+});
+
+test('a node that cannot start ends with 1 and one line, also while a supervisor holds a channel to it', async () => {
+  // A file where the directory should be.
+  const settings = ['--id', 'n1', '--data-dir', fileURLToPath(import.meta.url), '--bootstrap-nodes', 'n1=h:1,n2=h:2'];
+  const child = spawn(process.execPath, [...PROGRAM, 'node', ...settings], {
+    env: cleanEnvironment({ QUORATE_DEV_CHILD: '1' }),
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+  });
+  let err = '';
+  child.stderr?.on('data', (chunk: Buffer) => {
+    err += chunk;
+  });
+  expect(await new Promise((resolve) => child.once('close', resolve))).toBe(1);
+  expect(err).toMatch(/^quorate: [^\n]+\n$/);
 });

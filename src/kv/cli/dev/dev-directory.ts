@@ -144,18 +144,32 @@ export interface DirectoryLock {
   release(): void;
 }
 
-/** True if the process lives and, where that can be seen, is a `dev` (after a reboot its id may be anybody's). */
-function isRunningDev(pid: number): boolean {
+/**
+ * When a process began, in the kernel's ticks since boot (field 22 of /proc/PID/stat); empty where that cannot be seen.
+ * Tells a process from a later one that was given the same id.
+ */
+function beginningOf(pid: number): string {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    // The name in the second field may hold anything, parentheses too.
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
+  } catch {
+    return '';
+  }
+}
+
+/** `PID BEGINNING`, as the lock file has it. */
+function isRunning(owner: string): boolean {
+  const [pidText, beginning] = owner.trim().split(' ');
+  const pid = Number.parseInt(pidText ?? '', 10);
+  if (!Number.isInteger(pid) || pid <= 0) return false;
   try {
     process.kill(pid, 0);
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').includes('dev');
-  } catch {
-    return true;
-  }
+  const now = beginningOf(pid);
+  return now === '' || beginning === undefined || beginning === now;
 }
 
 /** A directory that nothing was put into goes as it came. */
@@ -172,14 +186,15 @@ export function lockDirectory(directory: string): DirectoryLock {
   for (let attempt = 0; attempt < 3; attempt++) {
     try {
       const fd = openSync(file, 'wx');
-      writeSync(fd, `${process.pid}\n`);
+      writeSync(fd, `${process.pid} ${beginningOf(process.pid)}\n`);
       closeSync(fd);
       return { inherited, release: () => unlock(directory, file) };
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     }
-    const pid = Number.parseInt(readFileSync(file, 'utf8'), 10);
-    if (Number.isInteger(pid) && pid !== process.pid && isRunningDev(pid)) {
+    const owner = readFileSync(file, 'utf8');
+    if (isRunning(owner)) {
+      const pid = owner.split(' ')[0];
       throw new CliError(`another quorate dev (process ${pid}) runs on ${directory}; stop it, or use another --data`);
     }
     inherited = true;
