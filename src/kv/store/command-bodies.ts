@@ -41,6 +41,9 @@ const KINDS: Readonly<Record<OtherCommand['kind'], number>> = {
   delete: CommandKind.DeleteSlots,
 };
 
+/** Half of what a double can count: a counter that was raised to this can still be drawn from for ever. */
+const REVISION_MAX = 2 ** 52;
+
 export const kindOf = (command: OtherCommand): number => KINDS[command.kind];
 
 export function encodeBody(writer: ByteWriter, command: OtherCommand): void {
@@ -142,15 +145,9 @@ function readSlotCommand(kind: number, reader: ByteReader): SlotCommand {
       return { kind: 'freeze', move, round, slots };
     case CommandKind.Install: {
       const digest = reader.raw(16, 'digest').toString('hex');
-      return {
-        kind: 'install',
-        move,
-        round,
-        slots,
-        digest,
-        revision: reader.count('revision'),
-        clock_ms: reader.count('clock'),
-      };
+      const revision = reader.count('revision');
+      if (revision > REVISION_MAX) throw new BadBytes('has a revision beyond all that can be drawn');
+      return { kind: 'install', move, round, slots, digest, revision, clock_ms: reader.count('clock') };
     }
     case CommandKind.Bar:
       return { kind: 'bar', move, round, slots };

@@ -65,7 +65,15 @@ const command: fc.Arbitrary<KvCommand> = fc.oneof(
   fc.record({ kind: kind('init'), slots }),
   fc.record({ kind: kind('begin_export'), move, slots }),
   fc.record({ kind: kind('freeze'), move, round, slots }),
-  fc.record({ kind: kind('install'), move, round, slots, digest, revision: count, clock_ms: count }),
+  fc.record({
+    kind: kind('install'),
+    move,
+    round,
+    slots,
+    digest,
+    revision: fc.maxSafeNat().map((n) => Math.floor(n / 2)),
+    clock_ms: count,
+  }),
   fc.record({ kind: kind('bar'), move, round, slots }),
   fc.record({ kind: kind('thaw'), move, round, slots }),
   fc.record({ kind: kind('abort_import'), move, slots }),
@@ -121,6 +129,19 @@ describe('commands', () => {
     encoded[1] = 99;
     expect(decodeCommand(encoded)).toEqual({ kind: 'malformed', detail: 'command has the unknown kind 99' });
     expect(decodeCommand(Buffer.alloc(0))).toMatchObject({ kind: 'malformed' });
+  });
+
+  it('that would use up the revision counter are refused', () => {
+    const install = {
+      kind: 'install' as const,
+      move: 1,
+      round: 1,
+      slots: EVERYTHING,
+      digest: '0'.repeat(32),
+      clock_ms: 1,
+    };
+    const bytes = encodeCommand({ ...install, revision: Number.MAX_SAFE_INTEGER }, 1);
+    expect(decodeCommand(bytes)).toMatchObject({ kind: 'malformed' });
   });
 
   it('name the rows that a write will read', async () => {
