@@ -4,6 +4,7 @@ import {
   countSlots,
   eachSlot,
   formatSlots,
+  isMoved,
   type SlotRanges,
   SlotState,
   subtractSlots,
@@ -109,6 +110,18 @@ describe('the driver', () => {
     expect(world.plan.status).toBe('running');
     expect([...eachSlot(moveOf(1).slots)].every((slot) => world.shards.shard(4).serves(slot))).toBe(true);
     world.down.delete(2);
+    expect((await world.untilOver()).status).toBe('done');
+    world.expectTidy();
+  });
+
+  it('Unaffected: shards that are away, however many, do not hold up the moves of those that are there', async () => {
+    const world = await DriverWorld.make(6);
+    for (const shard of [2, 3, 4, 5]) world.down.add(shard);
+    world.elect();
+    world.apply({ kind: 'reshard', shards: 7 });
+    const arrived = (from: number): boolean => world.plan.moves.filter((move) => move.from === from).every(isMoved);
+    await world.until(() => arrived(1) && arrived(6), 'the others do not arrive');
+    world.down.clear();
     expect((await world.untilOver()).status).toBe('done');
     world.expectTidy();
   });
