@@ -286,6 +286,8 @@ export class Replica {
   tick(): void {
     if (this.#stopped || this.#damage !== null) return;
     this.#ticks++;
+    // So that a leader that steps down here is as old as a follower that heard of it last.
+    if (this.isLeader) this.#leaderSeen_ms = this.#env.clock.monotonic_ms();
     this.#core.tick();
     this.#reads.askAgain(this.#ticks, 2 * TICKS_PER_HEARTBEAT);
     if (this.#core.hasReady() || this.#reads.waiting || this.#inbox.length > 0) this.#env.schedule(this);
