@@ -161,11 +161,10 @@ export function problemOf(operation: Operation): string | null {
   return null;
 }
 
-const WRITE_OUTCOMES = ['stored', 'precondition_failed', 'failed', 'unknown'] as const;
 const OUTCOMES: Readonly<Record<OperationKind, ReadonlySet<Outcome['kind']>>> = {
-  put: new Set(WRITE_OUTCOMES),
-  append: new Set(WRITE_OUTCOMES),
-  add: new Set(WRITE_OUTCOMES),
+  put: new Set(['stored', 'precondition_failed', 'failed', 'unknown'] as const),
+  append: new Set(['stored', 'failed', 'unknown'] as const),
+  add: new Set(['stored', 'failed', 'unknown'] as const),
   get: new Set(['found', 'missing', 'failed', 'unknown'] as const),
   delete: new Set(['deleted', 'missing', 'precondition_failed', 'failed', 'unknown'] as const),
 };

@@ -4,7 +4,7 @@
  * history uses no idempotency key again after the ten minutes that the store remembers it.
  */
 import { isDeepStrictEqual } from 'node:util';
-import type { Operation } from './history.js';
+import type { Operation, Outcome } from './history.js';
 
 export type Joined =
   | { readonly ok: true; readonly operations: readonly Operation[] }
@@ -38,13 +38,22 @@ function joinAttempts(attempts: readonly Operation[]): readonly Operation[] | nu
     // Whichever request came first has barred the others; which one, nobody knows.
     return groupRequests(attempts).map((same) => ({ ...same[0]!, call: Math.min(...same.map(({ call }) => call)) }));
   }
-  const agree = answered.every(
-    (other) => sameRequest(answer, other) && isDeepStrictEqual(answer.outcome, other.outcome),
+  const outcome = answered.reduce<Outcome | null>(
+    (known, other) => (known === null || !sameRequest(answer, other) ? null : sameAnswer(known, other.outcome)),
+    answer.outcome,
   );
-  if (!agree) return null;
+  if (outcome === null) return null;
   const same = attempts.filter((other) => sameRequest(answer, other));
   const call = Math.min(...same.map((each) => each.call));
-  return [{ ...answer, call, return: Math.min(...answered.map((each) => each.return!)) }];
+  return [{ ...answer, call, return: Math.min(...answered.map((each) => each.return!)), outcome }];
+}
+
+/** All that the two tell, if they can be the same answer. */
+export function sameAnswer(a: Outcome, b: Outcome): Outcome | null {
+  if (a.kind !== b.kind) return null;
+  const other: Readonly<Record<string, unknown>> = { ...b };
+  const contradicts = Object.entries(a).some(([name, value]) => name in other && other[name] !== value);
+  return contradicts ? null : ({ ...a, ...b } as Outcome);
 }
 
 function groupRequests(attempts: readonly Operation[]): Operation[][] {
@@ -57,5 +66,5 @@ function groupRequests(attempts: readonly Operation[]): Operation[][] {
   return groups;
 }
 
-const sameRequest = (a: Operation, b: Operation): boolean =>
+export const sameRequest = (a: Operation, b: Operation): boolean =>
   a.kind === b.kind && a.value === b.value && isDeepStrictEqual(a.condition, b.condition);

@@ -28,8 +28,12 @@ export interface Model<State> {
   init(): State;
   /** Whether `op`, with the outcome that it had, can happen in `state`, and what it leaves. An unknown outcome: as if applied. */
   step(state: State, op: Operation): Step<State>;
-  /** Equal for equal states, different for different ones. */
+  /** Equal for equal states, different for different ones, up to `cost`. */
   fingerprint(state: State): string;
+  /** Of states with equal fingerprints, one with less cost can do all that one with more can, to the same end. */
+  cost?(state: State): number;
+  /** In this state, or any that follows it, no task with this rank or a smaller one fits. */
+  reached?(state: State): number;
   describe(state: State): string;
   /** What reads can recognise the state by; with `needs` of tasks. */
   token?(state: State): string | null;

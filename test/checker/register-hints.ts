@@ -73,16 +73,18 @@ function settle(
 const pick = <Name extends string>(name: Name, value: number | undefined): { [Each in Name]?: number } =>
   (value === undefined ? {} : { [name]: value }) as { [Each in Name]?: number };
 
-/** Writes at twice their revision; what saw a revision right after. */
+/** Of a write; what saw its revision comes right after. */
+export const writeRank = (revision: number): number => 2 * revision;
+
 function rankOf({ outcome }: Operation): number | null {
   switch (outcome.kind) {
     case 'stored':
     case 'deleted':
-      return outcome.revision === undefined ? null : 2 * outcome.revision;
+      return outcome.revision === undefined ? null : writeRank(outcome.revision);
     case 'found':
-      return outcome.revision === undefined ? null : 2 * outcome.revision + 1;
+      return outcome.revision === undefined ? null : writeRank(outcome.revision) + 1;
     case 'precondition_failed':
-      return typeof outcome.revision === 'number' ? 2 * outcome.revision + 1 : null;
+      return typeof outcome.revision === 'number' ? writeRank(outcome.revision) + 1 : null;
     case 'missing':
     case 'failed':
     case 'unknown':

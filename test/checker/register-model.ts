@@ -10,7 +10,7 @@
  */
 import type { Condition, Operation, Outcome } from './history.js';
 import { type Model, REFUSED, type Step } from './model.js';
-import { prepareRegister } from './register-hints.js';
+import { prepareRegister, writeRank } from './register-hints.js';
 
 export interface RegisterState {
   readonly present: boolean;
@@ -30,8 +30,13 @@ export const registerModel: Model<RegisterState> = {
   name: 'register',
   init: () => EMPTY,
   step,
-  fingerprint: ({ present, value, revision, exact, version }) =>
-    `${present ? 1 : 0}${exact ? '=' : '>'}${revision}:${version ?? ''}:${value === null ? '' : `"${value}`}`,
+  fingerprint: (state) => {
+    const { present, value, exact, version } = state;
+    if (!present) return '-';
+    return `${exact ? state.revision : '>'}:${version ?? ''}:${value === null ? '' : `"${value}`}`;
+  },
+  cost: ({ present, revision, exact }) => (present && exact ? 0 : revision),
+  reached: ({ revision }) => writeRank(revision),
   describe,
   token: ({ present, value }) => (present ? value : null),
   prepare: (operations) => prepareRegister(operations, EMPTY),

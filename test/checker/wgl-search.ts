@@ -137,7 +137,12 @@ export class WglSearch<State> {
     // A move without alternative need not be remembered: its configuration is as good as the one before.
     if (
       frame.moves.length > 1 &&
-      !this.#visited.add(this.#pending.fingerprint(), this.#model.fingerprint(move.state), this.#used)
+      !this.#visited.add(
+        this.#pending.fingerprint(),
+        this.#model.fingerprint(move.state),
+        this.#costOf(move.state),
+        this.#used,
+      )
     ) {
       this.#undo(move);
       return false;
@@ -173,6 +178,9 @@ export class WglSearch<State> {
   /** What can come next. One move only, if it is one that is never wrong. */
   #moves(state: State): Move<State>[] {
     const fingerprint = this.#model.fingerprint(state);
+    const cost = this.#costOf(state);
+    const unchanged = (next: State): boolean =>
+      this.#model.fingerprint(next) === fingerprint && this.#costOf(next) >= cost;
     const moves: Move<State>[] = [];
     /** The first to return of each signature. */
     const first = new Map<number, number>();
@@ -187,14 +195,14 @@ export class WglSearch<State> {
       const next = this.#try(state, task);
       if (next === null) continue;
       const move: Move<State> = { definite: index, group: -1, task, state: next.state };
-      if (this.#model.fingerprint(next.state) === fingerprint) return [move];
+      if (this.#model.fingerprint(next.state) === fingerprint && this.#costOf(next.state) === cost) return [move];
       moves.push(move);
     }
     for (const [group, tasks] of this.#groups.entries()) {
       const task = tasks[this.#used[group]!];
       if (task === undefined || task.op.call > this.#pending.firstReturn) continue;
       const next = this.#try(state, task);
-      if (next === null || this.#model.fingerprint(next.state) === fingerprint) continue;
+      if (next === null || unchanged(next.state)) continue;
       moves.push({ definite: -1, group, task, state: next.state });
     }
     return moves;
@@ -204,7 +212,17 @@ export class WglSearch<State> {
     if (this.#outOfRank(task)) return null;
     this.#steps++;
     const step = this.#model.step(state, task.op);
-    return step.ok && !this.#abandons(state, step.state, task) ? step : null;
+    return step.ok && !this.#abandons(state, step.state, task) && this.#passes(step.state, task) < 0 ? step : null;
+  }
+
+  #costOf(state: State): number {
+    return this.#model.cost?.(state) ?? 0;
+  }
+
+  /** A rank that is still to come, but cannot after this step; -1: none. */
+  #passes(to: State, task: Task): number {
+    const next = this.#ranks[this.#ranked + (task.rank === null ? 0 : 1)];
+    return next !== undefined && this.#model.reached !== undefined && next <= this.#model.reached(to) ? next : -1;
   }
 
   #outOfRank(task: Task): boolean {
@@ -239,8 +257,12 @@ export class WglSearch<State> {
     }
     const step = this.#model.step(state, operation);
     if (!step.ok) return { operation, because: 'state', other: null };
-    if (!this.#abandons(state, step.state, task)) return { operation, because: 'later', other: null };
-    const token = this.#model.token!(state);
-    return { operation, because: 'seen', other: pending((other) => other !== task && other.needs === token) };
+    if (this.#abandons(state, step.state, task)) {
+      const token = this.#model.token!(state);
+      return { operation, because: 'seen', other: pending((other) => other !== task && other.needs === token) };
+    }
+    const passed = this.#passes(step.state, task);
+    if (passed < 0) return { operation, because: 'later', other: null };
+    return { operation, because: 'order', other: pending((other) => other !== task && other.rank === passed) };
   }
 }

@@ -112,9 +112,10 @@ function explain<State>(
   const returns = operations.flatMap(({ return: end }) => (end === null ? [] : [end])).sort((a, b) => a - b);
   let shortest = true;
   let failure = whole;
-  let prefix = operations;
   let low = 0;
   let high = returns.length - 1;
+  // What was called after the last return cannot have been seen by anyone.
+  let prefix = prefixUntil(operations, returns[high]!);
   while (low < high) {
     const middle = (low + high) >> 1;
     const candidate = prefixUntil(operations, returns[middle]!);
