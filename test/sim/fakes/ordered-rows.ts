@@ -169,7 +169,8 @@ export class OrderedRows {
     node.children[at] = child;
     const before = this.#deleteFrom(child, key);
     if (child.keys.length === 0) {
-      node.keys.splice(at, 1);
+      // The first bound stays: rows below the second one's may still come, and bounds must stay in order when it splits.
+      node.keys.splice(at === 0 && node.keys.length > 1 ? 1 : at, 1);
       node.children.splice(at, 1);
     }
     return before;

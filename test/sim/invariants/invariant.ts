@@ -1,0 +1,22 @@
+/** What must hold all along. One invariant, one file; each sees the whole cluster and says what is wrong, or nothing. */
+import type { Replica } from '../../../src/raft/index.js';
+
+export interface ReplicaView {
+  readonly node: string;
+  readonly group: number;
+  readonly replica: Replica;
+}
+
+export interface ClusterState {
+  readonly now_ms: number;
+  /** Replicas of processes that run, paused ones too. */
+  readonly replicas: readonly ReplicaView[];
+}
+
+export interface Invariant {
+  readonly name: string;
+  /** null: holds. */
+  check(state: ClusterState): string | null;
+}
+
+export const nameOf = (group: number): string => (group === 0 ? 'controller' : `s${group}`);

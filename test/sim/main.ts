@@ -1,0 +1,112 @@
+/**
+ * `npm run sim`: runs seeds and says which of them found something.
+ *
+ *   npm run sim -- --seed 7            one seed, with its timeline if it fails (--trace: always)
+ *   npm run sim -- --seeds 1000        seeds 1 to 1000 (--from N), in --jobs N processes
+ *   --seconds N                        simulated seconds of faults for each seed (default 60)
+ *   --only kill,loss                   only these of the faults that the seed draws
+ */
+import { fork } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import type { Fault } from './nemesis.js';
+import { Simulation, type SimulationResult } from './simulation.js';
+
+const { values: flags } = parseArgs({
+  options: {
+    seed: { type: 'string' },
+    seeds: { type: 'string' },
+    from: { type: 'string', default: '1' },
+    jobs: { type: 'string', default: '2' },
+    seconds: { type: 'string', default: '60' },
+    only: { type: 'string' },
+    trace: { type: 'boolean', default: false },
+    worker: { type: 'boolean', default: false },
+  },
+});
+const seconds = Number(flags.seconds);
+const only = flags.only?.split(',') as Fault[] | undefined;
+
+const runSeed = (seed: number, keepTrace: boolean): Promise<SimulationResult> =>
+  new Simulation({ seed, seconds, keepTrace, ...(only === undefined ? {} : { only }) }).run();
+
+/** Seeds that once found something, with a word on what. */
+function knownSeeds(): number[] {
+  const text = readFileSync(join(import.meta.dirname, 'seeds.txt'), 'utf8');
+  return text.split('\n').flatMap((line) => (/^\d+/.test(line) ? [Number.parseInt(line, 10)] : []));
+}
+
+async function one(seed: number): Promise<number> {
+  const result = await runSeed(seed, true);
+  if (flags.trace || result.violation !== null) for (const line of result.trace) console.log(line);
+  console.log(
+    `seed ${seed}: ${(result.simulated_ms / 1000).toFixed(1)} s simulated in ${result.steps} steps, ${result.epochs} epochs, faults ${result.faults.join(' ')}`,
+  );
+  console.log(`operations: ${JSON.stringify(result.operations)}; trace ${result.digest}`);
+  if (result.violation === null) return 0;
+  console.log(`VIOLATION at ${result.violation}`);
+  return 1;
+}
+
+/** Takes seeds from the parent, one at a time. */
+function work(): void {
+  process.on('message', (seed: number) => {
+    void runSeed(seed, false).then(({ trace: _, ...result }) => process.send?.(result));
+  });
+  process.on('disconnect', () => process.exit(0));
+}
+
+async function many(seeds: number[]): Promise<number> {
+  const started = performance.now();
+  const failed: Omit<SimulationResult, 'trace'>[] = [];
+  let done = 0;
+  let simulated_ms = 0;
+  let operations = 0;
+  const worker = (): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const child = fork(fileURLToPath(import.meta.url), [...process.argv.slice(2), '--worker'], {
+        execArgv: ['--import', 'tsx'],
+      });
+      const next = (): void => {
+        const seed = seeds.shift();
+        if (seed === undefined) {
+          child.disconnect();
+          resolve();
+        } else child.send(seed);
+      };
+      child.on('message', (result: Omit<SimulationResult, 'trace'>) => {
+        done++;
+        simulated_ms += result.simulated_ms;
+        operations += result.operations.ok;
+        if (result.violation !== null) {
+          failed.push(result);
+          console.log(
+            `seed ${result.seed}: ${result.violation.split('\n')[0]}\n  npm run sim -- --seed ${result.seed} --seconds ${seconds}`,
+          );
+        }
+        next();
+      });
+      child.on('error', reject);
+      child.on('exit', (code) => {
+        if (code !== 0 && code !== null) reject(new Error(`a worker ended with ${code}`));
+      });
+      next();
+    });
+  await Promise.all(Array.from({ length: Number(flags.jobs) }, worker));
+  const wall_s = (performance.now() - started) / 1000;
+  console.log(
+    `${done} seeds, ${(simulated_ms / 1000).toFixed(0)} simulated seconds in ${wall_s.toFixed(0)} s (${(simulated_ms / 1000 / wall_s / Number(flags.jobs)).toFixed(0)} per second and job), ${operations} operations`,
+  );
+  console.log(`sim: ${done - failed.length} passed, ${failed.length} failed`);
+  return failed.length === 0 ? 0 : 1;
+}
+
+if (flags.worker) work();
+else if (flags.seed !== undefined) process.exitCode = await one(Number(flags.seed));
+else {
+  const from = Number(flags.from);
+  const count = Number(flags.seeds ?? 100);
+  process.exitCode = await many([...new Set([...knownSeeds(), ...Array.from({ length: count }, (_, i) => from + i)])]);
+}

@@ -1,0 +1,306 @@
+/**
+ * One seed, one run: a cluster is made, clients work, things go wrong; then comes calm, in which everything must make
+ * progress; then every history and every replica is checked.
+ */
+
+import type { KvStateMachine } from '../../src/kv/store/index.js';
+import type { ControllerStateMachine } from '../../src/shardctrl/index.js';
+import { HistoryRecorder } from '../checker/history.js';
+import { registerModel } from '../checker/register-model.js';
+import { checkLinearizable } from '../checker/wgl.js';
+import { SimScheduler } from './fakes/clock.js';
+import { SimNetwork } from './fakes/network.js';
+import { SimRandom } from './fakes/random.js';
+import { CommittedLog } from './invariants/committed-log.js';
+import { ElectionSafety } from './invariants/election-safety.js';
+import { EqualState } from './invariants/equal-state.js';
+import type { ClusterState, Invariant, ReplicaView } from './invariants/invariant.js';
+import { LogMatching } from './invariants/log-matching.js';
+import { OneOwner } from './invariants/one-owner.js';
+import { drawFaults, type Fault, Nemesis } from './nemesis.js';
+import { SimHttp } from './sim-http.js';
+import { SimNode } from './sim-node.js';
+import { Trace } from './trace.js';
+import { Workload, type WorkloadStats } from './workload.js';
+
+export interface SimulationOptions {
+  readonly seed: number;
+  /** Simulated seconds of faults; start and calm come on top. */
+  readonly seconds: number;
+  readonly keepTrace: boolean;
+  /** Only these, of those that the seed draws. */
+  readonly only?: readonly Fault[];
+}
+
+export interface SimulationResult {
+  readonly seed: number;
+  /** null: nothing was violated. */
+  readonly violation: string | null;
+  readonly digest: string;
+  readonly simulated_ms: number;
+  readonly steps: number;
+  readonly faults: readonly Fault[];
+  readonly operations: WorkloadStats;
+  readonly epochs: number;
+  readonly trace: readonly string[];
+}
+
+const MIB = 1024 * 1024;
+const START_LIMIT_MS = 60_000;
+const CALM_LIMIT_MS = 60_000;
+/** Invariants that cost more than a few comparisons are looked at this often. */
+const SLOW_CHECK_MS = 20;
+
+export class Simulation {
+  readonly #options: SimulationOptions;
+  readonly #random: SimRandom;
+  readonly #scheduler = new SimScheduler();
+  readonly #trace: Trace;
+  readonly #network: SimNetwork;
+  readonly #nodes: SimNode[] = [];
+  readonly #faults: Set<Fault>;
+  readonly #always: readonly Invariant[] = [new ElectionSafety(), new CommittedLog()];
+  readonly #often: readonly Invariant[] = [new OneOwner(), new EqualState(), new LogMatching()];
+  #violation: string | null = null;
+  #lastSlowCheck_ms = 0;
+
+  constructor(options: SimulationOptions) {
+    this.#options = options;
+    this.#random = new SimRandom(options.seed);
+    this.#trace = new Trace(this.#scheduler, options.keepTrace);
+    this.#network = new SimNetwork(this.#scheduler, this.#random);
+    this.#faults = drawFaults(this.#random.fork('faults'));
+    if (options.only !== undefined)
+      for (const fault of this.#faults) if (!options.only.includes(fault)) this.#faults.delete(fault);
+  }
+
+  #fail(what: string): void {
+    if (this.#violation !== null) return;
+    this.#violation = `${this.#scheduler.now_ms.toFixed(0)} ms: ${what}`;
+    this.#trace.add('VIOLATION', what);
+  }
+
+  async run(): Promise<SimulationResult> {
+    const nodes = this.#makeNodes();
+    const http = new SimHttp(this.#scheduler, new Map(nodes.map((node) => [node.id, node])), this.#random);
+    const history = new HistoryRecorder(() => this.#scheduler.now_ms);
+    const workload = new Workload({
+      scheduler: this.#scheduler,
+      http,
+      endpoints: nodes.map((node) => `http://${node.id}:80`),
+      random: this.#random,
+      history,
+      trace: this.#trace,
+      failed: (what) => this.#fail(what),
+    });
+    await this.#guarded(() => this.#play(http, workload));
+    workload.close();
+    if (this.#violation === null) {
+      const verdict = checkLinearizable(registerModel, history.operations());
+      if (!verdict.ok) {
+        this.#fail(`the history: ${verdict.kind === 'violation' ? verdict.violation.message : verdict.message}`);
+      }
+    }
+    return {
+      seed: this.#options.seed,
+      violation: this.#violation,
+      simulated_ms: this.#scheduler.now_ms,
+      steps: this.#scheduler.steps,
+      faults: [...this.#faults],
+      operations: workload.stats,
+      epochs: Math.max(0, ...nodes.map((node) => node.node?.maps.epoch ?? 0)),
+      trace: this.#trace.lines,
+      digest: this.#trace.digest(),
+    };
+  }
+
+  /** What production code throws where nobody catches it is a violation too. */
+  async #guarded(run: () => Promise<void>): Promise<void> {
+    const onRejection = (error: unknown): void =>
+      this.#fail(`unhandled rejection: ${(error as Error)?.stack ?? String(error)}`);
+    process.on('unhandledRejection', onRejection);
+    try {
+      await run();
+    } catch (error) {
+      this.#fail(`thrown: ${(error as Error).stack}`);
+    } finally {
+      process.off('unhandledRejection', onRejection);
+    }
+  }
+
+  #makeNodes(): readonly SimNode[] {
+    const random = this.#random.fork('shape');
+    const count = random.pick([3, 3, 3, 4, 5]);
+    const ids = Array.from({ length: count }, (_, i) => `n${i + 1}`);
+    const bootstrap = {
+      nodes: new Map(ids.map((id) => [id, `${id}:7101`])),
+      shards: random.int(1, 3),
+      replicas: 3,
+    };
+    const raft = {
+      heartbeat_ms: 100,
+      election_timeout_ms: 1_000,
+      // Small in half of the runs, so that logs are compacted and snapshots sent.
+      snapshotLogBytes: random.chance(0.5) ? random.int(2_000, 20_000) : 16 * MIB,
+      maxInflightMessages: random.pick([2, 16, 256]),
+      maxInflightBytes: random.pick([20_000, MIB]),
+      maxMessageBytes: random.pick([500, 5_000, MIB]),
+      maxUncommittedBytes: 16 * MIB,
+    };
+    for (const id of ids) {
+      this.#nodes.push(
+        new SimNode({
+          id,
+          scheduler: this.#scheduler,
+          network: this.#network,
+          random: this.#random.fork(id),
+          trace: this.#trace,
+          bootstrap,
+          raft,
+          clockRate: this.#faults.has('clock_rate') ? random.between(0.95, 1.05) : 1,
+          failed: (what) => this.#fail(what),
+        }),
+      );
+    }
+    return this.#nodes;
+  }
+
+  async #play(http: SimHttp, workload: Workload): Promise<void> {
+    for (const node of this.#nodes) await this.#start(node);
+    if (!(await this.#until(() => this.#healthy(), START_LIMIT_MS)))
+      return this.#fail(`no healthy cluster after ${START_LIMIT_MS} ms`);
+    let written = false;
+    workload.writeFixedKeys().then(
+      () => {
+        written = true;
+      },
+      (error: Error) => this.#fail(`the first keys were not taken: ${error.stack}`),
+    );
+    if (!(await this.#until(() => written, START_LIMIT_MS))) return this.#fail('the first keys were not taken');
+    workload.start();
+    const nemesis = new Nemesis({
+      scheduler: this.#scheduler,
+      network: this.#network,
+      http,
+      nodes: this.#nodes,
+      random: this.#random,
+      faults: this.#faults,
+      trace: this.#trace,
+      failed: (what) => this.#fail(what),
+    });
+    nemesis.start();
+    const end_ms = this.#scheduler.now_ms + this.#options.seconds * 1000;
+    await this.#until(() => this.#scheduler.now_ms >= end_ms, this.#options.seconds * 1000 + 1);
+    if (this.#violation !== null) return;
+    nemesis.calm();
+    await this.#until(() => this.#healthy() && this.#planOver(), CALM_LIMIT_MS);
+    workload.stop();
+    const settled = await this.#until(
+      () => workload.open === 0 && this.#healthy() && this.#planOver() && this.#agree(),
+      CALM_LIMIT_MS,
+    );
+    if (!settled) this.#fail(`no progress within ${CALM_LIMIT_MS} ms of calm: ${this.#describe(workload)}`);
+    else this.#allOwned();
+  }
+
+  #start(node: SimNode): Promise<void> {
+    void node.start().catch((error: unknown) => this.#fail(`${node.id} does not start: ${(error as Error).stack}`));
+    return Promise.resolve();
+  }
+
+  /** Runs, checking at every step, until the condition holds (true), the limit passes or something is violated (false). */
+  async #until(condition: () => boolean, limit_ms: number): Promise<boolean> {
+    const until_ms = this.#scheduler.now_ms + limit_ms;
+    let held = false;
+    // A timer keeps the clock going even if nothing else would.
+    const beat = (): void => {
+      if (!held && this.#violation === null && this.#scheduler.now_ms < until_ms) this.#scheduler.after(50, beat);
+    };
+    beat();
+    await this.#scheduler.runWhile(() => {
+      this.#check();
+      held = this.#violation === null && condition();
+      return !held && this.#violation === null;
+    }, until_ms);
+    return held;
+  }
+
+  #check(): void {
+    const now_ms = this.#scheduler.now_ms;
+    const state: ClusterState = { now_ms, replicas: this.#replicas() };
+    const slow = now_ms - this.#lastSlowCheck_ms >= SLOW_CHECK_MS;
+    if (slow) this.#lastSlowCheck_ms = now_ms;
+    for (const invariant of slow ? [...this.#always, ...this.#often] : this.#always) {
+      const wrong = invariant.check(state);
+      if (wrong !== null) return this.#fail(`${invariant.name}: ${wrong}`);
+    }
+  }
+
+  #replicas(): ReplicaView[] {
+    const views: ReplicaView[] = [];
+    for (const { id, node } of this.#nodes) {
+      if (node === null) continue;
+      for (const group of node.host.groups()) {
+        const replica = node.host.get(group);
+        if (replica !== undefined) views.push({ node: id, group, replica });
+      }
+    }
+    return views;
+  }
+
+  #healthy(): boolean {
+    if (!this.#nodes.every(({ node }) => node?.admin.readiness().ready === true)) return false;
+    const led = new Set(this.#replicas().flatMap((view) => (view.replica.leads ? [view.group] : [])));
+    const shards = this.#nodes[0]!.node!.maps.map?.shards ?? [];
+    return led.has(0) && shards.length > 0 && shards.every((shard) => led.has(shard.id));
+  }
+
+  #planOver(): boolean {
+    const leader = this.#replicas().find((view) => view.group === 0 && view.replica.leads);
+    return leader !== undefined && (leader.replica.machine as ControllerStateMachine).runningPlan() === null;
+  }
+
+  /** Every replica of a group has applied the same. */
+  #agree(): boolean {
+    const byGroup = new Map<number, number>();
+    for (const { group, replica } of this.#replicas()) {
+      const applied = byGroup.get(group);
+      if (applied !== undefined && applied !== replica.applied) return false;
+      byGroup.set(group, replica.applied);
+    }
+    return true;
+  }
+
+  /** None forgotten: at the end every slot is served, by the shard that the map names. */
+  #allOwned(): void {
+    const leaders = this.#replicas().filter((view) => view.replica.leads);
+    const controller = leaders.find((view) => view.group === 0)!.replica.machine as ControllerStateMachine;
+    for (const shard of controller.map()?.shards ?? []) {
+      const leader = leaders.find((view) => view.group === shard.id);
+      const served = (leader?.replica.machine as KvStateMachine | undefined)?.servedSlots() ?? [];
+      if (JSON.stringify(served) !== JSON.stringify(shard.slots)) {
+        this.#fail(`s${shard.id} serves ${JSON.stringify(served)}, the map says ${JSON.stringify(shard.slots)}`);
+      }
+    }
+  }
+
+  #describe(workload: Workload): string {
+    const notReady = this.#nodes.flatMap(({ id, node }) =>
+      (node?.admin.readiness().checks ?? [{ name: 'process', ok: false, detail: 'down' }])
+        .filter((check) => !check.ok)
+        .map((check) => `${id} ${check.name}: ${check.detail}`),
+    );
+    const leader = this.#replicas().find((view) => view.group === 0 && view.replica.leads);
+    const machine = leader?.replica.machine as ControllerStateMachine | undefined;
+    const plan = machine?.runningPlan();
+    const batches = machine?.batches() ?? [];
+    return [
+      `${workload.open} operations open`,
+      ...notReady,
+      plan === null || plan === undefined
+        ? 'no plan'
+        : `plan ${plan.id} ${plan.status}, batches ${JSON.stringify(batches.map((b) => [b.move, b.phase, b.reason]))}`,
+      this.#agree() ? 'replicas agree' : 'replicas differ',
+    ].join('; ');
+  }
+}
