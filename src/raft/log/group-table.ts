@@ -8,6 +8,7 @@
 import { type HardState, index, type Term, term } from '../core/index.js';
 import type { SnapshotRecord } from '../ports.js';
 import { dropThrough, type Extent, placeExtent, truncateAfter } from './extents.js';
+import { type GroupCensus, NO_GROUPS, withGroup, withoutGroup } from './group-census.js';
 import {
   type GroupStateBody,
   type Position,
@@ -61,11 +62,11 @@ export class GroupTable {
   readonly groups = new Map<number, GroupState>();
   /** Bytes of records with live entries, by segment. */
   readonly liveBytes = new Map<number, number>();
-  #xor = 0;
+  #census = NO_GROUPS;
   #holes: string | null = null;
 
-  get xor(): number {
-    return this.#xor;
+  get census(): GroupCensus {
+    return this.#census;
   }
 
   get liveBytesTotal(): number {
@@ -154,7 +155,7 @@ export class GroupTable {
       damaged: null,
     };
     this.groups.set(record.group, state);
-    this.#xor = (this.#xor ^ record.group) >>> 0;
+    this.#census = withGroup(this.#census, record.group);
     return state;
   }
 
@@ -166,7 +167,7 @@ export class GroupTable {
   #drop(state: GroupState): void {
     for (const extent of state.extents) this.#dead(extent);
     this.groups.delete(state.group);
-    this.#xor = (this.#xor ^ state.group) >>> 0;
+    this.#census = withoutGroup(this.#census, state.group);
   }
 
   #lost(state: GroupState): void {

@@ -98,7 +98,8 @@ class InProcessLogStorage implements LogStorage {
     if (this.#error === null && !this.#batcher.empty) this.#start();
     if (this.#busy) await new Promise<void>((resolve) => (this.#onIdle = resolve));
     this.#error ??= new LogClosedError('the log is closed');
-    this.#log.close();
+    if (this.#failure === null) this.#log.close();
+    else this.#log.abandon();
   }
 
   #refusal(): Error | null {

@@ -51,7 +51,12 @@ function main(): void {
     shareStats(log, control);
     const bodies = recovered.flatMap((group) => group.runs.map((run) => run.body.buffer as ArrayBuffer));
     port.postMessage({ kind: 'opened', groups: recovered } satisfies LogWorkerMessage, bodies);
-    serve(log, control, ring, tell);
+    try {
+      serve(log, control, ring, tell);
+    } catch (error) {
+      log.abandon();
+      throw error;
+    }
     log.close();
     tell({ kind: 'closed' });
   } catch (thrown) {

@@ -5,11 +5,11 @@
  *     header   := magic:"QRTLOG\r\n" version:u32 segment:u32 salt:u64 previousSegment:u32 previousLength:u32 zero*
  *                 crc:u32                               512 bytes, twice, so that no single sector takes both;
  *                                                       previousSegment 0: there is none, or it had been removed
- *     batch    := magic:u32 headerCrc:u32 salt:u64 version:u16 zero:u16 payloadLength:u32 payloadCrc:u32 segment:u32
+ *     batch    := magic:u32 headerCrc:u32 salt:u64 version:u16 groupCheck:u16 payloadLength:u32 payloadCrc:u32 segment:u32
  *                 offset:u32 synced:u32 groupCount:u32 groupXor:u32 payload          starts at a multiple of 8
  *                 headerCrc is over salt..groupXor; offset is the batch's own; synced: all of this segment below that
- *                 offset had been synced before the batch was written (and all earlier segments whole); groupCount and
- *                 groupXor: how many groups the log has after this batch, and the XOR of their ids
+ *                 offset had been synced before the batch was written (and all earlier segments whole); the group
+ *                 fields: which groups the log has after this batch, see group-census.ts
  *     payload  := record* zero*                         empty in a batch that only states what is synced
  *     record   := type:u8 zero:u24 bodyLength:u32 group:u32 bodyCrc:u32 seq:f64 body
  *                 seq: of one group's records, each one more than the one before; the first one's is drawn from its place
@@ -27,6 +27,7 @@
  * A segment opens with the State of every group, in two copies of the same batches.
  */
 import { crc32c } from '@node-rs/crc32';
+import type { GroupCensus } from './group-census.js';
 import { LogCorruptError } from './log-error.js';
 
 export const FORMAT_VERSION = 1;
@@ -115,8 +116,7 @@ export interface BatchHeader {
   readonly segment: number;
   readonly offset: number;
   readonly synced: number;
-  readonly groupCount: number;
-  readonly groupXor: number;
+  readonly census: GroupCensus;
 }
 
 /** `batch` is room for the header followed by the payload; its length is a multiple of 8. */
@@ -124,14 +124,14 @@ export function sealBatch(batch: Buffer, header: BatchHeader): void {
   batch.writeUInt32LE(BATCH_MAGIC, 0);
   header.salt.copy(batch, 8, 0, 8);
   batch.writeUInt16LE(FORMAT_VERSION, 16);
-  batch.writeUInt16LE(0, 18);
+  batch.writeUInt16LE(header.census.check, 18);
   batch.writeUInt32LE(batch.length - BATCH_HEADER_BYTES, 20);
   batch.writeUInt32LE(crc32c(batch.subarray(BATCH_HEADER_BYTES)), 24);
   batch.writeUInt32LE(header.segment, 28);
   batch.writeUInt32LE(header.offset, 32);
   batch.writeUInt32LE(header.synced, 36);
-  batch.writeUInt32LE(header.groupCount, 40);
-  batch.writeUInt32LE(header.groupXor >>> 0, 44);
+  batch.writeUInt32LE(header.census.count, 40);
+  batch.writeUInt32LE(header.census.xor, 44);
   batch.writeUInt32LE(crc32c(batch.subarray(8, BATCH_HEADER_BYTES)), 4);
 }
 
@@ -158,8 +158,11 @@ export function readBatchHeader(
     segment,
     offset: at,
     synced: bytes.readUInt32LE(at + 36),
-    groupCount: bytes.readUInt32LE(at + 40),
-    groupXor: bytes.readUInt32LE(at + 44),
+    census: {
+      count: bytes.readUInt32LE(at + 40),
+      xor: bytes.readUInt32LE(at + 44),
+      check: bytes.readUInt16LE(at + 18),
+    },
     payloadLength: bytes.readUInt32LE(at + 20),
     payloadCrc: bytes.readUInt32LE(at + 24),
   };

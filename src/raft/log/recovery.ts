@@ -1,9 +1,10 @@
 /**
  * Opening a log: all segments in order, every record applied to the group table, holes noted, the torn tail cut.
  *
- * A new segment's opening is synced before anything else is written to it, and every later batch says so. A last segment
- * in which nothing says so was never in use: it goes, and the one before it is the last.
+ * A new segment's opening is synced before anything else is written to it. A last segment that is hardly longer than
+ * that, and in which no batch says that anything was synced, was never in use: it goes, and the one before it is the last.
  */
+import { missingGroup, sameCensus } from './group-census.js';
 import { GroupTable } from './group-table.js';
 import { LogCorruptError } from './log-error.js';
 import type { LogFile, LogFiles } from './log-files.js';
@@ -16,6 +17,7 @@ import {
   segmentName,
   segmentOfName,
 } from './record-codec.js';
+import { encodeOpening } from './segment-opening.js';
 import { type ScannedBatch, type SegmentScan, scanSegment } from './segment-scan.js';
 
 export interface OpenSegment {
@@ -35,70 +37,123 @@ export interface Recovery {
   readonly verdictIsNew: boolean;
 }
 
+/** Reasons of damage that this recovery has yet to find may be in the opening: only a clearly longer file was in use. */
+const OPENING_SLACK_BYTES = 4096;
+
 interface Candidate extends OpenSegment {
   readonly name: string;
-  /** What was read already, of the last segment only: the rest of the log need not be in memory at once. */
-  bytes: Buffer | null;
   readonly header: SegmentHeader | null;
 }
 
 /** Throws `LogCorrupt` when the bytes can't be from this log, or groups are lost whose ids nothing tells. */
 export function recover(files: LogFiles): Recovery {
-  const candidates = openCandidates(files);
-  let salt = candidates.find((candidate) => candidate.header !== null)?.header?.salt ?? null;
-  dropUnusedLast(files, candidates, salt);
-  if (candidates.length === 0) salt = null;
-  else if (salt === null) throw new LogCorruptError(`${files.directory}: no segment of the log has a readable header`);
-  const table = new GroupTable();
-  let last: ScannedBatch | null = null;
-  let lastHasHole = false;
-  candidates.forEach((candidate, i) => {
-    const next = candidates[i + 1];
-    const previous = candidates[i - 1];
-    if (previous !== undefined && previous.segment + 1 !== candidate.segment) {
-      table.hole(`the log's segments between ${previous.name} and ${candidate.name} are missing`);
-    }
-    const bytes = candidate.bytes ?? candidate.file.read(0, candidate.file.sizeBytes());
-    candidate.bytes = null;
-    const sealed = next === undefined ? null : sealedLength(candidate, next, bytes.length);
-    const scan = scanSegment(bytes, candidate.segment, salt, sealed ?? 0, candidate.name);
-    last = applyScan(table, candidate, bytes, scan) ?? last;
-    lastHasHole = scan.items.some((item) => item.kind === 'hole');
-    candidate.lengthBytes = scan.tail;
-    if (next === undefined) cutTail(candidate, bytes, scan.tail);
-  });
-  findLostGroups(files, table, last);
-  const known = damagedCount(table);
-  table.judge();
-  return { table, segments: candidates, salt, verdictIsNew: lastHasHole || damagedCount(table) > known };
+  const candidates: Candidate[] = [];
+  try {
+    return recoverFrom(files, candidates);
+  } catch (error) {
+    for (const candidate of candidates) candidate.file.close();
+    throw error;
+  }
 }
 
-function openCandidates(files: LogFiles): Candidate[] {
+function recoverFrom(files: LogFiles, candidates: Candidate[]): Recovery {
+  openCandidates(files, candidates);
+  const salt = saltOf(files, candidates);
+  const table = new GroupTable();
+  const replay: Replay = { table, salt, last: null, lastHasHole: false };
+  for (let i = 0; i < candidates.length - 1; i++) replayOld(replay, candidates, i);
+  replayLast(files, replay, candidates);
+  if (candidates.length > 0 && salt === null) {
+    throw new LogCorruptError(`${files.directory}: no segment of the log has a readable header`);
+  }
+  findLostGroups(files, table, replay.last);
+  const known = damagedCount(table);
+  table.judge();
+  const verdictIsNew = replay.lastHasHole || damagedCount(table) > known;
+  return { table, segments: candidates, salt: candidates.length === 0 ? null : salt, verdictIsNew };
+}
+
+interface Replay {
+  readonly table: GroupTable;
+  readonly salt: Buffer | null;
+  /** The last batch that counts. */
+  last: ScannedBatch | null;
+  lastHasHole: boolean;
+}
+
+function saltOf(files: LogFiles, candidates: readonly Candidate[]): Buffer | null {
+  let salt: Buffer | null = null;
+  for (const { header, name } of candidates) {
+    if (header === null) continue;
+    if (salt !== null && !salt.equals(header.salt)) {
+      throw new LogCorruptError(`${files.directory}: ${name} is from another log than the segments before it`);
+    }
+    salt = header.salt;
+  }
+  return salt;
+}
+
+function replayOld(replay: Replay, candidates: readonly Candidate[], i: number): void {
+  const candidate = candidates[i]!;
+  noteMissing(replay.table, candidates, i);
+  const bytes = candidate.file.read(0, candidate.file.sizeBytes());
+  const sealed = sealedLength(candidate, candidates[i + 1]!, bytes.length);
+  const scan = scanSegment(bytes, candidate.segment, replay.salt, sealed, candidate.name);
+  applyScan(replay, candidate, bytes, scan);
+}
+
+function noteMissing(table: GroupTable, candidates: readonly Candidate[], i: number): void {
+  const candidate = candidates[i]!;
+  const previous = candidates[i - 1];
+  if (previous === undefined || previous.segment + 1 === candidate.segment) return;
+  table.hole(`the log's segments between ${previous.name} and ${candidate.name} are missing`);
+}
+
+/** The segment that was being written; takes it away if it never was in use. */
+function replayLast(files: LogFiles, replay: Replay, candidates: Candidate[]): void {
+  const last = candidates.at(-1);
+  if (last === undefined) return;
+  const bytes = last.file.read(0, last.file.sizeBytes());
+  const opening = openingBytes(replay.table, last.segment);
+  const proven = bytes.length > 2 * opening + OPENING_SLACK_BYTES ? opening : 0;
+  const scan = scanSegment(bytes, last.segment, replay.salt, proven, last.name);
+  if (scan.synced === 0) {
+    candidates.pop();
+    last.file.close();
+    files.remove(last.name);
+    files.syncDirectory();
+    const before = candidates.at(-1);
+    if (before !== undefined) cutTail(before, before.file.read(0, before.file.sizeBytes()));
+    return;
+  }
+  noteMissing(replay.table, candidates, candidates.length - 1);
+  applyScan(replay, last, bytes, scan);
+  replay.lastHasHole = scan.items.some((item) => item.kind === 'hole');
+  cutTail(last, bytes);
+}
+
+/** About what an opening takes that holds the groups as they are. */
+function openingBytes(table: GroupTable, segment: number): number {
+  return encodeOpening(table, { segment, salt: Buffer.alloc(8), previousSegment: 0, previousLength: 0 }).length;
+}
+
+function openCandidates(files: LogFiles, candidates: Candidate[]): void {
   const segments = files
     .list()
     .map(segmentOfName)
     .filter((segment) => segment !== null)
     .sort((a, b) => a - b);
-  return segments.map((segment) => {
+  for (const segment of segments) {
     const name = segmentName(segment);
     const file = files.open(name);
+    const candidate: Candidate = { segment, name, file, header: null, lengthBytes: file.sizeBytes() };
+    candidates.push(candidate);
     const header = decodeSegmentHeader(file.read(0, SEGMENT_HEADER_BYTES), name);
     if (header !== null && header.segment !== segment) {
       throw new LogCorruptError(`${files.directory}: ${name} holds segment ${header.segment}`);
     }
-    return { segment, name, file, header, lengthBytes: file.sizeBytes(), bytes: null };
-  });
-}
-
-function dropUnusedLast(files: LogFiles, candidates: Candidate[], salt: Buffer | null): void {
-  const last = candidates.at(-1);
-  if (last === undefined) return;
-  last.bytes = last.file.read(0, last.file.sizeBytes());
-  if (scanSegment(last.bytes, last.segment, salt, 0, last.name).synced > 0) return;
-  candidates.pop();
-  last.file.close();
-  files.remove(last.name);
-  files.syncDirectory();
+    candidates[candidates.length - 1] = { ...candidate, header };
+  }
 }
 
 /** What the next segment says of this one's length; else the file's own, to which it was cut when it was sealed. */
@@ -107,9 +162,9 @@ function sealedLength(candidate: Candidate, next: Candidate, fileBytes: number):
   return header !== null && header.previousSegment === candidate.segment ? header.previousLength : fileBytes;
 }
 
-/** Returns the last batch. */
-function applyScan(table: GroupTable, candidate: Candidate, bytes: Buffer, scan: SegmentScan): ScannedBatch | null {
-  let last: ScannedBatch | null = null;
+function applyScan(replay: Replay, candidate: Candidate, bytes: Buffer, scan: SegmentScan): void {
+  const { table } = replay;
+  candidate.lengthBytes = scan.tail;
   for (const item of scan.items) {
     if (item.kind === 'hole') {
       table.hole(`bytes ${item.from} to ${item.to} of ${candidate.name} are corrupt`);
@@ -124,15 +179,14 @@ function applyScan(table: GroupTable, candidate: Candidate, bytes: Buffer, scan:
       table.apply(record, place);
       at = record.body.byteOffset - batch.byteOffset + record.body.length;
     }
-    last = item;
+    replay.last = item;
   }
-  return last;
 }
 
 /** What lies behind the tail was never acknowledged, and must not be taken for a later batch some day. */
-function cutTail(candidate: Candidate, bytes: Buffer, tail: number): void {
-  if (isZero(bytes, tail)) return;
-  candidate.file.truncate(tail);
+function cutTail(candidate: Candidate, bytes: Buffer): void {
+  if (isZero(bytes, candidate.lengthBytes)) return;
+  candidate.file.truncate(candidate.lengthBytes);
   candidate.file.sync();
 }
 
@@ -141,20 +195,21 @@ function isZero(bytes: Buffer, from: number): boolean {
   return true;
 }
 
-/** Compares the table with what the last batch says the log holds: a group's only record may have been lost. */
+/**
+ * Compares the table with what the last batch says the log holds: a group's only record may have been lost, or the one
+ * that removed it (that group then is damaged already). What can't be resolved is no basis to go on.
+ */
 function findLostGroups(files: LogFiles, table: GroupTable, last: ScannedBatch | null): void {
   if (last === null) return;
-  const { groupCount, groupXor } = last.header;
-  if (groupCount === table.groups.size && groupXor === table.xor) return;
-  if (groupCount < table.groups.size) return;
-  if (groupCount === table.groups.size + 1) {
-    const group = (groupXor ^ table.xor) >>> 0;
-    table.createLost(group, `all records of group ${group} are lost`);
-    return;
+  const { census } = last.header;
+  if (sameCensus(census, table.census) || missingGroup(table.census, census) !== null) return;
+  const group = missingGroup(census, table.census);
+  if (group === null) {
+    throw new LogCorruptError(
+      `${files.directory}: the log held ${census.count} groups; ${table.groups.size} are left, and which are lost can't be told`,
+    );
   }
-  throw new LogCorruptError(
-    `${files.directory}: the log held ${groupCount} groups, ${table.groups.size} are left; the others can't be named`,
-  );
+  table.createLost(group, `all records of group ${group} are lost`);
 }
 
 function damagedCount(table: GroupTable): number {

@@ -26,7 +26,8 @@ export class SegmentCleaner {
   copyFrom(segment: OpenSegment, budgetBytes: number, into: BatchEncoder): void {
     for (let round = 0; round < 2 && into.empty; round++) {
       if (this.#segment !== segment.segment || this.#jobs.length === 0) this.#plan(segment.segment);
-      while (this.#jobs.length > 0 && (into.empty || into.bytes < budgetBytes)) this.#copy(this.#jobs.pop()!, segment, into);
+      while (this.#jobs.length > 0 && (into.empty || into.bytes < budgetBytes))
+        this.#copy(this.#jobs.pop()!, segment, into);
     }
   }
 

@@ -10,9 +10,7 @@ import type { GroupTable, RecordPlace } from './group-table.js';
 import { isDiskFull, type LogFile, type LogFiles } from './log-files.js';
 import {
   BATCH_HEADER_BYTES,
-  encodeSegmentHeader,
   finishRecord,
-  RecordType,
   readRecord,
   SEGMENT_HEADER_BYTES,
   sealBatch,
@@ -20,6 +18,7 @@ import {
 } from './record-codec.js';
 import { type OpenSegment, recover } from './recovery.js';
 import { SegmentCleaner } from './segment-cleaner.js';
+import { encodeOpening } from './segment-opening.js';
 import { type StoredGroup, takeStoredGroups } from './stored-group.js';
 
 export interface SegmentedLogOptions {
@@ -33,8 +32,6 @@ export interface SegmentedLogOptions {
 export const DEFAULT_SEGMENT_BYTES = 64 * 1024 * 1024;
 export const DEFAULT_ZERO_AHEAD_BYTES = 256 * 1024;
 const ZEROS = Buffer.alloc(256 * 1024);
-/** Of groups' states, in one batch of a segment's opening. */
-const OPENING_BATCH_BYTES = 1024 * 1024;
 
 export interface EngineStats {
   segments: number;
@@ -177,7 +174,7 @@ export class SegmentedLog {
     return { segments: this.#segments.length, bytes, syncs: this.#syncs, records: this.#records };
   }
 
-  /** All that was written is durable when it returns. The files are closed in any case. */
+  /** All that was written is durable when it returns. Not to be called after a failure: see `abandon`. */
   close(): void {
     try {
       if (this.#unwritten === null) {
@@ -186,8 +183,13 @@ export class SegmentedLog {
         this.sync();
       }
     } finally {
-      for (const segment of this.#segments) segment.file.close();
+      this.abandon();
     }
+  }
+
+  /** Closes the files as they are. After a failed sync nothing may be synced again: it would report success (F33). */
+  abandon(): void {
+    for (const segment of this.#segments) segment.file.close();
   }
 
   /** More than half of the log is of no use, beyond what a few segments may waste. */
@@ -228,8 +230,7 @@ export class SegmentedLog {
   }
 
   #seal(batch: Buffer, segment: number, offset: number, synced: number): void {
-    const { groups, xor } = this.#table;
-    sealBatch(batch, { salt: this.#salt, segment, offset, synced, groupCount: groups.size, groupXor: xor });
+    sealBatch(batch, { salt: this.#salt, segment, offset, synced, census: this.#table.census });
   }
 
   /** Makes sure that a write of `bytes` at the tail can't run out of space, by writing zeros there first. */
@@ -286,55 +287,22 @@ export class SegmentedLog {
     let file: LogFile | null = null;
     try {
       file = this.#files.create(name);
-      const lengthBytes = this.#writeOpening(file, segment, previous);
+      const opening = encodeOpening(this.#table, {
+        segment,
+        salt: this.#salt,
+        previousSegment: previous?.segment ?? 0,
+        previousLength: previous?.lengthBytes ?? 0,
+      });
+      file.write([opening], 0);
       file.sync();
       this.#files.syncDirectory();
-      return { segment, file, lengthBytes };
+      return { segment, file, lengthBytes: opening.length };
     } catch (error) {
       file?.close();
       if (!isDiskFull(error)) throw error;
       if (file !== null) this.#files.remove(name);
       this.#files.syncDirectory();
       return null;
-    }
-  }
-
-  /** Header, and every group's state twice. Returns where it ends. */
-  #writeOpening(file: LogFile, segment: number, previous: OpenSegment | null): number {
-    const header = encodeSegmentHeader({
-      segment,
-      salt: this.#salt,
-      previousSegment: previous?.segment ?? 0,
-      previousLength: previous?.lengthBytes ?? 0,
-    });
-    file.write([header], 0);
-    let offset = header.length;
-    for (let copy = 0; copy < 2; copy++) {
-      const encoder = new BatchEncoder();
-      const flush = (): void => {
-        const batch = encoder.take();
-        if (batch === null) return;
-        this.#stateSeqs(batch);
-        this.#seal(batch, segment, offset, 0);
-        file.write([batch], offset);
-        offset += batch.length;
-      };
-      for (const state of this.#table.groups.values()) {
-        encoder.state(state.group, state);
-        if (encoder.bytes >= OPENING_BATCH_BYTES) flush();
-      }
-      flush();
-    }
-    return offset;
-  }
-
-  #stateSeqs(batch: Buffer): void {
-    for (let at = BATCH_HEADER_BYTES; ; ) {
-      const record = readRecord(batch, at, batch.length);
-      if (record === null) return;
-      if (record.type !== RecordType.State) throw new Error('invariant: a segment opens with states only');
-      finishRecord(batch, at, this.#table.groups.get(record.group)!.seq);
-      at = record.body.byteOffset - batch.byteOffset + record.body.length;
     }
   }
 }

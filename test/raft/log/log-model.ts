@@ -52,21 +52,28 @@ const entryText = (entry: Entry): string =>
 export const groupText = (group: RecoveredGroup): string =>
   JSON.stringify([group.hardState, group.snapshot, group.compacted, group.entries.map(entryText)]);
 
-/** The groups of `found` that are neither damaged nor as in `image`, and those that are in only one of the two. */
+/**
+ * What is wrong with `found`: groups that are neither damaged nor as in `image`, groups that are in only one of the two,
+ * damage that has been forgotten.
+ */
 export function differences(found: LogImage, image: LogImage): string[] {
   const wrong: string[] = [];
   for (const group of new Set([...found.keys(), ...image.keys()])) {
     const is = found.get(group);
     const should = image.get(group);
     if (is?.damaged) continue;
-    if (is === undefined || should === undefined) wrong.push(`group ${group} is ${is ? 'there' : 'missing'}`);
+    if (is !== undefined && should?.damaged) wrong.push(`group ${group} is not damaged any more`);
+    else if (is === undefined || should === undefined) wrong.push(`group ${group} is ${is ? 'there' : 'missing'}`);
     else if (groupText(is) !== groupText(should)) wrong.push(`${groupText(is)} instead of ${groupText(should)}`);
   }
   return wrong;
 }
 
 export const damagedOf = (found: LogImage): GroupId[] =>
-  [...found.values()].filter((group) => group.damaged !== null).map((group) => group.group);
+  [...found.values()]
+    .filter((group) => group.damaged !== null)
+    .map((group) => group.group)
+    .sort((a, b) => a - b);
 
 export interface EngineOptions {
   readonly segmentBytes: number;
