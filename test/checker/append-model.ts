@@ -5,6 +5,7 @@
  *
  * A list shows the order of all appends in every read: that orders everything before the search begins.
  */
+import { z } from 'zod';
 import type { Operation, Outcome } from './history.js';
 import { joinRetries } from './idempotent-retries.js';
 import { type Model, type Prepared, REFUSED, type Step, type Task } from './model.js';
@@ -30,12 +31,18 @@ export function appendModel(split: (value: string) => readonly string[] = splitJ
   };
 }
 
+const jsonList = z.array(z.string());
+
 function splitJson(value: string): readonly string[] {
-  const parsed: unknown = JSON.parse(value);
-  if (!Array.isArray(parsed) || parsed.some((element) => typeof element !== 'string')) {
-    throw new Error(`invariant: ${value} is no JSON array of strings`);
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(value);
+  } catch {
+    parsed = null;
   }
-  return parsed;
+  const list = jsonList.safeParse(parsed);
+  if (!list.success) throw new Error(`invariant: ${value} is no JSON array of strings`);
+  return list.data;
 }
 
 class Lists {

@@ -173,7 +173,7 @@ describe('the fast checker agrees with the definition', () => {
       fc.property(bent, (history) => compare(registerModel, history, seen)),
       { seed: SEED, numRuns: 4_000 },
     );
-    expect(seen.yes).toBeGreaterThan(1_000);
+    expect(seen.yes).toBeGreaterThan(500);
     expect(seen.no).toBeGreaterThan(200);
   });
 
@@ -182,10 +182,10 @@ describe('the fast checker agrees with the definition', () => {
     const draft: fc.Arbitrary<Draft> = fc.oneof({ weight: 3, arbitrary: put }, remove, { weight: 3, arbitrary: get });
     fc.assert(
       fc.property(nonsense(draft), (history) => compare(registerModel, history, seen)),
-      { seed: SEED, numRuns: 20_000 },
+      { seed: SEED, numRuns: 8_000 },
     );
-    expect(seen.yes).toBeGreaterThan(2_000);
-    expect(seen.no).toBeGreaterThan(2_000);
+    expect(seen.yes).toBeGreaterThan(500);
+    expect(seen.no).toBeGreaterThan(500);
   });
 
   it('on random appends', () => {
@@ -200,10 +200,10 @@ describe('the fast checker agrees with the definition', () => {
     );
     fc.assert(
       fc.property(nonsense(draft), (history) => compare(appendModel(), history, seen)),
-      { seed: SEED, numRuns: 10_000 },
+      { seed: SEED, numRuns: 4_000 },
     );
-    expect(seen.yes).toBeGreaterThan(1_000);
-    expect(seen.no).toBeGreaterThan(1_000);
+    expect(seen.yes).toBeGreaterThan(500);
+    expect(seen.no).toBeGreaterThan(500);
   });
 
   it('on random additions', () => {
@@ -219,9 +219,9 @@ describe('the fast checker agrees with the definition', () => {
       );
     fc.assert(
       fc.property(fc.oneof(nonsense(draft(1)), nonsense(draft(-1))), (history) => compare(counterModel, history, seen)),
-      { seed: SEED, numRuns: 10_000 },
+      { seed: SEED, numRuns: 4_000 },
     );
-    expect(seen.yes).toBeGreaterThan(1_000);
-    expect(seen.no).toBeGreaterThan(1_000);
+    expect(seen.yes).toBeGreaterThan(500);
+    expect(seen.no).toBeGreaterThan(500);
   });
 });

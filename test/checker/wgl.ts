@@ -68,7 +68,7 @@ export function checkLinearizable<State>(
   return { ok: false, kind: 'too_large', tooLarge, message };
 }
 
-/** Those that may have had an effect, by key, in order of calls. */
+/** Those that may have had an effect, by key (in the order of their code units), in order of calls. */
 export function byKey(history: readonly Operation[]): Map<string, Operation[]> {
   const keys = new Map<string, Operation[]>();
   for (const operation of history) {
@@ -78,7 +78,7 @@ export function byKey(history: readonly Operation[]): Map<string, Operation[]> {
     else operations.push(operation);
   }
   for (const operations of keys.values()) operations.sort((a, b) => a.call - b.call || a.id - b.id);
-  return keys;
+  return new Map([...keys].sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 function checkKey<State>(model: Model<State>, operations: readonly Operation[], maxSteps: number): KeyResult {
