@@ -1,51 +1,15 @@
 /**
- * Metrics through `@opentelemetry/api`; the SDK and the Prometheus exporter are wired here and nowhere else. Counting a
- * request on the hot path costs an addition: the instruments are fed when somebody asks (`/metrics`).
+ * Metrics through `@opentelemetry/api`; the SDK and the Prometheus exporter are wired here and nowhere else. What the node
+ * is doing is read off it when somebody asks (`/metrics`).
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type Meter, metrics } from '@opentelemetry/api';
 import { PrometheusExporter } from '@opentelemetry/exporter-prometheus';
 import { MeterProvider } from '@opentelemetry/sdk-metrics';
 import type { LogStorage } from '../../raft/index.js';
-import type { ApiMetrics, ApiOperation } from '../http/index.js';
+import { type ApiMetrics, createOtelApiMetrics } from '../http/index.js';
 import type { ClusterNode } from './cluster-node.js';
 import { CONTROLLER } from './controller-caller.js';
-
-/** Upper bounds of the latency buckets, in milliseconds. */
-const BOUNDS_MS = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000] as const;
-
-interface Series {
-  readonly operation: ApiOperation;
-  readonly status: number;
-  count: number;
-  sum_ms: number;
-  readonly buckets: Float64Array;
-}
-
-/** Counts of answered requests by operation and status, and a latency histogram of each. */
-class RequestCounts implements ApiMetrics {
-  readonly #series = new Map<string, Map<number, Series>>();
-
-  answered(operation: ApiOperation, status: number, duration_ms: number): void {
-    const series = this.#series.get(operation)?.get(status) ?? this.#open(operation, status);
-    series.count++;
-    series.sum_ms += duration_ms;
-    let bucket = 0;
-    while (bucket < BOUNDS_MS.length && duration_ms > BOUNDS_MS[bucket]!) bucket++;
-    series.buckets[bucket]!++;
-  }
-
-  #open(operation: ApiOperation, status: number): Series {
-    const series = { operation, status, count: 0, sum_ms: 0, buckets: new Float64Array(BOUNDS_MS.length + 1) };
-    const byStatus = this.#series.get(operation) ?? new Map<number, Series>();
-    this.#series.set(operation, byStatus.set(status, series));
-    return series;
-  }
-
-  *all(): Generator<Series> {
-    for (const byStatus of this.#series.values()) yield* byStatus.values();
-  }
-}
 
 export interface Telemetry {
   readonly requests: ApiMetrics;
@@ -56,48 +20,20 @@ export interface Telemetry {
 }
 
 export function startTelemetry(nodeId: string): Telemetry {
-  const exporter = new PrometheusExporter({ preventServerStart: true, prefix: 'quorate' });
+  const exporter = new PrometheusExporter({ preventServerStart: true });
   const provider = new MeterProvider({ readers: [exporter] });
   metrics.setGlobalMeterProvider(provider);
   const meter = metrics.getMeter('quorate');
-  const requests = new RequestCounts();
-  observeRequests(meter, requests);
   return {
-    requests,
+    requests: createOtelApiMetrics(meter),
     prometheus: (req, res) => exporter.getMetricsRequestHandler(req, res),
     observe: (node, log) => observeNode(meter, nodeId, node, log),
     close: () => provider.shutdown(),
   };
 }
 
-function observeRequests(meter: Meter, requests: RequestCounts): void {
-  const total = meter.createObservableCounter('http_requests', { description: 'Requests answered' });
-  const seconds = meter.createObservableCounter('http_request_seconds_sum', {
-    description: 'Time spent on requests',
-    unit: 's',
-  });
-  const buckets = meter.createObservableCounter('http_request_milliseconds_bucket', {
-    description: 'Requests answered within le milliseconds (cumulative)',
-  });
-  meter.addBatchObservableCallback(
-    (result) => {
-      for (const series of requests.all()) {
-        const labels = { operation: series.operation, status: series.status };
-        result.observe(total, series.count, labels);
-        result.observe(seconds, series.sum_ms / 1000, labels);
-        let cumulative = 0;
-        for (let i = 0; i < series.buckets.length; i++) {
-          cumulative += series.buckets[i]!;
-          result.observe(buckets, cumulative, { ...labels, le: i < BOUNDS_MS.length ? String(BOUNDS_MS[i]) : '+Inf' });
-        }
-      }
-    },
-    [total, seconds, buckets],
-  );
-}
-
 function observeNode(meter: Meter, node: string, cluster: ClusterNode, log: LogStorage): void {
-  const gauge = (name: string, description: string) => meter.createObservableGauge(name, { description });
+  const gauge = (name: string, description: string) => meter.createObservableGauge(`quorate_${name}`, { description });
   const epoch = gauge('map_epoch', 'Epoch of the newest shard map known here');
   const active = gauge('operations_active', 'Key operations under way on this node');
   const leader = gauge('raft_leader', '1 where this node leads the group');
@@ -106,8 +42,8 @@ function observeNode(meter: Meter, node: string, cluster: ClusterNode, log: LogS
   const damaged = gauge('raft_damaged', '1 where the replica is damaged and does not serve');
   const logBytes = gauge('log_bytes', 'Bytes of the write-ahead log on disk');
   const segments = gauge('log_segments', 'Segments of the write-ahead log');
-  const syncs = meter.createObservableCounter('log_syncs', { description: 'Syncs of the write-ahead log' });
-  const records = meter.createObservableCounter('log_records', {
+  const syncs = meter.createObservableCounter('quorate_log_syncs', { description: 'Syncs of the write-ahead log' });
+  const records = meter.createObservableCounter('quorate_log_records', {
     description: 'Records written to the write-ahead log',
   });
   meter.addBatchObservableCallback(

@@ -163,7 +163,7 @@ export class ReplicaHost {
       }
       this.#replicas.set(group, replica);
       this.#options.event('info', 'replica made', { group, replica: id });
-      if (campaign) replica.campaign();
+      if (campaign) replica.campaignFirst();
       this.#options.changed(group);
     } finally {
       this.#busy.delete(group);

@@ -42,6 +42,8 @@ const ROUND_ENTRIES = 1024;
 const ROUND_BYTES = 4 * 1024 * 1024;
 /** While an append is in flight, proposals wait for it, but not more than this. */
 const HELD_BYTES = 256 * 1024;
+/** Below the shortest election timeout: nobody else campaigns meanwhile. */
+const FIRST_CHOICE_TICKS = 8 * TICKS_PER_HEARTBEAT;
 
 interface Proposal {
   readonly data: Uint8Array;
@@ -80,6 +82,7 @@ export class Replica {
   #nextStream = 1;
   #ticks = 0;
   #leaderSeen_ms = Number.NEGATIVE_INFINITY;
+  #firstChoice = 0;
   #damage: string | null = null;
   #stopped = false;
   #known = '';
@@ -288,13 +291,27 @@ export class Replica {
     this.#ticks++;
     // So that a leader that steps down here is as old as a follower that heard of it last.
     if (this.isLeader) this.#leaderSeen_ms = this.#env.clock.monotonic_ms();
+    if (this.#firstChoice > 0 && --this.#firstChoice % TICKS_PER_HEARTBEAT === 0) this.#campaignIfLeaderless();
     this.#core.tick();
     this.#reads.askAgain(this.#ticks, 2 * TICKS_PER_HEARTBEAT);
     if (this.#core.hasReady() || this.#reads.waiting || this.#inbox.length > 0) this.#env.schedule(this);
   }
 
-  campaign(): void {
+  /**
+   * This replica is to lead a group that has just been made: it campaigns now, and again with each heartbeat's time for a
+   * while, since the other members may not be there yet. So leaders are spread as the placement says.
+   */
+  campaignFirst(): void {
+    this.#firstChoice = FIRST_CHOICE_TICKS;
+    this.#campaignIfLeaderless();
+  }
+
+  #campaignIfLeaderless(): void {
     if (this.#stopped || this.#damage !== null) return;
+    if (this.#core.leader !== NOBODY) {
+      this.#firstChoice = 0;
+      return;
+    }
     this.#core.campaign();
     this.#env.schedule(this);
   }
