@@ -1,15 +1,16 @@
 /**
- * A list over all shards: each shard gives a page and says which slots it speaks for; the pages are merged only when every
- * slot is covered exactly once, so that a key that is there throughout appears exactly once, also across a reshard (F65).
+ * A list over all shards: each shard gives a page and says which slots it speaks for; shards are asked until every slot is
+ * covered once (`list-coverage.ts`), also across a reshard (F65).
  */
 import { z } from 'zod';
-import type { Clock, NodeId, ReplicaHost } from '../../raft/index.js';
-import { countSlots, SLOT_COUNT, type SlotRanges, unionSlots } from '../../shardctrl/index.js';
-import type { KvStateMachine, ListItem, ListPage, ListRequest } from '../store/index.js';
-import type { ApiError, ListedItem, ListOutcome, ListRangeRequest, RequestContext } from './api.js';
+import type { Clock, GroupId, NodeId, ReplicaHost } from '../../raft/index.js';
+import { countSlots, intersectSlots, shardName } from '../../shardctrl/index.js';
+import type { KvStateMachine, ListPage, ListRequest } from '../store/index.js';
+import type { ApiError, ListOutcome, ListRangeRequest, RequestContext } from './api.js';
 import type { ClusterClock } from './cluster-clock.js';
 import { callJson, handleJson } from './json-rpc.js';
 import type { Leaders } from './leaders.js';
+import { ListCoverage } from './list-coverage.js';
 import type { MapKeeper } from './map-keeper.js';
 import { STALE_LIMIT_MS } from './router.js';
 import { Method, type Rpc } from './rpc.js';
@@ -80,42 +81,43 @@ export class ListService {
   }
 
   async list(request: ListRangeRequest, context: RequestContext): Promise<ListOutcome> {
-    const { clock, maps } = this.#options;
+    const { clock } = this.#options;
     const deadline = clock.monotonic_ms() + context.timeout_ms;
+    const coverage = new ListCoverage();
     for (let attempt = 1; ; attempt++) {
-      const left_ms = deadline - clock.monotonic_ms();
-      const pages = left_ms > 0 && maps.map !== null ? await this.#pages(request, attempt, left_ms) : null;
-      if (pages !== null && coversAllOnce(pages)) return this.#merge(pages, request.limit);
-      if (clock.monotonic_ms() + RETRY_MS >= deadline) return { kind: 'failed', error: this.#error(pages, context) };
+      const silent = await this.#ask(request, coverage, attempt, deadline - clock.monotonic_ms());
+      if (coverage.complete) return this.#merged(coverage, request.limit);
+      if (clock.monotonic_ms() + RETRY_MS >= deadline) {
+        return { kind: 'failed', error: this.#error(coverage, silent, context) };
+      }
       await delay(clock, RETRY_MS);
     }
   }
 
-  /** null where at least one shard gave no page. */
-  async #pages(request: ListRangeRequest, attempt: number, left_ms: number): Promise<ListPage[] | null> {
-    const shards = this.#options.maps.map!.shards.filter((shard) => shard.slots.length > 0);
+  /** Asks every shard that owns slots which are still missing. Returns those that gave no page. */
+  async #ask(
+    request: ListRangeRequest,
+    coverage: ListCoverage,
+    attempt: number,
+    left_ms: number,
+  ): Promise<readonly GroupId[]> {
+    const { map } = this.#options.maps;
+    if (map === null || left_ms <= 0) return [];
+    const { start, end, limit, keysOnly, consistency } = request;
     const maxStaleness_ms =
-      request.consistency === 'stale' ? Math.min(request.maxStaleness_ms ?? STALE_LIMIT_MS, STALE_LIMIT_MS) : null;
-    const pages = await Promise.all(
-      shards.map(({ id }) =>
-        this.#pageOf(
-          {
-            shard: id,
-            request: {
-              start: request.start,
-              end: request.end,
-              limit: request.limit + 1,
-              maxBytes: PAGE_BYTES,
-              keysOnly: request.keysOnly,
-            },
-            maxStaleness_ms,
-            timeout_ms: Math.min(left_ms, 2_000),
-          },
-          attempt,
-        ),
-      ),
+      consistency === 'stale' ? Math.min(request.maxStaleness_ms ?? STALE_LIMIT_MS, STALE_LIMIT_MS) : null;
+    const range: ListRequest = { start, end, limit: limit + 1, maxBytes: PAGE_BYTES, keysOnly };
+    const timeout_ms = Math.min(left_ms, 2_000);
+    const silent: GroupId[] = [];
+    const asked = map.shards.filter(({ slots }) => intersectSlots(slots, coverage.missing).length > 0);
+    await Promise.all(
+      asked.map(async ({ id }) => {
+        const page = await this.#pageOf({ shard: id, request: range, maxStaleness_ms, timeout_ms }, attempt);
+        if (page === null) silent.push(id);
+        else coverage.add(page);
+      }),
     );
-    return pages.every((page) => page !== null) ? pages : null;
+    return silent;
   }
 
   async #pageOf(list: ShardList, attempt: number): Promise<ListPage | null> {
@@ -144,52 +146,37 @@ export class ListService {
     return (replica.machine as KvStateMachine).listPage(list.request);
   }
 
-  /** Beyond the first key that some shard has not reached, another page may still put a key in between: stop there. */
-  #merge(pages: readonly ListPage[], limit: number): ListOutcome {
-    let bound: Buffer | null = null;
-    for (const { next } of pages) if (next !== null && (bound === null || next.compare(bound) < 0)) bound = next;
-    const reached = (item: ListItem): boolean => bound === null || item.key.compare(bound) < 0;
-    const all = pages.flatMap((page) => page.items.filter(reached)).sort((a, b) => a.key.compare(b.key));
-    const items: ListedItem[] = [];
+  #merged(coverage: ListCoverage, limit: number): ListOutcome {
+    const { items, next } = coverage.merge(limit, PAGE_BYTES);
     const now = this.#options.clusterClock.now_ms();
-    let size = 0;
-    let next: Buffer | null = bound;
-    for (const item of all) {
-      size += item.key.length + item.value.length;
-      if (items.length === limit || (items.length > 0 && size > PAGE_BYTES)) {
-        next = item.key;
-        break;
-      }
-      const expiresIn_ms = item.expires_ms === 0 ? null : Math.max(1, Math.ceil(item.expires_ms - now));
-      items.push({ ...item, expiresIn_ms });
-    }
-    return { kind: 'page', items, next };
+    return {
+      kind: 'page',
+      items: items.map((item) => ({
+        ...item,
+        expiresIn_ms: item.expires_ms === 0 ? null : Math.max(1, Math.ceil(item.expires_ms - now)),
+      })),
+      next,
+    };
   }
 
-  #error(pages: readonly ListPage[] | null, context: RequestContext): ApiError {
-    const epoch = this.#options.maps.epoch;
-    if (this.#options.maps.map === null) {
+  #error(coverage: ListCoverage, silent: readonly GroupId[], context: RequestContext): ApiError {
+    const { maps, leaders } = this.#options;
+    const { epoch } = maps;
+    if (maps.map === null) {
       return { code: 'unavailable', detail: 'this node has no shard map: it does not hear from the controller', epoch };
     }
-    if (pages !== null) {
-      return { code: 'slot_moving', detail: `slots were on the move for all of ${context.timeout_ms} ms`, epoch };
+    if (silent.length === 0) {
+      const count = countSlots(coverage.missing);
+      return {
+        code: 'slot_moving',
+        detail: `${count} slots were on the move for all of ${context.timeout_ms} ms`,
+        epoch,
+      };
     }
-    const missing = this.#options.maps.map.shards.filter(
-      (shard) => shard.slots.length > 0 && this.#options.leaders.known(shard.id) === null,
-    );
-    const names = missing.map((shard) => `s${shard.id}`).join(', ');
-    return missing.length > 0
+    const headless = silent.filter((shard) => leaders.known(shard) === null);
+    const names = (headless.length > 0 ? headless : silent).map(shardName).join(', ');
+    return headless.length > 0
       ? { code: 'no_leader', detail: `no leader for ${names}`, shard: names, epoch }
-      : { code: 'unavailable', detail: `not every shard answered within ${context.timeout_ms} ms`, epoch };
+      : { code: 'unavailable', detail: `${names} did not answer within ${context.timeout_ms} ms`, epoch };
   }
-}
-
-function coversAllOnce(pages: readonly ListPage[]): boolean {
-  let union: SlotRanges = [];
-  let total = 0;
-  for (const page of pages) {
-    union = unionSlots(union, page.served);
-    total += countSlots(page.served);
-  }
-  return total === SLOT_COUNT && countSlots(union) === SLOT_COUNT;
 }
