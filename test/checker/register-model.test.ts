@@ -305,6 +305,15 @@ describe('a register may show', () => {
     `);
   });
 
+  it('the only order that leaves room for a revision, even if another with the same end was tried before', () => {
+    accepted(`
+      a: [put k one → stored 5  ]
+      b:   [put k two → stored  ]
+      c:     [put k three → stored  ]
+      d:                               [put k four if=6 → stored 9]
+    `);
+  });
+
   it('what was refused and certainly not applied, nowhere', () => {
     const history = told(`
       a: [put k one → stored]  [put k two → stored]  [get k → one]
