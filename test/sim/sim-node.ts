@@ -23,6 +23,8 @@ export interface SimNodeOptions {
   /** How much faster than true time its clock runs. */
   readonly clockRate: number;
   readonly failed: (what: string) => void;
+  /** A process or a replica may have come or gone. */
+  readonly changed: () => void;
 }
 
 interface Life {
@@ -115,6 +117,7 @@ export class SimNode {
       { clock, random: stream.fork('node'), log, transport, engines: this.#engines },
       {
         event: (level, text, fields) => {
+          this.#options.changed();
           trace.add(id, `${level} ${text} ${JSON.stringify(fields)}`);
           if (level === 'error') this.#options.failed(`${id}: ${text} ${JSON.stringify(fields)}`);
         },
@@ -124,7 +127,9 @@ export class SimNode {
         },
       },
     );
-    if (this.#life === life) life.node = node;
+    if (this.#life !== life) return;
+    life.node = node;
+    this.#options.changed();
   }
 
   /** kill -9, or the power goes: what was not synced is lost in part or in whole. */
@@ -133,6 +138,7 @@ export class SimNode {
     if (life === null) return;
     this.#options.trace.add(this.id, `crashes (${kind})`);
     this.#life = null;
+    this.#options.changed();
     life.clock.stop();
     this.#options.network.crash(this.id, kind === 'kill' ? 'process' : 'host');
     const chance = this.#options.random.fork(`crash-${this.#lives}`);

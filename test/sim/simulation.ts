@@ -14,9 +14,10 @@ import { SimRandom } from './fakes/random.js';
 import { CommittedLog } from './invariants/committed-log.js';
 import { ElectionSafety } from './invariants/election-safety.js';
 import { EqualState } from './invariants/equal-state.js';
-import type { ClusterState, Invariant, ReplicaView } from './invariants/invariant.js';
+import type { ReplicaView } from './invariants/invariant.js';
 import { LogMatching } from './invariants/log-matching.js';
 import { OneOwner } from './invariants/one-owner.js';
+import { Watch } from './invariants/watch.js';
 import { drawFaults, type Fault, Nemesis } from './nemesis.js';
 import { SimHttp } from './sim-http.js';
 import { SimNode } from './sim-node.js';
@@ -49,7 +50,9 @@ const MIB = 1024 * 1024;
 const START_LIMIT_MS = 60_000;
 const CALM_LIMIT_MS = 60_000;
 /** Invariants that cost more than a few comparisons are looked at this often. */
-const SLOW_CHECK_MS = 20;
+const SLOW_CHECK_MS = 50;
+/** How often the simulation looks whether what it waits for has come. */
+const BEAT_MS = 25;
 
 export class Simulation {
   readonly #options: SimulationOptions;
@@ -59,10 +62,14 @@ export class Simulation {
   readonly #network: SimNetwork;
   readonly #nodes: SimNode[] = [];
   readonly #faults: Set<Fault>;
-  readonly #always: readonly Invariant[] = [new ElectionSafety(), new CommittedLog()];
-  readonly #often: readonly Invariant[] = [new OneOwner(), new EqualState(), new LogMatching()];
+  readonly #watch = new Watch({
+    always: [new ElectionSafety(), new CommittedLog(), new OneOwner()],
+    often: [new EqualState(), new LogMatching()],
+    often_ms: SLOW_CHECK_MS,
+  });
   #violation: string | null = null;
-  #lastSlowCheck_ms = 0;
+  /** Replicas have come or gone. */
+  #stale = true;
 
   constructor(options: SimulationOptions) {
     this.#options = options;
@@ -159,6 +166,9 @@ export class Simulation {
           raft,
           clockRate: this.#faults.has('clock_rate') ? random.between(0.95, 1.05) : 1,
           failed: (what) => this.#fail(what),
+          changed: () => {
+            this.#stale = true;
+          },
         }),
       );
     }
@@ -214,38 +224,30 @@ export class Simulation {
     let held = false;
     // A timer keeps the clock going even if nothing else would.
     const beat = (): void => {
-      if (!held && this.#violation === null && this.#scheduler.now_ms < until_ms) this.#scheduler.after(50, beat);
+      this.#stale = true;
+      held = condition();
+      if (!held && this.#scheduler.now_ms < until_ms) this.#scheduler.after(BEAT_MS, beat);
     };
     beat();
     await this.#scheduler.runWhile(() => {
       this.#check();
-      held = this.#violation === null && condition();
       return !held && this.#violation === null;
     }, until_ms);
-    return held;
+    return held && this.#violation === null;
   }
 
   #check(): void {
-    const now_ms = this.#scheduler.now_ms;
-    const state: ClusterState = { now_ms, replicas: this.#replicas() };
-    const slow = now_ms - this.#lastSlowCheck_ms >= SLOW_CHECK_MS;
-    if (slow) this.#lastSlowCheck_ms = now_ms;
-    for (const invariant of slow ? [...this.#always, ...this.#often] : this.#always) {
-      const wrong = invariant.check(state);
-      if (wrong !== null) return this.#fail(`${invariant.name}: ${wrong}`);
+    if (this.#stale) {
+      this.#stale = false;
+      this.#watch.refresh(this.#nodes);
     }
+    const wrong = this.#watch.check(this.#scheduler.now_ms);
+    if (wrong !== null) this.#fail(wrong);
   }
 
-  #replicas(): ReplicaView[] {
-    const views: ReplicaView[] = [];
-    for (const { id, node } of this.#nodes) {
-      if (node === null) continue;
-      for (const group of node.host.groups()) {
-        const replica = node.host.get(group);
-        if (replica !== undefined) views.push({ node: id, group, replica });
-      }
-    }
-    return views;
+  #replicas(): readonly ReplicaView[] {
+    this.#watch.refresh(this.#nodes);
+    return this.#watch.replicas;
   }
 
   #healthy(): boolean {

@@ -1,6 +1,12 @@
 /** What of a simulated engine outlives its process: the rows, and how to take back what no flush has covered. */
-import type { EngineOp, Random } from '../../../src/raft/index.js';
+import type { Random } from '../../../src/raft/index.js';
 import { OrderedRows } from './ordered-rows.js';
+
+/** An operation whose buffers nobody else holds. */
+export interface OwnOp {
+  readonly key: Buffer;
+  readonly value: Buffer | null;
+}
 
 interface Undo {
   readonly key: Buffer;
@@ -36,13 +42,13 @@ export class SimEngineDisk {
     return this.#unflushed.length;
   }
 
-  apply(ops: readonly EngineOp[]): void {
+  /** Keeps the buffers. */
+  apply(ops: readonly OwnOp[]): void {
     const undo: Undo[] = [];
     let bytes = 0;
     for (const { key, value } of ops) {
-      const own = Buffer.from(key);
-      const before = value === null ? this.rows.delete(own) : this.rows.put(own, Buffer.from(value));
-      undo.push({ key: own, before });
+      const before = value === null ? this.rows.delete(key) : this.rows.put(key, value);
+      undo.push({ key, before });
       bytes += key.length + (value?.length ?? 0);
     }
     this.#applied++;
@@ -58,7 +64,7 @@ export class SimEngineDisk {
   }
 
   /** `flying`: batches handed over but not yet effective; a prefix of them may have made it. */
-  crash(random: Random, flying: readonly (readonly EngineOp[])[], losesUnflushed: boolean): void {
+  crash(random: Random, flying: readonly (readonly OwnOp[])[], losesUnflushed: boolean): void {
     const first = losesUnflushed ? 0 : this.#unflushed.length;
     const last = this.#unflushed.length + flying.length;
     const kept = first + Math.floor(random.next() * (last - first + 1));

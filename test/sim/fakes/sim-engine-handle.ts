@@ -1,14 +1,14 @@
 /** One open simulated engine: orders and delays what happens to its disk, and dies with its process. */
 import type { EngineOp, EngineRange, EngineRow, EngineSnapshot, StateEngine } from '../../../src/raft/index.js';
 import type { OrderedRows } from './ordered-rows.js';
-import type { SimEngineDisk } from './sim-engine-disk.js';
+import type { OwnOp, SimEngineDisk } from './sim-engine-disk.js';
 
 export type SimEngineOperation = 'open' | 'write' | 'flush' | 'read' | 'reclaim' | 'remove';
 
 type State = 'open' | 'closing' | 'closed' | 'crashed';
 
 interface FlyingWrite {
-  readonly ops: readonly EngineOp[];
+  readonly ops: readonly OwnOp[];
   readonly resolve: () => void;
   readonly reject: (error: Error) => void;
 }
@@ -28,7 +28,7 @@ function readRange(rows: OrderedRows, { gte, lt, limit, maxBytes }: EngineRange)
   return found;
 }
 
-const ownOps = (ops: readonly EngineOp[]): EngineOp[] =>
+const ownOps = (ops: readonly EngineOp[]): OwnOp[] =>
   ops.map(({ key, value }) => ({ key: Buffer.from(key), value: value === null ? null : Buffer.from(value) }));
 
 export class SimEngine implements StateEngine {
@@ -138,7 +138,7 @@ export class SimEngine implements StateEngine {
   }
 
   /** Returns the writes that were in flight, in order. */
-  kill(): readonly (readonly EngineOp[])[] {
+  kill(): readonly (readonly OwnOp[])[] {
     const flying = this.#failure === null ? this.#flying.map((write) => write.ops) : [];
     this.#state = 'crashed';
     this.#flying = [];

@@ -8,8 +8,8 @@
  * does by itself happens here as well: when `unflushedBytesMax` of writes have gathered, the oldest become durable.
  */
 import { EngineDamagedError } from '../../../src/kv/store/engine/engine-damaged-error.js';
-import type { Clock, EngineOp, Random, StateEngine, StateEngines } from '../../../src/raft/index.js';
-import { SimEngineDisk } from './sim-engine-disk.js';
+import type { Clock, Random, StateEngine, StateEngines } from '../../../src/raft/index.js';
+import { type OwnOp, SimEngineDisk } from './sim-engine-disk.js';
 import { SimEngine, type SimEngineOperation } from './sim-engine-handle.js';
 
 export interface SimEnginesOptions {
@@ -78,7 +78,7 @@ export class SimEngines implements StateEngines {
     this.#life++;
     for (const [name, disk] of this.#disks) {
       const handle = this.#handles.get(name);
-      const flying: readonly (readonly EngineOp[])[] = handle?.kill() ?? [];
+      const flying: readonly (readonly OwnOp[])[] = handle?.kill() ?? [];
       disk.crash(random, flying, kind === 'power-cut');
     }
     this.#handles.clear();

@@ -21,7 +21,7 @@ export class CommittedLog implements Invariant {
   readonly #leads = new WeakMap<Replica, number>();
 
   check(state: ClusterState): string | null {
-    for (const { node, group, replica } of state.replicas) {
+    for (const { node, group, replica } of state.changed) {
       const book = this.#book(group);
       const wrong = this.#compare(book, replica) ?? this.#complete(book, replica);
       if (wrong !== null) return `${node} ${nameOf(group)}: ${wrong}`;

@@ -3,15 +3,17 @@ import { type ClusterState, type Invariant, nameOf } from './invariant.js';
 
 export class ElectionSafety implements Invariant {
   readonly name = 'election safety';
-  readonly #leaders = new Map<string, string>();
+  /** By group and term. */
+  readonly #leaders = new Map<number, Map<number, string>>();
 
   check(state: ClusterState): string | null {
-    for (const { node, group, replica } of state.replicas) {
+    for (const { node, group, replica } of state.changed) {
       if (replica.role !== 'leader') continue;
-      const term = `${nameOf(group)} term ${replica.term}`;
-      const known = this.#leaders.get(term);
-      if (known === undefined) this.#leaders.set(term, node);
-      else if (known !== node) return `${term} has two leaders: ${known} and ${node}`;
+      const terms = this.#leaders.get(group) ?? new Map<number, string>();
+      this.#leaders.set(group, terms);
+      const known = terms.get(replica.term);
+      if (known === undefined) terms.set(replica.term, node);
+      else if (known !== node) return `${nameOf(group)} term ${replica.term} has two leaders: ${known} and ${node}`;
     }
     return null;
   }

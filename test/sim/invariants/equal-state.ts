@@ -9,7 +9,7 @@ export class EqualState implements Invariant {
   readonly #hashes = new Map<number, Map<number, { hash: string; node: string }>>();
 
   check(state: ClusterState): string | null {
-    for (const { node, group, replica } of state.replicas) {
+    for (const { node, group, replica } of state.changed) {
       if (replica.damage !== null || replica.snapshotIncoming) continue;
       const hashes = this.#hashes.get(group) ?? new Map<number, { hash: string; node: string }>();
       this.#hashes.set(group, hashes);

@@ -11,6 +11,8 @@ export interface ClusterState {
   readonly now_ms: number;
   /** Replicas of processes that run, paused ones too. */
   readonly replicas: readonly ReplicaView[];
+  /** Those whose role, term, log or state machine moved since this invariant was asked last. */
+  readonly changed: readonly ReplicaView[];
 }
 
 export interface Invariant {

@@ -1,34 +1,51 @@
 /**
- * Invariant 1 of resharding.md: for every slot at every moment at most one shard serves it, and none is forgotten. A
- * shard's word is that of its replica which has applied most: the state that its log says.
+ * Invariant 1 of resharding.md: for every slot at every moment at most one shard serves it. A shard's word is that of its
+ * replica which has applied most: the state that its log says.
  */
 import type { KvStateMachine } from '../../../src/kv/store/index.js';
-import { SLOT_COUNT } from '../../../src/shardctrl/index.js';
-import { type ClusterState, type Invariant, nameOf, type ReplicaView } from './invariant.js';
+import type { SlotRanges } from '../../../src/shardctrl/index.js';
+import { type ClusterState, type Invariant, nameOf } from './invariant.js';
 
-const serving = (view: ReplicaView): readonly (readonly [number, number])[] =>
-  (view.replica.machine as KvStateMachine).servedSlots();
+interface Word {
+  applied: number;
+  slots: SlotRanges;
+}
 
 export class OneOwner implements Invariant {
   readonly name = 'one owner per slot';
-  readonly #furthest = new Map<number, { applied: number; slots: readonly (readonly [number, number])[] }>();
+  readonly #furthest = new Map<number, Word>();
 
   check(state: ClusterState): string | null {
-    for (const view of state.replicas) {
-      if (view.group === 0 || view.replica.damage !== null) continue;
-      const known = this.#furthest.get(view.group);
-      if (known !== undefined && known.applied >= view.replica.applied) continue;
-      this.#furthest.set(view.group, { applied: view.replica.applied, slots: serving(view) });
+    let moved = false;
+    for (const { group, replica } of state.changed) {
+      if (group === 0 || replica.damage !== null || replica.snapshotIncoming) continue;
+      const applied = replica.applied;
+      const known = this.#furthest.get(group);
+      if (known !== undefined && known.applied >= applied) continue;
+      const slots = (replica.machine as KvStateMachine).servedSlots();
+      if (known === undefined) this.#furthest.set(group, { applied, slots });
+      else known.applied = applied;
+      if (known !== undefined && same(known.slots, slots)) continue;
+      if (known !== undefined) known.slots = slots;
+      moved = true;
     }
-    const owner = new Int32Array(SLOT_COUNT);
-    for (const [group, { slots }] of this.#furthest) {
-      for (const [first, last] of slots) {
-        for (let slot = first; slot <= last; slot++) {
-          if (owner[slot] !== 0) return `slot ${slot} is served by ${nameOf(owner[slot]!)} and by ${nameOf(group)}`;
-          owner[slot] = group;
-        }
-      }
+    return moved ? this.#overlap() : null;
+  }
+
+  #overlap(): string | null {
+    const served = [...this.#furthest].flatMap(([group, { slots }]) =>
+      slots.map(([first, last]) => ({ group, first, last })),
+    );
+    served.sort((a, b) => a.first - b.first);
+    for (let i = 1; i < served.length; i++) {
+      const [left, right] = [served[i - 1]!, served[i]!];
+      if (right.first <= left.last)
+        return `slot ${right.first} is served by ${nameOf(left.group)} and by ${nameOf(right.group)}`;
     }
     return null;
   }
+}
+
+function same(a: SlotRanges, b: SlotRanges): boolean {
+  return a.length === b.length && a.every(([first, last], i) => b[i]![0] === first && b[i]![1] === last);
 }

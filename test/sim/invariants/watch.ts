@@ -1,0 +1,114 @@
+/**
+ * Looks at every replica after every step of the simulation, and at invariants only where something moved: a handful of
+ * numbers is compared for each replica; who differs is handed on.
+ */
+import type { Replica, StateMachine } from '../../../src/raft/index.js';
+import type { Invariant, ReplicaView } from './invariant.js';
+
+class Watched implements ReplicaView {
+  readonly node: string;
+  readonly group: number;
+  readonly replica: Replica;
+  #role = '';
+  #term = -1;
+  #commit = -1;
+  #applied = -1;
+  #last = -1;
+  #machine: StateMachine | null = null;
+  /** Waits for the next look of the slow invariants. */
+  pending = false;
+
+  constructor(node: string, group: number, replica: Replica) {
+    this.node = node;
+    this.group = group;
+    this.replica = replica;
+  }
+
+  moved(): boolean {
+    const { role, term, commit, applied, lastIndex, machine } = this.replica;
+    if (
+      role === this.#role &&
+      applied === this.#applied &&
+      commit === this.#commit &&
+      lastIndex === this.#last &&
+      term === this.#term &&
+      machine === this.#machine
+    )
+      return false;
+    this.#role = role;
+    this.#term = term;
+    this.#commit = commit;
+    this.#applied = applied;
+    this.#last = lastIndex;
+    this.#machine = machine;
+    return true;
+  }
+}
+
+export interface WatchOptions {
+  /** Asked after each step in which a replica moved. */
+  readonly always: readonly Invariant[];
+  /** Asked every so often, for those that cost more than a few comparisons. */
+  readonly often: readonly Invariant[];
+  readonly often_ms: number;
+}
+
+/** The replicas of a process that runs, or nothing. */
+export interface Hosting {
+  readonly id: string;
+  readonly node: { readonly host: { groups(): readonly number[]; get(group: number): Replica | undefined } } | null;
+}
+
+export class Watch {
+  readonly #options: WatchOptions;
+  #views: Watched[] = [];
+  #pending: Watched[] = [];
+  #next_ms = 0;
+
+  constructor(options: WatchOptions) {
+    this.#options = options;
+  }
+
+  get replicas(): readonly ReplicaView[] {
+    return this.#views;
+  }
+
+  /** A process has started or ended, a replica has come or gone. */
+  refresh(nodes: readonly Hosting[]): void {
+    const known = new Map(this.#views.map((view) => [view.replica, view]));
+    this.#views = nodes.flatMap(({ id, node }) =>
+      (node?.host.groups() ?? []).flatMap((group) => {
+        const replica = node?.host.get(group);
+        return replica === undefined ? [] : [known.get(replica) ?? new Watched(id, group, replica)];
+      }),
+    );
+  }
+
+  /** What is violated, or null. */
+  check(now_ms: number): string | null {
+    let changed: Watched[] | null = null;
+    for (const view of this.#views) {
+      if (!view.moved()) continue;
+      changed ??= [];
+      changed.push(view);
+      if (view.pending) continue;
+      view.pending = true;
+      this.#pending.push(view);
+    }
+    const wrong = changed === null ? null : this.#ask(this.#options.always, now_ms, changed);
+    if (wrong !== null || now_ms < this.#next_ms) return wrong;
+    this.#next_ms = now_ms + this.#options.often_ms;
+    const pending = this.#pending;
+    this.#pending = [];
+    for (const view of pending) view.pending = false;
+    return pending.length === 0 ? null : this.#ask(this.#options.often, now_ms, pending);
+  }
+
+  #ask(invariants: readonly Invariant[], now_ms: number, changed: readonly ReplicaView[]): string | null {
+    for (const invariant of invariants) {
+      const wrong = invariant.check({ now_ms, replicas: this.#views, changed });
+      if (wrong !== null) return `${invariant.name}: ${wrong}`;
+    }
+    return null;
+  }
+}
