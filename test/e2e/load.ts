@@ -17,6 +17,8 @@ export interface LoadOptions {
   /** Shares of writes and of deletes among all operations. */
   readonly puts?: number;
   readonly deletes?: number;
+  /** Where it writes down what it does; default: one of its own. */
+  readonly history?: HistoryRecorder;
 }
 
 /** An operation that was not answered as asked. */
@@ -34,10 +36,13 @@ export interface Trouble {
 type Ended = { readonly answer: Answer } | { readonly failed: string } | { readonly unknown: string };
 
 const SAFE_TIMEOUT_MS = 20_000;
+const FILLERS = 32;
 const sleep = (delay_ms: number): Promise<void> => new Promise((done) => setTimeout(done, delay_ms));
 
+export const newHistory = (): HistoryRecorder => new HistoryRecorder(() => performance.now());
+
 export class Load {
-  readonly history = new HistoryRecorder(() => performance.now());
+  readonly history: HistoryRecorder;
   readonly troubles: Trouble[] = [];
   readonly #options: LoadOptions;
   readonly #clients: readonly QuorateClient[];
@@ -46,9 +51,11 @@ export class Load {
   #stopped = false;
   #acknowledged = 0;
   #number = 0;
+  #slowest_ms = 0;
 
   private constructor(options: LoadOptions) {
     this.#options = options;
+    this.history = options.history ?? newHistory();
     const clients = Math.min(4, options.safe);
     this.#clients = Array.from(
       { length: clients },
@@ -67,6 +74,13 @@ export class Load {
   /** Writes that were acknowledged so far. */
   get acknowledged(): number {
     return this.#acknowledged;
+  }
+
+  /** Of the operations answered since this was last called: how long the slowest took. */
+  takeSlowest_ms(): number {
+    const slowest_ms = Math.round(this.#slowest_ms);
+    this.#slowest_ms = 0;
+    return slowest_ms;
   }
 
   /** Resolves when the last operation has been answered. */
@@ -90,7 +104,9 @@ export class Load {
   async #operation(name: string, client: QuorateClient | null, kind: 'put' | 'get' | 'delete', key: string) {
     const value = `${name}:${this.#number++}`;
     const id = this.history.invoke({ client: name, kind, key, ...(kind === 'put' ? { value } : {}) });
+    const sent_ms = performance.now();
     const ended = client === null ? await this.#plain(kind, key, value) : await this.#safe(client, kind, key, value);
+    this.#slowest_ms = Math.max(this.#slowest_ms, performance.now() - sent_ms);
     if ('answer' in ended) {
       this.history.ok(id, ended.answer);
       if (kind !== 'get') this.#acknowledged++;
@@ -165,6 +181,25 @@ function answerOf(kind: 'put' | 'get' | 'delete', answer: PlainAnswer): Answer |
     case 'delete':
       return { kind: 'deleted', revision: Number(jsonOf<{ revision: string }>(answer).revision) };
   }
+}
+
+/** Writes every key once, each with its own name as the value. */
+export async function fill(
+  endpoints: readonly string[],
+  keys: readonly string[],
+  history: HistoryRecorder,
+): Promise<void> {
+  const left = [...keys];
+  const writer = async (i: number): Promise<void> => {
+    for (let key = left.pop(); key !== undefined; key = left.pop()) {
+      const id = history.invoke({ client: `fill${i}`, kind: 'put', key, value: key });
+      const base = endpoints[left.length % endpoints.length]!;
+      const stored = answerOf('put', await plain(base, keyPath(key), { method: 'PUT', body: key }));
+      if (stored === null) throw new Error(`${key} could not be written`);
+      history.ok(id, stored);
+    }
+  };
+  await Promise.all(Array.from({ length: FILLERS }, (_, i) => writer(i)));
 }
 
 /** How often each trouble came, for messages: `plain put ECONNRESET: 3`. */

@@ -96,15 +96,39 @@ export interface Verdict {
 
 export const KEPT: Verdict = { missing: [], history: 'linearizable' };
 
-/** After the load has stopped: reads all keys and judges. */
+function judge(history: HistoryRecorder, finals: Finals): Verdict {
+  const operations = history.operations();
+  const result = checkLinearizable(registerModel, operations);
+  const said = result.ok ? 'linearizable' : result.kind === 'violation' ? result.violation.message : result.message;
+  return { missing: missingWrites(operations, finals), history: said };
+}
+
+/** After the load has stopped: reads every key and judges. */
 export async function verdictOn(
   endpoints: readonly string[],
   keys: readonly string[],
   history: HistoryRecorder,
 ): Promise<Verdict> {
-  const finals = await readAll(endpoints, keys, history);
-  const operations = history.operations();
-  const result = checkLinearizable(registerModel, operations);
-  const said = result.ok ? 'linearizable' : result.kind === 'violation' ? result.violation.message : result.message;
-  return { missing: missingWrites(operations, finals), history: said };
+  return judge(history, await readAll(endpoints, keys, history));
+}
+
+/** The same by one list of all keys, where there are many. `keys`: as listed. */
+export async function verdictByList(
+  endpoints: readonly string[],
+  prefix: string,
+  history: HistoryRecorder,
+): Promise<Verdict & { readonly keys: readonly string[] }> {
+  const client = new QuorateClient({ endpoints, timeout_ms: 20_000 });
+  const finals = new Map<string, LastSeen | null>();
+  for (const { key } of history.operations()) finals.set(key, null);
+  const keys: string[] = [];
+  try {
+    for await (const { key, value, revision } of client.list({ prefix, limit: 1_000 })) {
+      keys.push(String(key));
+      finals.set(String(key), { revision: Number(revision), value: String(value) });
+    }
+  } finally {
+    client.close();
+  }
+  return { ...judge(history, finals), keys };
 }
