@@ -311,6 +311,7 @@ describe('a register may show', () => {
       b:   [put k two → stored  ]
       c:     [put k three → stored  ]
       d:                               [put k four if=6 → stored 9]
+      e: [delete k → ?
     `);
   });
 
