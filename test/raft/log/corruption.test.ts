@@ -275,7 +275,8 @@ describe('what corruption means', () => {
     expect(differences(second.found, image)).toEqual([]);
     // A batch of the same length as the lost one: behind it, the old one must not come back to life.
     second.durably(append(1, 1, 2, 9));
-    second.log.close();
+    expect(second.log.stats().bytes).toBe(between);
+    disk.kill();
     const third = new DrivenLog(disk, ONE_SEGMENT);
     expect(differences(third.found, second.image)).toEqual([]);
   });
