@@ -31,6 +31,8 @@ export interface SegmentedLogOptions {
 
 export const DEFAULT_SEGMENT_BYTES = 64 * 1024 * 1024;
 export const DEFAULT_ZERO_AHEAD_BYTES = 256 * 1024;
+/** Beyond that, places in the log are no exact numbers any more. */
+const SEGMENTS_MAX = 2 ** 21 - 1;
 const ZEROS = Buffer.alloc(256 * 1024);
 
 export interface EngineStats {
@@ -271,6 +273,7 @@ export class SegmentedLog {
       this.#synced = head.lengthBytes;
     }
     const segment = (head?.segment ?? 0) + 1;
+    if (segment > SEGMENTS_MAX) throw new Error(`the log in ${this.#files.directory} has used up its segment numbers`);
     const opened = this.#open(segment, head ?? null);
     if (opened === null) return 'full';
     this.#segments.push(opened);
