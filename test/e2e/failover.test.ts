@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { keysNamed, keysOfShard } from './keys.js';
 import { countTroubles, Load } from './load.js';
 import { LocalCluster, type LocalNode, until } from './local-cluster.js';
-import { keyPath, NoAnswer, plain } from './plain-http.js';
+import { codeOf, keyPath, NoAnswer, type PlainAnswer, plain } from './plain-http.js';
 import { note } from './report.js';
 import { KEPT, verdictOn } from './verify.js';
 
@@ -73,6 +73,32 @@ describe('processes that end under load', () => {
     },
     30_000 + ROUNDS * 20_000,
   );
+
+  it('answers a repeated Idempotency-Key as the first time, also after the leader who answered is dead (F50)', async () => {
+    const key = (await keysOfShard(cluster, 's1', 'once/', 1))[0]!;
+    const send = (node: LocalNode, body: string): Promise<PlainAnswer> =>
+      plain(node.http, keyPath(key), { method: 'PUT', body, headers: { 'idempotency-key': 'order-17' } });
+    const leader = await cluster.leaderOf('s1');
+    const first = await send(leader, 'first');
+    expect(first.status).toBe(201);
+    await cluster.kill(leader);
+    const other = cluster.running[0]!;
+    const again = await send(other, 'first');
+    expect([again.status, again.headers.etag, String(again.body)]).toEqual([
+      first.status,
+      first.headers.etag,
+      String(first.body),
+    ]);
+    const different = await send(other, 'second');
+    expect([different.status, codeOf(different)]).toEqual([409, 'conflict']);
+    const found = await plain(other.http, keyPath(key));
+    expect([found.headers.etag, found.headers['x-quorate-version'], String(found.body)]).toEqual([
+      first.headers.etag,
+      '1',
+      'first',
+    ]);
+    await cluster.whenReady(leader);
+  }, 60_000);
 
   it('keeps every acknowledged write when all processes are killed at once and started again', async () => {
     const keys = keysNamed('all/', 150);
