@@ -70,6 +70,16 @@ describe('expiry', () => {
     });
   });
 
+  it('leaves a key that was written again and is due again to the next round', async () => {
+    await shard.run(put('a', '1', { ttl_ms: 100 }));
+    shard.now_ms += 100;
+    const found = await due();
+    await shard.run(put('a', '2', { ttl_ms: 10 }));
+    shard.now_ms += 10;
+    expect(await shard.run(found!)).toEqual({ kind: 'expired', keys: 0 });
+    expect(await shard.run((await due())!)).toEqual({ kind: 'expired', keys: 1 });
+  });
+
   it('draws a revision, so that a key that comes back has the larger one', async () => {
     await shard.run(put('a', '1', { ttl_ms: 100 }));
     shard.now_ms += 100;
@@ -117,6 +127,13 @@ describe('expiry', () => {
     }
     expect(batches).toEqual([10, 10, 5]);
     expect(shard.machine.totals().keys).toBe(0);
+  });
+
+  it('finds a key that comes with an earlier time than was looked at before', async () => {
+    expect(await shard.machine.dueKeys(shard.now_ms + 5_000, 10)).toBeNull();
+    await shard.run(put('a', '1', { ttl_ms: 100 }));
+    shard.now_ms += 6_000;
+    expect((await due())?.keys.length).toBe(1);
   });
 
   it('finds a key that was written while nothing was due, also one that is still on its way to the engine', async () => {

@@ -148,8 +148,13 @@ describe('a move', () => {
     await from.run({ kind: 'thaw', move: 7, round: 1, slots: SLOTS });
     await from.run(del(KEYS[1]!));
     await from.run(put(KEYS[2]!, 'newer', { idempotency: token('new', 1) }));
+    // Noted as well, for a drain that sends only what has changed.
+    const noted = (await from.dump()).filter((row) => row.startsWith('15'));
+    expect(noted.length).toBe(3);
     from.now_ms += 600_000;
-    await from.run((await from.machine.dueKeys(from.now_ms, 3))!);
+    const due = (await from.machine.dueKeys(from.now_ms, 15))!;
+    expect([due.keys.length, due.idempotency.length]).toEqual([7, 8]);
+    await from.run(due);
     await from.reopen();
     const receipt = await freeze(from, 7, SLOTS, 2);
     const pages = await exportAll(from, SLOTS);
@@ -262,6 +267,27 @@ describe('pages', () => {
       ),
       { seed: 7, numRuns: 60 },
     );
+  });
+
+  it('of an idempotency key that was used again lose to the newer ones, in either order', async () => {
+    const from = await source();
+    await from.run({ kind: 'begin_export', move: 7, slots: SLOTS });
+    const first = (await exportAll(from, SLOTS)).flat();
+    from.now_ms += 600_000;
+    await from.run(put(KEYS[0]!, 'again', { idempotency: token('t0', 99) }));
+    const receipt = await freeze(from, 7, SLOTS);
+    const now = (await exportAll(from, SLOTS)).flat();
+    for (const pages of [
+      [first, now],
+      [now, first],
+    ]) {
+      const to = await Machine.create();
+      await importPages(to, 7, SLOTS, pages);
+      expect(await install(to, 7, SLOTS, receipt)).toMatchObject({ kind: 'installed' });
+      to.now_ms = from.now_ms;
+      expect(await to.run(put(KEYS[0]!, 'again', { idempotency: token('t0', 99) }))).toMatchObject({ kind: 'stored' });
+      expect(await to.run(put(KEYS[0]!, 'else', { idempotency: token('t0', 0) }))).toEqual({ kind: 'conflict' });
+    }
   });
 
   it('are refused whole when one record was damaged on the way or is of another slot', async () => {
