@@ -51,7 +51,7 @@ export class Load {
   #stopped = false;
   #acknowledged = 0;
   #number = 0;
-  #slowest_ms = 0;
+  #slowest = { took_ms: 0, what: 'nothing' };
 
   private constructor(options: LoadOptions) {
     this.#options = options;
@@ -76,11 +76,11 @@ export class Load {
     return this.#acknowledged;
   }
 
-  /** Of the operations answered since this was last called: how long the slowest took. */
-  takeSlowest_ms(): number {
-    const slowest_ms = Math.round(this.#slowest_ms);
-    this.#slowest_ms = 0;
-    return slowest_ms;
+  /** The slowest of the operations that ended since this was last called, in words. */
+  takeSlowest(): string {
+    const slowest = this.#slowest;
+    this.#slowest = { took_ms: 0, what: 'nothing' };
+    return `${Math.round(slowest.took_ms)} ms: ${slowest.what}`;
   }
 
   /** Resolves when the last operation has been answered. */
@@ -106,7 +106,11 @@ export class Load {
     const id = this.history.invoke({ client: name, kind, key, ...(kind === 'put' ? { value } : {}) });
     const sent_ms = performance.now();
     const ended = client === null ? await this.#plain(kind, key, value) : await this.#safe(client, kind, key, value);
-    this.#slowest_ms = Math.max(this.#slowest_ms, performance.now() - sent_ms);
+    const took_ms = performance.now() - sent_ms;
+    if (took_ms > this.#slowest.took_ms) {
+      const how = 'answer' in ended ? ended.answer.kind : 'failed' in ended ? ended.failed : ended.unknown;
+      this.#slowest = { took_ms, what: `${name} ${kind} ${key}: ${how}` };
+    }
     if ('answer' in ended) {
       this.history.ok(id, ended.answer);
       if (kind !== 'get') this.#acknowledged++;

@@ -55,7 +55,7 @@ describe('a reshard whose leaders die', () => {
       note(`to ${shards} shards, the leader of ${dies} killed`, {
         took_ms: Math.round(performance.now() - start_ms),
         pause_ms_max: Math.round(Math.max(...ended.moves.map((move) => move.pause_ms ?? 0))),
-        slowest_request_ms: load.takeSlowest_ms(),
+        slowest: load.takeSlowest(),
         troubles: countTroubles(load.troubles.slice(troubles)),
       });
       expect({ state: ended.state, reason: ended.reason }).toEqual({ state: 'done', reason: undefined });

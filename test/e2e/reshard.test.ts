@@ -76,7 +76,7 @@ describe(`resharding under load, with ${KEYS} keys`, () => {
     async (shards) => {
       const before = await cluster.map();
       const troubles = load.troubles.length;
-      load.takeSlowest_ms();
+      load.takeSlowest();
       const acknowledged = load.acknowledged;
       const start_ms = performance.now();
       const { id } = await startReshard(cluster, shards);
@@ -89,7 +89,7 @@ describe(`resharding under load, with ${KEYS} keys`, () => {
         epochs: (await cluster.map()).epoch - before.epoch,
         moved: plan.moves.reduce((sum, move) => sum + (move.keys ?? 0), 0),
         pause_ms_max: Math.round(Math.max(...plan.moves.map((move) => move.pause_ms ?? 0))),
-        slowest_request_ms: load.takeSlowest_ms(),
+        slowest: load.takeSlowest(),
         writes: load.acknowledged - acknowledged,
         scans: lists.scans,
       });

@@ -14,6 +14,8 @@ const REQUEST = 0;
 const REPLY = 1;
 const HEADER_BYTES = 11;
 const SWEEP_MS = 50;
+/** Of answers to one peer that wait for the connection to it. */
+const HELD_BYTES_MAX = 8 * 1024 * 1024;
 
 export const Method = {
   Hello: 1,
@@ -37,8 +39,15 @@ export type CallResult =
   /** May have been carried out. */
   | { readonly kind: 'lost' };
 
+const LOST: CallResult = { kind: 'lost' };
+
 export type Reply = (body: Uint8Array) => void;
 export type Handler = (from: NodeId, body: Buffer, reply: Reply) => void;
+
+interface Held {
+  readonly frames: Buffer[];
+  bytes: number;
+}
 
 interface Call {
   readonly to: NodeId;
@@ -51,6 +60,9 @@ export class Rpc {
   readonly #clock: Clock;
   readonly #handlers = new Map<number, Handler>();
   readonly #calls = new Map<number, Call>();
+  /** Each direction has a stream of its own: a peer whose request has come may not be connected to yet, or not any more. */
+  readonly #held = new Map<NodeId, Held>();
+  readonly #connected = new Set<NodeId>();
   readonly #session: number;
   #nextId = 1;
   #sweeper: Timer | null = null;
@@ -62,7 +74,15 @@ export class Rpc {
     this.#clock = clock;
     transport.onFrame(Channel.Rpc, (from, frame) => this.#onFrame(from, frame));
     transport.onPeer((peer, event) => {
-      if (event.kind !== 'up') this.#failAll(peer);
+      if (event.kind === 'up') {
+        this.#connected.add(peer);
+        this.#sendHeld(peer);
+        return;
+      }
+      this.#connected.delete(peer);
+      this.#failAll(peer);
+      // Whoever asked is no more, or none of us.
+      if (event.kind !== 'lost') this.#held.delete(peer);
     });
   }
 
@@ -96,7 +116,7 @@ export class Rpc {
     const body = frame.subarray(HEADER_BYTES);
     if (frame[1] === REQUEST) {
       this.#handlers.get(method)?.(from, body, (answer) => {
-        if (!this.#closed) this.#transport.send(from, Channel.Rpc, frameOf(REPLY, method, session, id, answer));
+        if (!this.#closed) this.#reply(from, frameOf(REPLY, method, session, id, answer));
       });
       return;
     }
@@ -106,6 +126,23 @@ export class Rpc {
     call.done({ kind: 'reply', body });
   }
 
+  #reply(to: NodeId, frame: Buffer): void {
+    // While connected, what is not taken is too much: the asker's deadline ends the call.
+    if (this.#transport.send(to, Channel.Rpc, frame) || this.#connected.has(to)) return;
+    const held = this.#held.get(to) ?? { frames: [], bytes: 0 };
+    if (held.bytes + frame.length > HELD_BYTES_MAX) return;
+    held.frames.push(frame);
+    held.bytes += frame.length;
+    this.#held.set(to, held);
+  }
+
+  /** An answer that comes too late finds no call. */
+  #sendHeld(peer: NodeId): void {
+    const held = this.#held.get(peer);
+    this.#held.delete(peer);
+    for (const frame of held?.frames ?? []) this.#transport.send(peer, Channel.Rpc, frame);
+  }
+
   /** One timer for all calls: a deadline is kept to within a sweep. */
   #sweep(): void {
     this.#sweeper = null;
@@ -113,16 +150,16 @@ export class Rpc {
     for (const [id, call] of this.#calls) {
       if (call.deadline_ms > now) continue;
       this.#calls.delete(id);
-      call.done({ kind: 'lost' });
+      call.done(LOST);
     }
     if (this.#calls.size > 0 && !this.#closed) this.#sweeper = this.#clock.after(SWEEP_MS, () => this.#sweep());
   }
 
   #failAll(peer: NodeId): void {
-    for (const [id, call] of this.#calls) {
-      if (call.to !== peer) continue;
-      this.#calls.delete(id);
-      call.done({ kind: 'lost' });
+    // A call that is made because another one was lost is none of those that the peer took with it.
+    for (const [id, call] of [...this.#calls]) {
+      if (call.to !== peer || !this.#calls.delete(id)) continue;
+      call.done(LOST);
     }
   }
 
@@ -131,7 +168,8 @@ export class Rpc {
     this.#sweeper?.cancel();
     const calls = [...this.#calls.values()];
     this.#calls.clear();
-    for (const call of calls) call.done({ kind: 'lost' });
+    this.#held.clear();
+    for (const call of calls) call.done(LOST);
   }
 }
 
