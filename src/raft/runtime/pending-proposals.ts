@@ -24,6 +24,8 @@ interface Pending {
 
 export class PendingProposals {
   readonly #byIndex = new Map<number, Pending>();
+  /** Term of the last entry that was reported committed while somebody waited. */
+  #term = 0;
 
   get size(): number {
     return this.#byIndex.size;
@@ -35,22 +37,42 @@ export class PendingProposals {
 
   committed(index: Index, term: Term, result: unknown): void {
     if (this.#byIndex.size === 0) return;
-    let pending = this.#byIndex.get(index) ?? null;
-    if (pending === null) return;
-    this.#byIndex.delete(index);
-    for (; pending !== null; pending = pending.next) {
-      if (pending.term === term) pending.waiter.applied(result, index);
-      else pending.waiter.refused('superseded');
+    const pending = this.#byIndex.get(index) ?? null;
+    if (pending !== null) this.#byIndex.delete(index);
+    for (let p = pending; p !== null; p = p.next) {
+      if (p.term === term) p.waiter.applied(result, index);
+      else p.waiter.refused('superseded');
     }
+    if (term > this.#term) {
+      this.#term = term;
+      this.#supersede(term);
+    }
+  }
+
+  /** Terms only grow along a log: behind a committed entry of `term`, nothing of an earlier term can ever be committed. */
+  #supersede(term: Term): void {
+    const superseded: Pending[] = [];
+    for (const [at, first] of this.#byIndex) {
+      let kept: Pending | null = null;
+      for (let p: Pending | null = first; p !== null; p = p.next) {
+        if (p.term < term) superseded.push(p);
+        else kept = { ...p, next: kept };
+      }
+      if (kept === null) this.#byIndex.delete(at);
+      else this.#byIndex.set(at, kept);
+    }
+    for (const { waiter } of superseded) waiter.refused('superseded');
   }
 
   /** A snapshot jumped over these indexes: what was committed there is not known any more. */
   skippedTo(index: Index): void {
+    const skipped: Pending[] = [];
     for (const [at, pending] of this.#byIndex) {
       if (at > index) continue;
       this.#byIndex.delete(at);
-      for (let p: Pending | null = pending; p !== null; p = p.next) p.waiter.unknown();
+      skipped.push(pending);
     }
+    for (const pending of skipped) for (let p: Pending | null = pending; p !== null; p = p.next) p.waiter.unknown();
   }
 
   abandonAll(): void {

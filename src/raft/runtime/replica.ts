@@ -169,12 +169,10 @@ export class Replica {
     return this.#core.role === 'leader' && this.#damage === null && !this.#stopped;
   }
 
-  /** Leader whose term's first entry is committed and applied: its state machine is up to date. */
+  /** Leader that has applied an entry of its own term, and so all that was committed before it: its state is up to date. */
   get leads(): boolean {
-    return this.isLeader && this.#core.hasCommittedInTerm() && this.#core.appliedIndex >= this.#leadsFrom;
+    return this.isLeader && this.#core.termAt(this.#core.appliedIndex) === this.#core.term;
   }
-
-  #leadsFrom = 0;
 
   /** Node of the leader, or null. */
   get leaderNode(): NodeId | null {
@@ -629,9 +627,7 @@ export class Replica {
   #noticeChange(): void {
     const core = this.#core;
     const committed = core.role === 'leader' && core.hasCommittedInTerm();
-    if (committed && !this.#known.endsWith('+')) this.#leadsFrom = core.commit;
-    const leads = committed && core.appliedIndex >= this.#leadsFrom;
-    const now = `${core.role}/${core.term}/${core.leader}${committed ? (leads ? '++' : '+') : ''}`;
+    const now = `${core.role}/${core.term}/${core.leader}${committed ? (this.leads ? '++' : '+') : ''}`;
     if (now === this.#known) return;
     this.#known = now;
     if (core.role !== 'leader') {
