@@ -1,7 +1,7 @@
 /** What a group of replicas does for those who use it: elect, apply in order, answer each waiter once. */
 import { describe, expect, it } from 'vitest';
 import { chainOf } from './chain-machine.js';
-import { World } from './world.js';
+import { GROUP, World } from './world.js';
 
 const commands = (count: number, prefix = 'c'): string[] =>
   Array.from({ length: count }, (_, i) => `${prefix}${i}=${i}`);
