@@ -1,34 +1,14 @@
-/**
- * What goes wrong, drawn from the seed. Swarm testing (Groce et al., ISSTA 2012): each seed has its own subset of faults
- * and its own intensity, since a run with everything at once hides what only a few together can do.
- */
+/** Makes things go wrong, now and then, as the seed says. */
+import { SLOT_COUNT, slotOfKey } from '../../src/shardctrl/index.js';
+import { Coup } from './coup.js';
 import type { SimScheduler } from './fakes/clock.js';
 import type { SimNetwork } from './fakes/network.js';
 import type { SimRandom } from './fakes/random.js';
+import { type Fault, networkFaults } from './faults.js';
+import type { ReplicaView } from './invariants/invariant.js';
 import type { SimHttp } from './sim-http.js';
 import type { SimNode } from './sim-node.js';
 import type { Trace } from './trace.js';
-
-export const FAULTS = [
-  'kill',
-  'power_cut',
-  'all_down',
-  'pause',
-  'partition',
-  'one_way',
-  'bridge',
-  'loss',
-  'duplicate',
-  'reorder',
-  'reset',
-  'slow_network',
-  'client_loss',
-  'wall_jump',
-  'clock_rate',
-  'reshard',
-  'move',
-] as const;
-export type Fault = (typeof FAULTS)[number];
 
 export interface NemesisOptions {
   readonly scheduler: SimScheduler;
@@ -37,58 +17,67 @@ export interface NemesisOptions {
   readonly nodes: readonly SimNode[];
   readonly random: SimRandom;
   readonly faults: ReadonlySet<Fault>;
+  /** Keys that clients work on: their slots are the ones to move. */
+  readonly keys: readonly string[];
+  readonly leaders: () => readonly ReplicaView[];
   readonly trace: Trace;
   readonly failed: (what: string) => void;
 }
 
-/** The faults of a seed: each is in with its own probability; something always is. */
-export function drawFaults(random: SimRandom): Set<Fault> {
-  const density = random.between(0.15, 0.6);
-  const faults = new Set(FAULTS.filter(() => random.chance(density)));
-  if (random.chance(0.75)) faults.add('reshard');
-  if (faults.size === 0) faults.add('kill');
-  return faults;
-}
+/** What an admin call may be refused with when things go wrong. */
+const EXPECTED: ReadonlySet<string> = new Set([
+  'conflict',
+  'no_leader',
+  'unavailable',
+  'outcome_unknown',
+  'plan_impossible',
+]);
+
+/** A plan of thousands of slots takes long, and there are other things to see. */
+const RESHARD_PAUSE_MS = 12_000;
+
+type Answer = { ok: true; value: { id: string } } | { ok: false; error: { code: string; detail: string } };
 
 export class Nemesis {
   readonly #options: NemesisOptions;
   readonly #random: SimRandom;
   readonly #pace_ms: number;
+  readonly #shuttlePace_ms: number;
+  readonly #ranges: readonly string[];
+  readonly #coup: Coup;
+  #lastReshard_ms = Number.NEGATIVE_INFINITY;
   #active = true;
 
   constructor(options: NemesisOptions) {
     this.#options = options;
-    this.#random = options.random.fork('nemesis');
-    this.#pace_ms = this.#random.between(800, 6_000);
-    this.#networkFaults();
+    const random = options.random.fork('nemesis');
+    this.#random = random;
+    this.#pace_ms = random.between(800, 6_000);
+    this.#shuttlePace_ms = random.between(300, 4_000);
+    this.#ranges = this.#drawRanges();
+    this.#coup = new Coup({ ...options, random: random.fork('coup'), bounce: (node) => this.#bounce(node) });
+    const { faults, network, http } = options;
+    network.setFaults(networkFaults(faults, random));
+    http.faults.loss = faults.has('client_loss') ? random.between(0.01, 0.2) : 0;
+    http.faults.delayMax_ms = faults.has('slow_network') ? 30 : 3;
   }
 
   start(): void {
-    this.#next();
+    this.#repeat(this.#pace_ms, () => this.#strike());
+    if (this.#options.faults.has('shuttle')) this.#repeat(this.#shuttlePace_ms, () => this.#shuttle());
   }
 
-  #networkFaults(): void {
-    const { faults, network, http } = this.#options;
-    const r = this.#random;
-    const slow = faults.has('slow_network');
-    network.setFaults({
-      delayMin_ms: 0.1,
-      delayMax_ms: slow ? r.between(5, 60) : r.between(0.3, 3),
-      loss: faults.has('loss') ? r.between(0.001, 0.08) : 0,
-      duplicate: faults.has('duplicate') ? r.between(0.01, 0.2) : 0,
-      reorder: faults.has('reorder') ? r.between(0.005, 0.1) : 0,
-      reset: faults.has('reset') ? r.between(0.0005, 0.01) : 0,
-    });
-    http.faults.loss = faults.has('client_loss') ? r.between(0.005, 0.1) : 0;
-    http.faults.delayMax_ms = slow ? 30 : 3;
+  /** A replica has become leader. */
+  elected(view: ReplicaView): void {
+    if (this.#active) this.#coup.elected(view);
   }
 
-  #next(): void {
+  #repeat(pace_ms: number, strike: () => void): void {
     if (!this.#active) return;
-    this.#options.scheduler.after(this.#random.between(0.2, 1.8) * this.#pace_ms, () => {
+    this.#options.scheduler.after(this.#random.between(0.2, 1.8) * pace_ms, () => {
       if (!this.#active) return;
-      this.#strike();
-      this.#next();
+      strike();
+      this.#repeat(pace_ms, strike);
     });
   }
 
@@ -101,7 +90,11 @@ export class Nemesis {
       case 'power_cut':
         return this.#crash([node], 'power-cut');
       case 'all_down':
-        return this.#crash(this.#options.nodes, this.#random.chance(0.5) ? 'kill' : 'power-cut');
+        return this.#crash(this.#options.nodes, this.#random.chance(0.3) ? 'kill' : 'power-cut');
+      case 'bounce':
+        return this.#bounce(node);
+      case 'coup':
+        return this.#coup.begin();
       case 'pause':
         return this.#pause(node);
       case 'partition':
@@ -113,18 +106,26 @@ export class Nemesis {
         return node.clock?.jumpWall(this.#random.between(-20_000, 20_000));
       case 'reshard':
         return this.#reshard(node);
-      case 'move':
-        return this.#move(node);
       default:
-      // Network faults and clock rates are on all along.
+      // Network faults and clock rates are on all along, and slots are shuttled at a pace of their own.
     }
   }
 
   #crash(nodes: readonly SimNode[], kind: 'kill' | 'power-cut'): void {
     for (const node of nodes) {
       node.crash(kind);
-      this.#options.scheduler.after(this.#random.between(5, 5_000), () => this.revive(node));
+      this.#reviveWithin(node, 5_000);
     }
+  }
+
+  /** Down and up again at once: before others notice, and before what they have sent it has come. */
+  #bounce(node: SimNode): void {
+    node.crash(this.#random.chance(0.5) ? 'kill' : 'power-cut');
+    this.#reviveWithin(node, this.#random.pick([5, 50, 500]));
+  }
+
+  #reviveWithin(node: SimNode, limit_ms: number): void {
+    this.#options.scheduler.after(this.#random.between(1, limit_ms), () => this.revive(node));
   }
 
   revive(node: SimNode): void {
@@ -156,22 +157,25 @@ export class Nemesis {
     });
   }
 
-  #reshard(node: SimNode): void {
-    const shards = this.#random.int(1, 5);
-    const admin = node.node?.admin;
-    if (admin === undefined) return;
-    this.#options.trace.add('nemesis', `asks ${node.id} for ${shards} shards`);
-    node.clock?.run(() => {
-      void admin.reshard({ shards, dry_run: false }, 5_000).then((answer) => this.#heard(answer));
+  // ------------------------------------------------------------------------------------------------------ slots that move
+
+  /** A few ranges, each around a slot that is worked on or around none, so that the same slots go back and forth. */
+  #drawRanges(): readonly string[] {
+    const random = this.#random;
+    return Array.from({ length: random.int(1, 3) }, () => {
+      const worked = random.chance(0.85);
+      const middle = worked ? slotOfKey(Buffer.from(random.pick(this.#options.keys))) : random.int(0, SLOT_COUNT - 1);
+      const [before, after] = [random.int(0, 20), random.int(0, 20)];
+      return `${Math.max(0, middle - before)}-${Math.min(SLOT_COUNT - 1, middle + after)}`;
     });
   }
 
-  #move(node: SimNode): void {
+  #shuttle(): void {
+    const node = this.#random.pick(this.#options.nodes);
     const map = node.node?.maps.map;
     const admin = node.node?.admin;
     if (map === null || map === undefined || admin === undefined) return;
-    const first = this.#random.int(0, 16_000);
-    const slots = `${first}-${first + this.#random.int(0, 383)}`;
+    const slots = this.#random.pick(this.#ranges);
     const to = `s${this.#random.pick(map.shards).id}`;
     this.#options.trace.add('nemesis', `asks ${node.id} to move ${slots} to ${to}`);
     node.clock?.run(() => {
@@ -179,10 +183,21 @@ export class Nemesis {
     });
   }
 
-  #heard(answer: { ok: true; value: { id: string } } | { ok: false; error: { code: string; detail: string } }): void {
+  #reshard(node: SimNode): void {
+    const { scheduler, trace } = this.#options;
+    const admin = node.node?.admin;
+    if (admin === undefined || scheduler.now_ms - this.#lastReshard_ms < RESHARD_PAUSE_MS) return;
+    this.#lastReshard_ms = scheduler.now_ms;
+    const shards = this.#random.int(1, 4);
+    trace.add('nemesis', `asks ${node.id} for ${shards} shards`);
+    node.clock?.run(() => {
+      void admin.reshard({ shards, dry_run: false }, 5_000).then((answer) => this.#heard(answer));
+    });
+  }
+
+  #heard(answer: Answer): void {
     this.#options.trace.add('nemesis', answer.ok ? `plan ${answer.value.id} starts` : `refused: ${answer.error.code}`);
-    const expected = ['conflict', 'no_leader', 'unavailable', 'outcome_unknown', 'plan_impossible'];
-    if (!answer.ok && !expected.includes(answer.error.code)) {
+    if (!answer.ok && !EXPECTED.has(answer.error.code)) {
       this.#options.failed(`an admin call was refused with ${answer.error.code}: ${answer.error.detail}`);
     }
   }
@@ -190,9 +205,10 @@ export class Nemesis {
   /** From here on nothing goes wrong any more, and whatever is down comes back. */
   calm(): void {
     this.#active = false;
+    this.#coup.end();
     const { network, http, nodes, trace } = this.#options;
     trace.add('nemesis', 'calm');
-    network.setFaults({ loss: 0, duplicate: 0, reorder: 0, reset: 0, delayMin_ms: 0.1, delayMax_ms: 1 });
+    network.setFaults({ loss: 0, duplicate: 0, reorder: 0, reset: 0, late: 0, delayMin_ms: 0.1, delayMax_ms: 1 });
     network.heal();
     http.faults.loss = 0;
     http.faults.delayMax_ms = 1;

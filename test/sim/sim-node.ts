@@ -22,6 +22,8 @@ export interface SimNodeOptions {
   readonly raft: RaftSettings;
   /** How much faster than true time its clock runs. */
   readonly clockRate: number;
+  /** Of each sync of its log, at most. */
+  readonly sync_ms: number;
   readonly failed: (what: string) => void;
   /** A process or a replica may have come or gone. */
   readonly changed: () => void;
@@ -98,7 +100,13 @@ export class SimNode {
       clusterId: () => this.#clusterId,
       clock,
     });
-    const log = new SimLog({ disk: this.#disk, clock, random: stream.fork('log') });
+    const log = new SimLog({
+      disk: this.#disk,
+      clock,
+      random: stream.fork('log'),
+      syncLatencyMin_ms: Math.min(0.2, this.#options.sync_ms / 4),
+      syncLatencyMax_ms: this.#options.sync_ms,
+    });
     const life: { -readonly [K in keyof Life]: Life[K] } = { clock, transport, log, node: null };
     this.#life = life;
     const fatal = (error: Error): void => {

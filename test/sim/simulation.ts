@@ -11,6 +11,7 @@ import { checkLinearizable } from '../checker/wgl.js';
 import { SimScheduler } from './fakes/clock.js';
 import { SimNetwork } from './fakes/network.js';
 import { SimRandom } from './fakes/random.js';
+import { drawFaults, type Fault } from './faults.js';
 import { CommittedLog } from './invariants/committed-log.js';
 import { ElectionSafety } from './invariants/election-safety.js';
 import { EqualState } from './invariants/equal-state.js';
@@ -18,7 +19,7 @@ import type { ReplicaView } from './invariants/invariant.js';
 import { LogMatching } from './invariants/log-matching.js';
 import { OneOwner } from './invariants/one-owner.js';
 import { Watch } from './invariants/watch.js';
-import { drawFaults, type Fault, Nemesis } from './nemesis.js';
+import { Nemesis } from './nemesis.js';
 import { SimHttp } from './sim-http.js';
 import { SimNode } from './sim-node.js';
 import { Trace } from './trace.js';
@@ -97,6 +98,7 @@ export class Simulation {
       endpoints: nodes.map((node) => `http://${node.id}:80`),
       random: this.#random,
       history,
+      timely: !this.#faults.has('wall_jump'),
       trace: this.#trace,
       failed: (what) => this.#fail(what),
     });
@@ -137,12 +139,13 @@ export class Simulation {
 
   #makeNodes(): readonly SimNode[] {
     const random = this.#random.fork('shape');
-    const count = random.pick([3, 3, 3, 4, 5]);
+    const count = random.pick([3, 3, 3, 3, 4, 5]);
     const ids = Array.from({ length: count }, (_, i) => `n${i + 1}`);
     const bootstrap = {
       nodes: new Map(ids.map((id) => [id, `${id}:7101`])),
       shards: random.int(1, 3),
-      replicas: 3,
+      // Five where it can be; and groups of two, which lose writes as soon as one node is away, but nothing else.
+      replicas: count === 5 && random.chance(0.5) ? 5 : random.chance(0.05) ? 2 : 3,
     };
     const raft = {
       heartbeat_ms: 100,
@@ -151,7 +154,7 @@ export class Simulation {
       snapshotLogBytes: random.chance(0.5) ? random.int(2_000, 20_000) : 16 * MIB,
       maxInflightMessages: random.pick([2, 16, 256]),
       maxInflightBytes: random.pick([20_000, MIB]),
-      maxMessageBytes: random.pick([500, 5_000, MIB]),
+      maxMessageBytes: random.pick([300, 5_000, MIB]),
       maxUncommittedBytes: 16 * MIB,
     };
     for (const id of ids) {
@@ -165,6 +168,7 @@ export class Simulation {
           bootstrap,
           raft,
           clockRate: this.#faults.has('clock_rate') ? random.between(0.95, 1.05) : 1,
+          sync_ms: this.#faults.has('slow_disk') ? random.between(5, 150) : 2,
           failed: (what) => this.#fail(what),
           changed: () => {
             this.#stale = true;
@@ -195,9 +199,12 @@ export class Simulation {
       nodes: this.#nodes,
       random: this.#random,
       faults: this.#faults,
+      keys: workload.contended,
+      leaders: () => this.#replicas().filter((view) => view.replica.role === 'leader'),
       trace: this.#trace,
       failed: (what) => this.#fail(what),
     });
+    this.#watch.onLeader((view) => nemesis.elected(view));
     nemesis.start();
     const end_ms = this.#scheduler.now_ms + this.#options.seconds * 1000;
     await this.#until(() => this.#scheduler.now_ms >= end_ms, this.#options.seconds * 1000 + 1);

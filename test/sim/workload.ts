@@ -16,6 +16,8 @@ export interface WorkloadOptions {
   readonly random: SimRandom;
   readonly history: HistoryRecorder;
   readonly trace: Trace;
+  /** No wall clock jumps in this run: what is said of expiry can be held against true time. */
+  readonly timely: boolean;
   readonly failed: (what: string) => void;
 }
 
@@ -24,10 +26,16 @@ export interface WorkloadStats {
   refused: number;
   unknown: number;
   lists: number;
+  stale: number;
+  expired: number;
 }
 
 /** Keys that are written before the faults begin and never again: every list must show each of them once. */
 const FIXED_KEYS = 60;
+
+/** How much earlier than its time a key may go, and how much later than its time it must be gone, also when leaders fell. */
+const EARLY_MS = 700;
+const FORGOTTEN_MS = 30_000;
 
 /** Certainly not applied: a client may be told so when a majority is away for longer than its patience. */
 const REFUSALS: ReadonlySet<string> = new Set(['no_leader', 'slot_moving', 'unavailable', 'overloaded']);
@@ -38,20 +46,28 @@ function conditionOf(options: { readonly ifMatch?: string; readonly ifNoneMatch?
 }
 
 export class Workload {
-  readonly stats: WorkloadStats = { ok: 0, refused: 0, unknown: 0, lists: 0 };
+  readonly stats: WorkloadStats = { ok: 0, refused: 0, unknown: 0, lists: 0, stale: 0, expired: 0 };
   readonly #options: WorkloadOptions;
   readonly #random: SimRandom;
   readonly #clients: QuorateClient[] = [];
-  readonly #keys: readonly string[];
+  /** Keys that clients contend for. */
+  readonly contended: readonly string[];
+  readonly #clientCount: number;
   readonly #think_ms: number;
+  /** By key, what was ever to be written: what a stale read may show. */
+  readonly #written = new Map<string, Set<string>>();
   #running = true;
   #open = 0;
 
   constructor(options: WorkloadOptions) {
     this.#options = options;
     this.#random = options.random.fork('workload');
-    this.#keys = Array.from({ length: this.#random.int(3, 14) }, (_, i) => `k${i}`);
-    this.#think_ms = this.#random.between(20, 250);
+    const random = this.#random;
+    // Some share a slot, by their hash tag.
+    this.contended = Array.from({ length: random.int(2, 10) }, (_, i) => (random.chance(0.4) ? `{t}k${i}` : `k${i}`));
+    this.#clientCount = random.int(3, 8);
+    // Operations a second of all clients together. Busier is not better: a seed costs CPU by the operation.
+    this.#think_ms = (1_000 * this.#clientCount) / random.between(5, 22);
   }
 
   /** Operations under way. */
@@ -62,10 +78,12 @@ export class Workload {
   #client(name: string): QuorateClient {
     const { scheduler, http, endpoints } = this.#options;
     const random = this.#random.fork(name);
+    // Some stay with one node for life, as behind a load balancer: also with one whose leader has been deposed.
+    const sticky = random.chance(0.4);
     const client = new QuorateClient({
-      endpoints: random.shuffle(endpoints),
+      endpoints: sticky ? [random.pick(endpoints)] : random.shuffle(endpoints),
       timeout_ms: random.pick([2_000, 5_000, 10_000]),
-      direct: random.chance(0.5),
+      direct: !sticky && random.chance(0.5),
       send: http.send,
       clock: { monotonic_ms: () => scheduler.now_ms, after: (delay_ms, run) => scheduler.after(delay_ms, run) },
       random,
@@ -80,12 +98,12 @@ export class Workload {
   }
 
   start(): void {
-    const count = this.#random.int(3, 8);
-    for (let i = 0; i < count; i++)
-      void this.#run(i + 1).catch((error: unknown) =>
-        this.#options.failed(`client ${i + 1}: ${(error as Error).stack}`),
-      );
-    void this.#list().catch((error: unknown) => this.#options.failed(`lister: ${(error as Error).stack}`));
+    const watch = (name: string, running: Promise<void>): void =>
+      void running.catch((error: unknown) => this.#options.failed(`${name}: ${(error as Error).stack}`));
+    for (let i = 1; i <= this.#clientCount; i++) watch(`client ${i}`, this.#run(i));
+    watch('lister', this.#list());
+    watch('counter', this.#count());
+    watch('expiry', this.#expire());
   }
 
   /** No new operations; those under way go on. */
@@ -108,26 +126,49 @@ export class Workload {
     const seen = new Map<string, string>();
     for (let n = 1; this.#running; n++) {
       await this.#pause(random, this.#think_ms);
-      const key = random.pick(this.#keys);
+      const key = random.pick(this.contended);
       const idempotencyKey = random.chance(0.3) ? (false as const) : undefined;
       const options = idempotencyKey === undefined ? {} : { idempotencyKey };
+      // Long ones fill messages, so that entries travel one by one.
+      const value = `c${id}-${n}${'.'.repeat(random.chance(0.3) ? random.int(50, 800) : 0)}`;
       const dice = random.next();
-      if (dice < 0.45) await this.#get(client, id, key, seen);
-      else if (dice < 0.8) await this.#put(client, id, key, `c${id}-${n}`, options, seen);
+      if (dice < 0.4) await this.#get(client, id, key, seen);
+      else if (dice < 0.45) await this.#staleGet(client, key);
+      else if (dice < 0.8) await this.#put(client, id, key, value, options, seen);
       else if (dice < 0.9 && seen.has(key)) {
-        await this.#put(client, id, key, `c${id}-${n}`, { ...options, ifMatch: `${seen.get(key)}` }, seen);
-      } else if (dice < 0.94) await this.#put(client, id, key, `c${id}-${n}`, { ...options, ifNoneMatch: '*' }, seen);
+        await this.#put(client, id, key, value, { ...options, ifMatch: `${seen.get(key)}` }, seen);
+      } else if (dice < 0.94) await this.#put(client, id, key, value, { ...options, ifNoneMatch: '*' }, seen);
       else await this.#delete(client, id, key, options);
     }
   }
 
-  async #get(client: QuorateClient, id: number, key: string, seen: Map<string, string>): Promise<void> {
+  /** What was found, or null. */
+  async #get(client: QuorateClient, id: number, key: string, seen: Map<string, string>): Promise<string | null> {
+    let value: string | null = null;
     await this.#recorded(id, { kind: 'get', key }, async () => {
       const found = await client.get(key);
       if (found === null) return { kind: 'missing' };
+      value = found.value.toString();
       seen.set(key, found.revision);
       return { kind: 'found', value: found.value.toString(), revision: Number(found.revision), version: found.version };
     });
+    return value;
+  }
+
+  /** However old: a value that somebody wrote, never one of nobody. */
+  async #staleGet(client: QuorateClient, key: string): Promise<void> {
+    this.#open++;
+    try {
+      const found = await client.get(key, { consistency: 'stale' });
+      this.stats.stale++;
+      const value = found?.value.toString();
+      if (value !== undefined && this.#written.get(key)?.has(value) !== true)
+        this.#options.failed(`a stale read of ${key} showed ${value}, which nobody wrote`);
+    } catch (error) {
+      if (!(error instanceof QuorateError)) throw error;
+    } finally {
+      this.#open--;
+    }
   }
 
   async #put(
@@ -138,6 +179,8 @@ export class Workload {
     options: { idempotencyKey?: false; ifMatch?: string; ifNoneMatch?: '*' },
     seen: Map<string, string>,
   ): Promise<void> {
+    const written = this.#written.get(key) ?? new Set();
+    this.#written.set(key, written.add(value));
     await this.#recorded(id, { kind: 'put', key, value, condition: conditionOf(options) }, async () => {
       const { revision, version, created } = await client.put(key, value, options);
       seen.set(key, revision);
@@ -205,6 +248,57 @@ export class Workload {
         for (let i = 0; i < FIXED_KEYS; i++) {
           const times = found.get(`fixed/${i}`) ?? 0;
           if (times !== 1) this.#options.failed(`a list showed fixed/${i} ${times} times`);
+        }
+      } catch (error) {
+        if (!(error instanceof QuorateError)) throw error;
+      } finally {
+        this.#open--;
+      }
+    }
+  }
+
+  /** A counter that is raised by reading it and writing back, if it is still the same. */
+  async #count(): Promise<void> {
+    const clients = [this.#client('counter-1'), this.#client('counter-2')];
+    const random = this.#random.fork('counts');
+    const seen = new Map<string, string>();
+    while (this.#running) {
+      await this.#pause(random, 1_000);
+      const client = random.pick(clients);
+      const before = Number((await this.#get(client, 100, 'counter', seen)) ?? 0);
+      const condition = before === 0 ? { ifNoneMatch: '*' as const } : { ifMatch: `${seen.get('counter')}` };
+      await this.#put(client, 100, 'counter', `${before + 1}`, condition, seen);
+    }
+  }
+
+  /** Keys with a time to live: there until then, gone soon after. */
+  async #expire(): Promise<void> {
+    const { scheduler, timely, failed } = this.#options;
+    const client = this.#client('expiry');
+    const random = this.#random.fork('expiries');
+    for (let n = 0; this.#running; n++) {
+      await this.#pause(random, 2_500);
+      const key = `ttl/${n}`;
+      const ttl_ms = random.int(500, 6_000);
+      this.#open++;
+      try {
+        const put_ms = scheduler.now_ms;
+        const { revision } = await client.put(key, 'short-lived', { ttl: ttl_ms });
+        const stored_ms = scheduler.now_ms;
+        for (;;) {
+          await this.#pause(random, 250);
+          const asked_ms = scheduler.now_ms;
+          const found = await client.get(key);
+          if (found === null) {
+            // Leaders' clocks differ by half a second from each other and run up to 5 % fast.
+            if (timely && scheduler.now_ms - put_ms < ttl_ms * 0.94 - EARLY_MS)
+              failed(`${key} was to live for ${ttl_ms} ms, but was gone ${scheduler.now_ms - put_ms} ms after its put`);
+            this.stats.expired++;
+            break;
+          }
+          if (found.revision !== revision) failed(`${key} has revision ${found.revision}, it was put as ${revision}`);
+          if (asked_ms - stored_ms > ttl_ms + FORGOTTEN_MS)
+            failed(`${key} was to live for ${ttl_ms} ms, but is there ${asked_ms - stored_ms} ms after its put`);
         }
       } catch (error) {
         if (!(error instanceof QuorateError)) throw error;

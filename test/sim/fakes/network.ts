@@ -28,6 +28,11 @@ export interface NetworkFaults {
   /** Probability that a frame breaks its connection instead of arriving. */
   readonly reset: number;
   readonly unordered: readonly Channel[];
+  /** Requests on the Rpc channel that may come again: those that their senders repeat by themselves. */
+  readonly repeatable: (frame: Uint8Array) => boolean;
+  /** Probability that such a request comes again, once or several times, up to `late_ms` after the first time. */
+  readonly late: number;
+  readonly late_ms: number;
 }
 
 export const CALM: NetworkFaults = {
@@ -39,6 +44,9 @@ export const CALM: NetworkFaults = {
   reorder_ms: 5000,
   reset: 0,
   unordered: [Channel.Raft],
+  repeatable: () => false,
+  late: 0,
+  late_ms: 20_000,
 };
 
 /** Counts of what happened, to see that a run was not idle. */

@@ -2,7 +2,7 @@
  * One direction of frames between two simulated processes: what a TCP connection is to the real transport. The two ends
  * learn of its end at different times, and behind a partition not at all until the sender gives up.
  */
-import type { Channel, Timer } from '../../../src/raft/index.js';
+import { Channel, type Timer } from '../../../src/raft/index.js';
 import { DEFAULT_LIMITS, type Identity } from '../../../src/raft/transport/index.js';
 import type { SimNetwork } from './network.js';
 import type { SimTransport } from './sim-transport.js';
@@ -78,16 +78,27 @@ export class SimConnection {
       stats.duplicated++;
       this.#schedule(channel, true, deliver);
     }
+    if (channel === Channel.Rpc && faults.repeatable(frame) && random.chance(faults.late)) {
+      for (let copies = random.int(1, 4); copies > 0; copies--) {
+        stats.duplicated++;
+        this.#schedule(channel, true, deliver, faults.late_ms);
+      }
+    }
     return true;
   }
 
   /** In the channel's order, or `late`: past those that follow. */
-  #schedule(channel: Channel, late: boolean, arrive: () => void): void {
+  #schedule(
+    channel: Channel,
+    late: boolean,
+    arrive: () => void,
+    late_ms: number = this.#network.faults.reorder_ms,
+  ): void {
     const network = this.#network;
     const [a, b] = [this.from.self, this.to.self];
     let at_ms = network.scheduler.now_ms + network.delay_ms(a, b);
     if (late) {
-      at_ms += network.randomOf(a, b).between(0, network.faults.reorder_ms);
+      at_ms += network.randomOf(a, b).between(0, late_ms);
     } else {
       at_ms = Math.max(at_ms, this.#lastArrival_ms[channel]!);
       this.#lastArrival_ms[channel] = at_ms;

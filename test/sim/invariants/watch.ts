@@ -24,6 +24,9 @@ class Watched implements ReplicaView {
     this.replica = replica;
   }
 
+  /** Its role has just become that of a leader. */
+  elected = false;
+
   moved(): boolean {
     const { role, term, commit, applied, lastIndex, machine } = this.replica;
     if (
@@ -35,6 +38,7 @@ class Watched implements ReplicaView {
       machine === this.#machine
     )
       return false;
+    this.elected = role === 'leader' && this.#role !== 'leader';
     this.#role = role;
     this.#term = term;
     this.#commit = commit;
@@ -64,6 +68,7 @@ export class Watch {
   #views: Watched[] = [];
   #pending: Watched[] = [];
   #next_ms = 0;
+  #onLeader: (view: ReplicaView) => void = () => {};
 
   constructor(options: WatchOptions) {
     this.#options = options;
@@ -84,6 +89,11 @@ export class Watch {
     );
   }
 
+  /** Told of each election, after the step that decided it. */
+  onLeader(listener: (view: ReplicaView) => void): void {
+    this.#onLeader = listener;
+  }
+
   /** What is violated, or null. */
   check(now_ms: number): string | null {
     let changed: Watched[] | null = null;
@@ -91,6 +101,7 @@ export class Watch {
       if (!view.moved()) continue;
       changed ??= [];
       changed.push(view);
+      if (view.elected) this.#onLeader(view);
       if (view.pending) continue;
       view.pending = true;
       this.#pending.push(view);

@@ -1,0 +1,62 @@
+/**
+ * The faults that a seed may have. Swarm testing (Groce et al., ISSTA 2012): each seed has its own subset of faults and its
+ * own intensity, since a run with everything at once hides what only a few together can do.
+ */
+import { Method } from '../../src/kv/server/rpc.js';
+import type { NetworkFaults } from './fakes/network.js';
+import type { SimRandom } from './fakes/random.js';
+
+export const FAULTS = [
+  'kill',
+  'power_cut',
+  'all_down',
+  'bounce',
+  'coup',
+  'pause',
+  'partition',
+  'one_way',
+  'bridge',
+  'loss',
+  'duplicate',
+  'reorder',
+  'late_rpc',
+  'reset',
+  'slow_network',
+  'slow_disk',
+  'client_loss',
+  'wall_jump',
+  'clock_rate',
+  'reshard',
+  'shuttle',
+] as const;
+export type Fault = (typeof FAULTS)[number];
+
+/** The faults of a seed: each is in with its own probability; something always is. */
+export function drawFaults(random: SimRandom): Set<Fault> {
+  const density = random.between(0.15, 0.5);
+  const faults = new Set(FAULTS.filter(() => random.chance(density)));
+  // Most of what can go wrong in this store needs slots on the move.
+  if (random.chance(0.6)) faults.add('shuttle');
+  if (faults.size === 0) faults.add('kill');
+  return faults;
+}
+
+/** What the driver of a plan sends again by itself when no answer comes: the network may repeat it as well, and late. */
+const REPEATED: ReadonlySet<number> = new Set([Method.SlotCommand, Method.Page, Method.Copy]);
+const KIND_AT = 1;
+const METHOD_AT = 2;
+const REQUEST = 0;
+
+export function networkFaults(faults: ReadonlySet<Fault>, r: SimRandom): Partial<NetworkFaults> {
+  return {
+    delayMin_ms: 0.1,
+    delayMax_ms: faults.has('slow_network') ? r.between(5, 60) : r.between(0.3, 3),
+    loss: faults.has('loss') ? r.between(0.001, 0.08) : 0,
+    duplicate: faults.has('duplicate') ? r.between(0.01, 0.2) : 0,
+    reorder: faults.has('reorder') ? r.between(0.005, 0.1) : 0,
+    reset: faults.has('reset') ? r.between(0.0005, 0.01) : 0,
+    late: faults.has('late_rpc') ? r.between(0.05, 0.5) : 0,
+    late_ms: r.pick([2_000, 10_000, 20_000]),
+    repeatable: (frame) => frame[KIND_AT] === REQUEST && REPEATED.has(frame[METHOD_AT]!),
+  };
+}
