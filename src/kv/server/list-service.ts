@@ -12,6 +12,7 @@ import { callJson, handleJson } from './json-rpc.js';
 import type { Leaders } from './leaders.js';
 import { ListCoverage } from './list-coverage.js';
 import type { MapKeeper } from './map-keeper.js';
+import { onState } from './on-state.js';
 import { STALE_LIMIT_MS } from './router.js';
 import { Method, type Rpc } from './rpc.js';
 import { delay, readBarrier } from './waiting.js';
@@ -142,8 +143,10 @@ export class ListService {
     } else if (!(await readBarrier(replica, this.#options.clock, list.timeout_ms))) {
       return null;
     }
-    await replica.settled();
-    return (replica.machine as KvStateMachine).listPage(list.request);
+    return onState(this.#options.host, replica, async (machine: KvStateMachine) => {
+      await replica.settled();
+      return machine.listPage(list.request);
+    });
   }
 
   #merged(coverage: ListCoverage, limit: number): ListOutcome {

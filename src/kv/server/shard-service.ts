@@ -8,6 +8,7 @@ import { ShardUnavailable, type SlotAnswer } from '../../shardctrl/index.js';
 import { copySlots } from '../migration/index.js';
 import { encodeCommand, type KvResult, type KvStateMachine, stampCommand } from '../store/index.js';
 import { handleJson } from './json-rpc.js';
+import { onState } from './on-state.js';
 import { Method, type Rpc } from './rpc.js';
 import type { ShardCaller } from './shard-caller.js';
 import {
@@ -73,17 +74,19 @@ export class ShardService {
   async copy(request: CopyRequest): Promise<LeaderAnswer<Awaited<ReturnType<typeof copySlots>>>> {
     const replica = this.#leading(request.from);
     if (replica === null) return this.#elsewhere(request.from);
-    const { caller, clock } = this.#options;
+    const { caller, clock, host } = this.#options;
     const deadline = clock.monotonic_ms() + request.timeout_ms;
     try {
-      const value = await copySlots({
-        move: request.move,
-        slots: request.slots,
-        machine: replica.machine as KvStateMachine,
-        settled: () => replica.settled(),
-        send: (page) => caller.page(request.to, page, Math.max(1, deadline - clock.monotonic_ms())),
-      });
-      return replica.leads ? { ok: true, value } : this.#elsewhere(request.from);
+      const value = await onState(host, replica, (machine: KvStateMachine) =>
+        copySlots({
+          move: request.move,
+          slots: request.slots,
+          machine,
+          settled: () => replica.settled(),
+          send: (page) => caller.page(request.to, page, Math.max(1, deadline - clock.monotonic_ms())),
+        }),
+      );
+      return value !== null && replica.leads ? { ok: true, value } : this.#elsewhere(request.from);
     } catch (error) {
       if (error instanceof ShardUnavailable) return this.#elsewhere(request.from);
       throw error;
@@ -104,8 +107,9 @@ export class ShardService {
       case 'ready':
         return replica.leads ? { ok: true, value: true } : this.#elsewhere(query.shard);
       case 'reclaim':
-        await replica.engine.reclaim(Buffer.from([0x00]), Buffer.from([0xff]));
-        return { ok: true, value: true };
+        return (await onState(this.#options.host, replica, () => reclaimed(replica))) === null
+          ? this.#elsewhere(query.shard)
+          : { ok: true, value: true };
     }
   }
 
@@ -118,6 +122,11 @@ export class ShardService {
     const leader = this.#options.host.get(shard)?.leaderNode ?? null;
     return { ok: false, leader };
   }
+}
+
+async function reclaimed(replica: Replica): Promise<true> {
+  await replica.engine.reclaim(Buffer.from([0x00]), Buffer.from([0xff]));
+  return true;
 }
 
 const SLOT_ANSWERS: ReadonlySet<string> = new Set<SlotAnswer['kind']>([
