@@ -8,6 +8,7 @@ import { openLevelEngines } from '../store/engine/index.js';
 import { ClusterNode } from './cluster-node.js';
 import { type NodeConfig, parseAddress } from './config.js';
 import { type Identity, openIdentity, saveIdentity } from './identity.js';
+import { QuietEvents } from './quiet-events.js';
 import { systemClock, systemRandom } from './system-ports.js';
 import { startTelemetry } from './telemetry.js';
 
@@ -49,6 +50,7 @@ export async function startNode(config: NodeConfig): Promise<RunningNode> {
     closers.push(() => wal.close());
     wal.onFailure(fatal);
     const engines = await openLevelEngines({ directory: join(config.dataDir, 'state') });
+    const quiet = new QuietEvents(() => systemClock.monotonic_ms());
     const transport = await openTcpTransport({
       self: config.id,
       listen: addressOf(config.listen.peer),
@@ -56,7 +58,9 @@ export async function startNode(config: NodeConfig): Promise<RunningNode> {
       clusterId: () => identity.clusterId,
       clock: systemClock,
       random: systemRandom,
-      onEvent: (event) => log.info({ event }, 'transport'),
+      onEvent: (event) => {
+        if (quiet.passes(event)) log.info({ event }, 'transport');
+      },
     });
     closers.push(() => transport.close());
     const telemetry = startTelemetry(config.id);
