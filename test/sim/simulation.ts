@@ -51,7 +51,7 @@ const MIB = 1024 * 1024;
 const START_LIMIT_MS = 60_000;
 const CALM_LIMIT_MS = 60_000;
 /** Invariants that cost more than a few comparisons are looked at this often. */
-const SLOW_CHECK_MS = 50;
+const SLOW_CHECK_MS = 100;
 /** How often the simulation looks whether what it waits for has come. */
 const BEAT_MS = 25;
 
@@ -71,6 +71,7 @@ export class Simulation {
   #violation: string | null = null;
   /** Replicas have come or gone. */
   #stale = true;
+  #nextMilestone_ms = 0;
 
   constructor(options: SimulationOptions) {
     this.#options = options;
@@ -231,7 +232,7 @@ export class Simulation {
     let held = false;
     // A timer keeps the clock going even if nothing else would.
     const beat = (): void => {
-      this.#stale = true;
+      this.#milestone();
       held = condition();
       if (!held && this.#scheduler.now_ms < until_ms) this.#scheduler.after(BEAT_MS, beat);
     };
@@ -241,6 +242,18 @@ export class Simulation {
       return !held && this.#violation === null;
     }, until_ms);
     return held && this.#violation === null;
+  }
+
+  /** Once a simulated second: so that two runs that part do so in the trace as well, whether or not anybody was told. */
+  #milestone(): void {
+    if (this.#scheduler.now_ms < this.#nextMilestone_ms) return;
+    this.#nextMilestone_ms = this.#scheduler.now_ms + 1_000;
+    const { delivered, lost, duplicated, reordered, resets } = this.#network.stats;
+    const logs = this.#watch.replicas.map(
+      ({ node, group, replica }) => `${node}/${group} ${replica.role} ${replica.term}:${replica.lastIndex}`,
+    );
+    const frames = `${delivered} frames, ${lost} lost, ${duplicated} repeated, ${reordered} late, ${resets} resets`;
+    this.#trace.add('simulation', `${this.#scheduler.steps} steps, ${frames}; ${logs.join(', ')}`);
   }
 
   #check(): void {
