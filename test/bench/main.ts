@@ -68,7 +68,9 @@ function requestsOf(routes: readonly Route[], method: 'PUT' | 'GET'): (connectio
 
 /** Every key exists before anything is measured, so that a GET is never a 404. */
 async function fill(routes: readonly Route[]): Promise<void> {
-  const pending = routes.flatMap(({ target, keys }) => keys.map((key) => `http://${target.host}:${target.port}/v1/kv/${key}`));
+  const pending = routes.flatMap(({ target, keys }) =>
+    keys.map((key) => `http://${target.host}:${target.port}/v1/kv/${key}`),
+  );
   const writer = async (): Promise<void> => {
     for (let url = pending.pop(); url !== undefined; url = pending.pop()) {
       const answer = await fetch(url, { method: 'PUT', body: VALUE });
