@@ -6,6 +6,7 @@ import type { Clock, NodeId, ReplicaHost } from '../../raft/index.js';
 import {
   type ControllerCommand,
   type ControllerResult,
+  type ControllerStateMachine,
   draftMove,
   draftReshard,
   formatSlots,
@@ -68,6 +69,8 @@ export class AdminServiceImpl implements AdminService {
   async map(epoch: number | null, waitEpoch: number | null, timeout_ms: number): Promise<Answer<MapView>> {
     const { maps, controller } = this.#options;
     if (epoch !== null) {
+      const known = this.#knownMap(epoch);
+      if (known !== null) return ok(mapView(known));
       const answer = await controller.map(epoch, timeout_ms);
       if (answer === 'missing')
         return fail({ code: 'not_found', detail: `there is no epoch ${epoch}; the newest is ${maps.epoch}` });
@@ -75,6 +78,15 @@ export class AdminServiceImpl implements AdminService {
     }
     if (waitEpoch !== null && maps.epoch < waitEpoch) await this.#waitForEpoch(waitEpoch, timeout_ms);
     return maps.map === null ? fail(this.#noMap()) : ok(mapView(maps.map));
+  }
+
+  /** An epoch never changes once it has been made: whoever has it need not ask. */
+  #knownMap(epoch: number): ShardMap | null {
+    const { maps, host } = this.#options;
+    if (maps.map?.epoch === epoch) return maps.map;
+    const replica = host.get(CONTROLLER);
+    if (replica === undefined || replica.damage !== null) return null;
+    return (replica.machine as ControllerStateMachine).mapAt(epoch);
   }
 
   #waitForEpoch(epoch: number, timeout_ms: number): Promise<void> {
@@ -131,12 +143,17 @@ export class AdminServiceImpl implements AdminService {
     if (request.dry_run) {
       const answer = await this.#freshMap(timeout_ms);
       if (!answer.ok) return answer;
+      if (!answer.value.map.shards.some((shard) => shard.id === to)) return fail(noShard(to, answer.value.map));
       const drafted = draftMove(answer.value.map, slots.slots, to);
       return drafted.ok
         ? ok(draftView(drafted.draft, this.#options.clock.wall_ms()))
         : this.#impossible(drafted.missing);
     }
-    return this.#startPlan({ kind: 'move', slots: slots.slots, to }, timeout_ms);
+    const started = await this.#startPlan({ kind: 'move', slots: slots.slots, to }, timeout_ms);
+    const { map } = this.#options.maps;
+    const unknown = map?.shards.some((shard) => shard.id === to) === false;
+    if (!started.ok && started.error.code === 'plan_impossible' && unknown) return fail(noShard(to, map));
+    return started;
   }
 
   async #freshMap(timeout_ms: number): Promise<Answer<{ map: ShardMap; retired: readonly number[] }>> {
@@ -151,10 +168,9 @@ export class AdminServiceImpl implements AdminService {
     if (answer.kind === 'unknown') return fail(this.#controllerAway('outcome_unknown'));
     const { result } = answer;
     if (result.kind !== 'plan_started') return fail(this.#planRefusal(result));
-    const report = await this.#options.controller.plan(result.plan, timeout_ms);
-    return report?.plan
-      ? ok(planView({ ...report, plan: report.plan }, this.#options.clock.wall_ms()))
-      : fail(this.#controllerAway('unavailable'));
+    const { report } = answer;
+    if (report === null || report.plan === null) throw new Error(`invariant: the plan ${result.plan} is not reported`);
+    return ok(planView({ ...report, plan: report.plan }, this.#options.clock.wall_ms()));
   }
 
   #planRefusal(result: ControllerResult): ApiError {
@@ -210,6 +226,10 @@ export class AdminServiceImpl implements AdminService {
       const detail = replica.damage ?? (leader === null ? 'no leader known' : `led by ${leader}`);
       checks.push({ name, ok: leader !== null, detail });
     }
+    const lost = host.damaged(CONTROLLER);
+    if (lost !== undefined && host.get(CONTROLLER) === undefined) {
+      checks.push({ name: 'controller', ok: false, detail: lost.reason });
+    }
     for (const shard of maps.map?.shards ?? []) {
       const own = shard.members.some((member) => member.node === this.#options.self);
       if (own && host.get(shard.id) === undefined) {
@@ -235,6 +255,11 @@ export class AdminServiceImpl implements AdminService {
         : `the controller (${members}) did not answer in time: a majority of its members may be away`;
     return { code, detail };
   }
+}
+
+function noShard(id: number, map: ShardMap): ApiError {
+  const known = map.shards.map((shard) => shardName(shard.id)).join(', ');
+  return { code: 'not_found', detail: `there is no shard ${shardName(id)}; there are ${known}` };
 }
 
 function mapView(map: ShardMap): MapView {

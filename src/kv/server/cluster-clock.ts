@@ -2,6 +2,8 @@
  * The time that leaders stamp entries with (architecture decision 8). It follows this node's wall clock only as far as
  * that agrees with the others': within 500 ms of the median of what the nodes say. So one node with a wrong clock can
  * neither expire everything nor stop expiry, also when it leads.
+ *
+ * Asked for every write: the others' words are sorted when they come, not when the time is asked for.
  */
 import type { Clock, NodeId } from '../../raft/index.js';
 
@@ -17,37 +19,61 @@ interface Sample {
 
 export class ClusterClock {
   readonly #clock: Clock;
+  readonly #peers: () => number;
   readonly #samples = new Map<NodeId, Sample>();
+  /** Offsets of the others, ascending. */
+  #offsets: number[] = [];
+  /** When the oldest of the samples is to be forgotten. */
+  #forget_ms = Number.POSITIVE_INFINITY;
 
-  constructor(clock: Clock) {
+  /** `peers`: how many other nodes the cluster has. */
+  constructor(clock: Clock, peers: () => number) {
     this.#clock = clock;
+    this.#peers = peers;
   }
 
   heard(node: NodeId, wall_ms: number): void {
     const now = this.#clock.monotonic_ms();
     this.#samples.set(node, { offset_ms: wall_ms - now, heard_ms: now });
+    this.#sort(now);
   }
 
-  forget(node: NodeId): void {
-    this.#samples.delete(node);
+  #sort(now: number): void {
+    this.#offsets = [];
+    this.#forget_ms = Number.POSITIVE_INFINITY;
+    for (const [node, { offset_ms, heard_ms }] of this.#samples) {
+      if (now - heard_ms >= FORGET_MS) {
+        this.#samples.delete(node);
+        continue;
+      }
+      this.#offsets.push(offset_ms);
+      this.#forget_ms = Math.min(this.#forget_ms, heard_ms + FORGET_MS);
+    }
+    this.#offsets.sort((a, b) => a - b);
+  }
+
+  monotonic_ms(): number {
+    return this.#clock.monotonic_ms();
+  }
+
+  /** A majority of the nodes, this one included, has said lately what time it is. Without it the median means little. */
+  get agreed(): boolean {
+    if (this.#clock.monotonic_ms() >= this.#forget_ms) this.#sort(this.#clock.monotonic_ms());
+    return (this.#offsets.length + 1) * 2 > this.#peers() + 1;
   }
 
   /** Whole milliseconds since 1970. */
   now_ms(): number {
     const now = this.#clock.monotonic_ms();
+    if (now >= this.#forget_ms) this.#sort(now);
     const own = this.#clock.wall_ms() - now;
-    const offsets = [own];
-    for (const sample of this.#samples.values()) {
-      if (now - sample.heard_ms < FORGET_MS) offsets.push(sample.offset_ms);
-    }
-    return Math.floor(
-      now + Math.min(Math.max(own, median(offsets) - MAX_DISTANCE_MS), median(offsets) + MAX_DISTANCE_MS),
-    );
+    // The median of the others and our own: our own, kept between the two that would be its neighbours there. Of an even
+    // number it is the lower one of the two in the middle: neither of two nodes is believed more, and time should not jump
+    // ahead.
+    const middle = this.#offsets.length >> 1;
+    const low = middle > 0 ? this.#offsets[middle - 1]! : Number.NEGATIVE_INFINITY;
+    const high = middle < this.#offsets.length ? this.#offsets[middle]! : Number.POSITIVE_INFINITY;
+    const median = Math.min(Math.max(own, low), high);
+    return Math.floor(now + Math.min(Math.max(own, median - MAX_DISTANCE_MS), median + MAX_DISTANCE_MS));
   }
-}
-
-/** The lower one of the two in the middle: of two nodes neither is believed more, and time should not jump ahead. */
-function median(values: number[]): number {
-  values.sort((a, b) => a - b);
-  return values[(values.length - 1) >> 1]!;
 }

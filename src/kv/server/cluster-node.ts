@@ -20,7 +20,7 @@ import { KvStateMachine } from '../store/index.js';
 import { AdminServiceImpl } from './admin-service.js';
 import type { AdminService, KvService } from './api.js';
 import { ClusterClock } from './cluster-clock.js';
-import { CONTROLLER, ControllerCaller } from './controller-caller.js';
+import { CONTROLLER, ControllerCaller, type MapAnswer } from './controller-caller.js';
 import { ControllerKeeper } from './controller-keeper.js';
 import { ForwardService } from './forward-service.js';
 import { GroupKeeper } from './group-keeper.js';
@@ -74,6 +74,21 @@ export function controllerMembers(nodes: Iterable<NodeId>): readonly { id: numbe
   return sorted.slice(0, count).map((node, i) => ({ id: i + 1, node }));
 }
 
+/**
+ * Why this node must not go on with what its disk holds, or null. A member of the controller that belongs to a cluster has
+ * had its replica before it learned the cluster's id: without it, it has lost its log, and with it votes and entries that it
+ * has confirmed. An empty replica in its place would confirm others (F25).
+ */
+function refusalToStart(setup: NodeSetup, host: ReplicaHost): string | null {
+  const { self, clusterId, bootstrap } = setup;
+  if (clusterId === null || host.knows(CONTROLLER)) return null;
+  if (bootstrap === null) {
+    return `${self.id} hosts no replica of the controller and its configuration has no bootstrap section: it cannot find cluster ${clusterId}. Keep the bootstrap section`;
+  }
+  if (controllerMembers(bootstrap.nodes.keys()).every((member) => member.node !== self.id)) return null;
+  return `${self.id} belongs to cluster ${clusterId} and is a member of its controller, but its log holds no replica of it: the log is lost. Put the log back, or remove the node from the cluster and let it join as a new one`;
+}
+
 export class ClusterNode {
   readonly kv: KvService;
   readonly admin: AdminService;
@@ -105,7 +120,8 @@ export class ClusterNode {
       hooks.event('error', 'a background task failed', { error: error instanceof Error ? error.stack : String(error) });
     const rpc = new Rpc(transport, clock, ports.random);
     const maps = new MapKeeper();
-    const clusterClock = new ClusterClock(clock);
+    const otherNodes = (): number => (maps.map?.nodes.length ?? setup.bootstrap?.nodes.size ?? 1) - 1;
+    const clusterClock = new ClusterClock(clock, otherNodes);
     const stamps = new Map<GroupId, StampClock>();
     const stampOf = (group: GroupId): StampClock => {
       const stamp = stamps.get(group) ?? new StampClock(clusterClock);
@@ -128,6 +144,11 @@ export class ClusterNode {
       fatal: hooks.fatal,
       event: hooks.event,
     });
+    const refusal = refusalToStart(setup, host);
+    if (refusal !== null) {
+      await host.close();
+      throw new Error(refusal);
+    }
     const leaders = new Leaders(self, () => host);
     const bootstrapMembers = controllerMembers(setup.bootstrap?.nodes.keys() ?? []);
     const controllerNodes = (): readonly NodeId[] => {
@@ -148,7 +169,8 @@ export class ClusterNode {
     });
     let shardService: ShardService;
     const caller = new ShardCaller({ self, clock, rpc, maps, leaders, local: () => shardService });
-    shardService = new ShardService({ host, rpc, clock, stampOf, caller, failed });
+    const slotsChanged = (): void => router.wake();
+    shardService = new ShardService({ host, rpc, clock, stampOf, caller, slotsChanged, failed });
     const shardPort = new ShardPortAdapter({ self, clock, host, rpc, caller, failed });
     new ForwardService({ host, rpc, stampOf });
     const router = new Router({
@@ -162,9 +184,14 @@ export class ClusterNode {
       stampOf,
       attempt_ms: Math.max(500, setup.raft.election_timeout_ms),
       maxOperations: setup.maxOperations,
+      away: (shard) => hello.away(maps.membersOf(shard)),
     });
     const lists = new ListService({ self, clock, clusterClock, host, rpc, maps, leaders, failed });
-    const groups = new GroupKeeper(self, host, maps, failed);
+    const newestMap = async (timeout_ms: number): Promise<MapAnswer | null> => {
+      const answer = await controller.map(null, timeout_ms);
+      return answer === 'missing' ? null : answer;
+    };
+    const groups = new GroupKeeper({ self, clock, host, maps, newestMap, failed });
     const watcher = new MapWatcher({ clock, host, maps, controller, failed });
 
     let clusterId = setup.clusterId;
@@ -212,12 +239,13 @@ export class ClusterNode {
     });
     const shardKeeper = new ShardKeeper({
       clock,
-      clusterClock,
       host,
       stampOf,
       firstSlots: async (shard) => {
         const first = await controller.map(1, 1_000);
         if (first === null || first === 'missing') return null;
+        // What is left of a retired shard must never serve again what the shard was once given.
+        if (first.retired.includes(shard)) return [];
         return first.map.shards.find((entry) => entry.id === shard)?.slots ?? [];
       },
       failed,
@@ -227,12 +255,20 @@ export class ClusterNode {
       const map = maps.map!;
       if (clusterId === null) {
         clusterId = map.clusterId;
-        hooks.joined(clusterId);
+        try {
+          hooks.joined(clusterId);
+        } catch (error) {
+          hooks.fatal(error instanceof Error ? error : new Error(String(error)));
+        }
       }
       transport.setPeers(peersOf());
+      // Nodes without a replica of the controller would hear of the new map only with the next second's word.
+      if (host.get(CONTROLLER)?.isLeader !== true) return;
+      const informed = new Set(controllerNodes());
+      for (const peer of peersOf().keys()) if (!informed.has(peer)) hello.sayTo(peer);
     });
     transport.onPeer((peer, event) => {
-      if (event.kind === 'up') void hello.sayTo(peer).catch(failed);
+      if (event.kind === 'up') hello.sayTo(peer);
       if (event.kind === 'refused') hooks.event('error', `peer ${peer} refused: ${event.reason}`, { peer });
     });
     changedListeners.push((group) => {
@@ -256,7 +292,6 @@ export class ClusterNode {
       maps,
       leaders,
       controller,
-
       hello,
       rpc,
       controllerNodes,

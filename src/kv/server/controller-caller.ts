@@ -9,21 +9,24 @@ import {
   type ControllerResult,
   type ControllerStateMachine,
   encodeControllerCommand,
+  isNormalized,
   type ShardMap,
+  type SlotRanges,
 } from '../../shardctrl/index.js';
 import { callJson, pack, unpack } from './json-rpc.js';
 import type { Leaders } from './leaders.js';
 import type { PlanReport } from './plan-view.js';
 import { Method, type Rpc } from './rpc.js';
 import type { StampClock } from './stamp-clock.js';
-import { delay, propose, readBarrier } from './waiting.js';
+import { delay, propose, readBarrier, within } from './waiting.js';
 
 export const CONTROLLER = 0;
 const PAUSE_MS = 50;
 const ATTEMPT_MS = 2_000;
 
 export type ControllerAnswer =
-  | { readonly kind: 'result'; readonly result: ControllerResult; readonly index: number }
+  /** `report`: of the plan, where one was started. */
+  | { readonly kind: 'result'; readonly result: ControllerResult; readonly report: PlanReport | null }
   /** Certainly not carried out. */
   | { readonly kind: 'unavailable' }
   /** May or may not have been. */
@@ -33,6 +36,35 @@ export interface MapAnswer {
   readonly map: ShardMap;
   readonly retired: readonly number[];
 }
+
+const whole = z.int().min(0);
+
+/** Whoever routes by a map must be able to rely on its shape. */
+const mapAnswerSchema: z.ZodType<MapAnswer> = z.object({
+  map: z.object({
+    clusterId: z.string(),
+    epoch: whole,
+    shards: z.array(
+      z.object({
+        id: whole,
+        slots: z.custom<SlotRanges>(
+          (slots) => Array.isArray(slots) && slots.every((range) => Array.isArray(range)) && isNormalized(slots),
+        ),
+        members: z.array(z.object({ node: z.string(), replica: whole })),
+      }),
+    ),
+    nodes: z.array(
+      z.object({
+        id: z.string(),
+        http: z.string(),
+        peer: z.string(),
+        labels: z.record(z.string(), z.string()),
+        incarnation: z.string(),
+      }),
+    ),
+  }),
+  retired: z.array(whole),
+});
 
 const requestSchema = z.discriminatedUnion('op', [
   z.object({ op: z.literal('propose'), command: z.unknown() }),
@@ -74,14 +106,16 @@ export class ControllerCaller {
     const answer = await this.#ask({ op: 'propose', command }, timeout_ms);
     if (answer === null) return { kind: 'unavailable' };
     if (!answer.ok) return { kind: 'unknown' };
-    return { kind: 'result', ...(answer.value as { result: ControllerResult; index: number }) };
+    return { kind: 'result', ...(answer.value as { result: ControllerResult; report: PlanReport | null }) };
   }
 
   /** `epoch` null: the newest. Null: no answer in time, or no such epoch (`missing`). */
   async map(epoch: number | null, timeout_ms: number): Promise<MapAnswer | 'missing' | null> {
     const answer = await this.#ask({ op: 'map', epoch }, timeout_ms);
     if (answer === null || !answer.ok) return null;
-    return (answer.value as MapAnswer | null) ?? 'missing';
+    if (answer.value === null) return 'missing';
+    const parsed = mapAnswerSchema.safeParse(answer.value);
+    return parsed.success ? parsed.data : null;
   }
 
   async plan(id: string | null, timeout_ms: number): Promise<PlanReport | null> {
@@ -94,11 +128,13 @@ export class ControllerCaller {
     const { clock, leaders, members, rpc, self } = this.#options;
     const deadline = clock.monotonic_ms() + timeout_ms;
     for (let attempt = 1; ; attempt++) {
-      const left_ms = Math.max(1, Math.min(ATTEMPT_MS, deadline - clock.monotonic_ms()));
+      // A proposal is made once and waited for; a question is asked elsewhere after a while.
+      const patience_ms = request.op === 'propose' ? timeout_ms : ATTEMPT_MS;
+      const left_ms = Math.max(1, Math.min(patience_ms, deadline - clock.monotonic_ms()));
       const to = leaders.candidate(CONTROLLER, members(), attempt);
       let answer: Answer | null = null;
       if (to === self) {
-        answer = await Promise.race([this.#here(request), delay(clock, left_ms).then((): Answer => LOST)]);
+        answer = await within(clock, this.#here(request), left_ms, LOST);
       } else if (to !== null) {
         const called = await callJson(rpc, to, Method.Controller, request, answerSchema, left_ms);
         answer = called.kind === 'answer' ? called.value : called.kind === 'lost' ? LOST : null;
@@ -124,17 +160,22 @@ export class ControllerCaller {
       const proposed = await propose(replica, command);
       if (proposed.kind === 'refused') return elsewhere;
       if (proposed.kind === 'unknown') return { ...elsewhere, unknown: true };
-      return { ok: true, value: { result: proposed.result, index: proposed.index } };
+      const result = proposed.result as ControllerResult;
+      const report = result.kind === 'plan_started' ? reportOf(machine, result.plan) : null;
+      return { ok: true, value: { result, report } };
     }
     if (!(await readBarrier(replica, clock, ATTEMPT_MS))) return elsewhere;
     const machine = replica.machine as ControllerStateMachine;
-    if (request.op === 'plan') {
-      const plan = request.id === null ? machine.latestPlan() : machine.plan(request.id);
-      return { ok: true, value: { plan, batches: machine.batches(), history: machine.history() } satisfies PlanReport };
-    }
+    if (request.op === 'plan') return { ok: true, value: reportOf(machine, request.id) };
     const map = request.epoch === null ? machine.map() : machine.mapAt(request.epoch);
     return { ok: true, value: map === null ? null : ({ map, retired: machine.retired() } satisfies MapAnswer) };
   }
+}
+
+/** `id` null: of the latest plan. */
+function reportOf(machine: ControllerStateMachine, id: string | null): PlanReport {
+  const plan = id === null ? machine.latestPlan() : machine.plan(id);
+  return { plan, batches: machine.batches(), history: machine.history() };
 }
 
 const LOST: Answer = { ok: false, leader: null, unknown: true };

@@ -99,8 +99,10 @@ export class ControllerKeeper {
     if (bootstrap === null) return;
     const nodes: NodeEntry[] = [];
     for (const id of [...bootstrap.nodes.keys()].sort()) {
-      const node = id === self.id ? self : hello.of(id)?.node;
-      if (node === undefined) return;
+      const heard = hello.of(id);
+      const node = id === self.id ? self : heard?.node;
+      // A node that is part of a cluster already is none of a new one (F28).
+      if (node === undefined || (id !== self.id && heard?.clusterId !== null)) return;
       nodes.push(node);
     }
     const clusterId = Array.from({ length: 32 }, () => Math.floor(random.next() * 16).toString(16)).join('');

@@ -8,6 +8,8 @@
  *                 | 2                               unknown: may or may not be applied
  */
 import type { GroupId, NodeId } from '../../raft/index.js';
+import { SLOT_COUNT } from '../../shardctrl/index.js';
+import { COMMAND_HEAD_BYTES } from '../store/index.js';
 
 export const REFUSALS = ['not_leader', 'not_here', 'overloaded', 'superseded', 'transferring', 'too_old'] as const;
 export type Refusal = (typeof REFUSALS)[number];
@@ -25,10 +27,11 @@ export function encodeWriteRequest(shard: GroupId, slot: number, command: Buffer
   return bytes;
 }
 
-/** null: too short to be one. */
+/** null: none. What the command says is judged when it is applied; here it must only have room for its stamp. */
 export function decodeWriteRequest(bytes: Buffer): { shard: GroupId; slot: number; command: Buffer } | null {
-  if (bytes.length < 7) return null;
-  return { shard: bytes.readUInt32LE(0), slot: bytes.readUInt16LE(4), command: bytes.subarray(6) };
+  if (bytes.length < 6 + COMMAND_HEAD_BYTES) return null;
+  const slot = bytes.readUInt16LE(4);
+  return slot < SLOT_COUNT ? { shard: bytes.readUInt32LE(0), slot, command: bytes.subarray(6) } : null;
 }
 
 export interface GetForward {

@@ -58,12 +58,15 @@ export class HelloService {
   readonly #options: HelloOptions;
   readonly #heard = new Map<NodeId, Heard>();
   readonly #started_ms: number;
+  /** On the monotonic clock. */
+  readonly #begun_ms: number;
   #timer: Timer | null = null;
   #closed = false;
 
   constructor(options: HelloOptions) {
     this.#options = options;
     this.#started_ms = options.clock.wall_ms();
+    this.#begun_ms = options.clock.monotonic_ms();
     handleJson(
       options.rpc,
       Method.Hello,
@@ -79,18 +82,20 @@ export class HelloService {
 
   #round(): void {
     if (this.#closed) return;
-    for (const peer of this.#options.peers()) void this.sayTo(peer);
+    for (const peer of this.#options.peers()) this.sayTo(peer);
     this.#timer = this.#options.clock.after(EVERY_MS, () => this.#round());
   }
 
-  async sayTo(peer: NodeId): Promise<void> {
-    const { rpc, own } = this.#options;
-    const called = await callJson(rpc, peer, Method.Hello, own(), helloSchema, EVERY_MS);
-    if (called.kind === 'answer' && !this.#closed) this.#take(peer, called.value);
+  sayTo(peer: NodeId): void {
+    const { rpc, own, failed } = this.#options;
+    callJson(rpc, peer, Method.Hello, own(), helloSchema, EVERY_MS).then((called) => {
+      if (called.kind === 'answer') this.#take(peer, called.value);
+    }, failed);
   }
 
   #take(from: NodeId, hello: Hello): void {
-    if (hello.node.id !== from) return;
+    // A stranger's clock and word count for nothing.
+    if (this.#closed || hello.node.id !== from || !this.#options.peers().includes(from)) return;
     const { clock, clusterClock, heard } = this.#options;
     const before = this.#heard.get(from);
     const was = this.state(from);
@@ -106,9 +111,19 @@ export class HelloService {
 
   state(node: NodeId): NodeState {
     const heard = this.#heard.get(node);
-    if (heard === undefined) return 'down';
-    const age = this.#options.clock.monotonic_ms() - heard.heard_ms;
-    return age < SUSPECT_AFTER_MS ? 'healthy' : age < DOWN_AFTER_MS ? 'suspect' : 'down';
+    // A node that has just started has heard nobody, and cannot call anybody down yet.
+    const age = this.#options.clock.monotonic_ms() - (heard?.heard_ms ?? this.#begun_ms);
+    if (heard !== undefined && age < SUSPECT_AFTER_MS) return 'healthy';
+    return age < DOWN_AFTER_MS ? 'suspect' : 'down';
+  }
+
+  /** Those of the nodes that are not healthy, in words: `n2 is down, n3 is suspect`; empty if all are. */
+  away(nodes: readonly NodeId[]): string {
+    const states = nodes.map((node) => ({ node, state: this.state(node) }));
+    return states
+      .filter(({ state }) => state !== 'healthy')
+      .map(({ node, state }) => `${node} is ${state}`)
+      .join(', ');
   }
 
   /** Milliseconds since 1970: since when the node has been in its state, as seen from here. */

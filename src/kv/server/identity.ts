@@ -3,7 +3,17 @@
  * (architecture decision 10). Adapter: the only place that reads and writes that file.
  */
 import { randomBytes } from 'node:crypto';
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 
@@ -43,6 +53,10 @@ export function openIdentity(dataDir: string, id: string): Identity {
   }
   return { id, incarnation: parsed.incarnation, clusterId: parsed.cluster_id };
 }
+
+/** Whether a log's directory has anything in it but the lock that keeps a second process out. */
+export const holdsLog = (directory: string): boolean =>
+  existsSync(directory) && readdirSync(directory).some((name) => name !== 'lock');
 
 /** Durable when it returns; the old file or the new one, never a half. */
 export function saveIdentity(dataDir: string, identity: Identity): void {

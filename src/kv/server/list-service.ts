@@ -15,11 +15,17 @@ import type { MapKeeper } from './map-keeper.js';
 import { onState } from './on-state.js';
 import { STALE_LIMIT_MS } from './router.js';
 import { Method, type Rpc } from './rpc.js';
-import { delay, readBarrier } from './waiting.js';
+import { delay, readBarrier, within } from './waiting.js';
 
 /** A page may end early at this size (http-api.md). */
 const PAGE_BYTES = 4 * 1024 * 1024;
 const RETRY_MS = 25;
+/** One shard of many is read for at least so much. */
+const SHARE_BYTES_MIN = 512 * 1024;
+/** One try of one shard. */
+const ATTEMPT_MS = 2_000;
+/** Each holds some pages in memory while it is under way. */
+const LISTS_MAX = 256;
 
 export interface ListServiceOptions {
   readonly self: NodeId;
@@ -75,6 +81,7 @@ const pageSchema: z.ZodType<ListPage | null> = z
 
 export class ListService {
   readonly #options: ListServiceOptions;
+  #open = 0;
 
   constructor(options: ListServiceOptions) {
     this.#options = options;
@@ -82,11 +89,26 @@ export class ListService {
   }
 
   async list(request: ListRangeRequest, context: RequestContext): Promise<ListOutcome> {
+    if (this.#open >= LISTS_MAX) {
+      return {
+        kind: 'failed',
+        error: { code: 'overloaded', detail: `${this.#open} lists are under way on this node` },
+      };
+    }
+    this.#open++;
+    try {
+      return await this.#list(request, context);
+    } finally {
+      this.#open--;
+    }
+  }
+
+  async #list(request: ListRangeRequest, context: RequestContext): Promise<ListOutcome> {
     const { clock } = this.#options;
     const deadline = clock.monotonic_ms() + context.timeout_ms;
     const coverage = new ListCoverage();
     for (let attempt = 1; ; attempt++) {
-      const silent = await this.#ask(request, coverage, attempt, deadline - clock.monotonic_ms());
+      const silent = await this.#ask(request, coverage, attempt, deadline);
       if (coverage.complete) return this.#merged(coverage, request.limit);
       if (clock.monotonic_ms() + RETRY_MS >= deadline) {
         return { kind: 'failed', error: this.#error(coverage, silent, context) };
@@ -100,20 +122,21 @@ export class ListService {
     request: ListRangeRequest,
     coverage: ListCoverage,
     attempt: number,
-    left_ms: number,
+    deadline: number,
   ): Promise<readonly GroupId[]> {
     const { map } = this.#options.maps;
-    if (map === null || left_ms <= 0) return [];
+    if (map === null || deadline <= this.#options.clock.monotonic_ms()) return [];
     const { start, end, limit, keysOnly, consistency } = request;
     const maxStaleness_ms =
       consistency === 'stale' ? Math.min(request.maxStaleness_ms ?? STALE_LIMIT_MS, STALE_LIMIT_MS) : null;
-    const range: ListRequest = { start, end, limit: limit + 1, maxBytes: PAGE_BYTES, keysOnly };
-    const timeout_ms = Math.min(left_ms, 2_000);
+    // Keys are spread evenly: of many shards each holds a small part of the page, and what is read beyond is thrown away.
+    const maxBytes = Math.min(PAGE_BYTES, Math.max(SHARE_BYTES_MIN, Math.ceil((2 * PAGE_BYTES) / map.shards.length)));
+    const range: ListRequest = { start, end, limit: limit + 1, maxBytes, keysOnly };
     const silent: GroupId[] = [];
     const asked = map.shards.filter(({ slots }) => intersectSlots(slots, coverage.missing).length > 0);
     await Promise.all(
       asked.map(async ({ id }) => {
-        const page = await this.#pageOf({ shard: id, request: range, maxStaleness_ms, timeout_ms }, attempt);
+        const page = await this.#pageOf({ shard: id, request: range, maxStaleness_ms }, attempt, deadline);
         if (page === null) silent.push(id);
         else coverage.add(page);
       }),
@@ -121,17 +144,29 @@ export class ListService {
     return silent;
   }
 
-  async #pageOf(list: ShardList, attempt: number): Promise<ListPage | null> {
-    const { host, rpc, maps, leaders, self } = this.#options;
-    if (attempt % 2 === 1 && host.get(list.shard) !== undefined) {
-      const page = await this.#listHere(list);
-      if (page !== null) return page;
+  async #pageOf(asked: Omit<ShardList, 'timeout_ms'>, attempt: number, deadline: number): Promise<ListPage | null> {
+    const { clock, host, rpc, maps, leaders, self, failed } = this.#options;
+    const list = (): ShardList => {
+      return { ...asked, timeout_ms: Math.max(1, Math.min(ATTEMPT_MS, deadline - clock.monotonic_ms())) };
+    };
+    const { shard } = asked;
+    if (attempt % 2 === 1 && host.get(shard) !== undefined) {
+      const here = list();
+      // What is wrong here (F38) may be right on another replica.
+      const page = await within(clock, this.#listHere(here), here.timeout_ms, null).catch((error: unknown) => {
+        failed(error);
+        return null;
+      });
+      if (page !== null || clock.monotonic_ms() >= deadline) return page;
     }
-    const others = maps.membersOf(list.shard).filter((node) => node !== self);
-    const leader = leaders.known(list.shard);
-    const to = leader !== null && leader !== self ? leader : others[attempt % Math.max(1, others.length)];
+    const others = maps.membersOf(shard).filter((node) => node !== self);
+    const leader = leaders.known(shard);
+    // The leader first; but any member can answer, and it may be the leader that this node does not reach.
+    const ask = leader !== null && leader !== self && attempt <= 2;
+    const to = ask ? leader : others[attempt % Math.max(1, others.length)];
     if (to === undefined) return null;
-    const called = await callJson(rpc, to, Method.List, list, pageSchema, list.timeout_ms);
+    const there = list();
+    const called = await callJson(rpc, to, Method.List, there, pageSchema, there.timeout_ms);
     return called.kind === 'answer' ? called.value : null;
   }
 

@@ -5,10 +5,13 @@
 import type { GroupId, NodeId } from '../../raft/index.js';
 import { type ShardEntry, type ShardMap, SLOT_COUNT } from '../../shardctrl/index.js';
 
+const NOBODY: readonly NodeId[] = [];
+
 export class MapKeeper {
   #map: ShardMap | null = null;
   #owner = new Int32Array(SLOT_COUNT);
   #shards = new Map<GroupId, ShardEntry>();
+  #members = new Map<GroupId, readonly NodeId[]>();
   #retired: readonly GroupId[] = [];
   readonly #listeners = new Set<() => void>();
 
@@ -36,7 +39,7 @@ export class MapKeeper {
   }
 
   membersOf(id: GroupId): readonly NodeId[] {
-    return this.#shards.get(id)?.members.map((member) => member.node) ?? [];
+    return this.#members.get(id) ?? NOBODY;
   }
 
   /** The answer ends the subscription. */
@@ -54,6 +57,7 @@ export class MapKeeper {
     this.#retired = retired;
     this.#owner = owner;
     this.#shards = new Map(map.shards.map((shard) => [shard.id, shard]));
+    this.#members = new Map(map.shards.map(({ id, members }) => [id, members.map((member) => member.node)]));
     for (const listener of [...this.#listeners]) listener();
   }
 }

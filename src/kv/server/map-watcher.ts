@@ -20,6 +20,8 @@ export interface MapWatcherOptions {
 export class MapWatcher {
   readonly #options: MapWatcherOptions;
   #machine: ControllerStateMachine | null = null;
+  #unsubscribe: () => void = () => undefined;
+  #taking = false;
   #heard = 0;
   #fetching = false;
   #timer: Timer;
@@ -30,19 +32,33 @@ export class MapWatcher {
     this.#timer = options.clock.after(POLL_MS, () => this.#poll());
   }
 
-  /** The controller's replica has come, gone, or has a new state machine (after a snapshot). */
+  /** The controller's replica has come, gone, is damaged, or has a new state machine (after a snapshot). */
   controllerChanged(): void {
-    const machine = (this.#options.host.get(CONTROLLER)?.machine as ControllerStateMachine | undefined) ?? null;
-    if (machine === null || machine === this.#machine) return;
+    const replica = this.#options.host.get(CONTROLLER);
+    const sound = replica !== undefined && replica.damage === null;
+    const machine = sound ? (replica.machine as ControllerStateMachine) : null;
+    if (machine === this.#machine) return;
+    this.#unsubscribe();
     this.#machine = machine;
-    machine.onChange(() => this.#take(machine));
+    if (machine === null) return;
+    this.#unsubscribe = machine.onChange(() => this.#takeSoon(machine));
     this.#take(machine);
+  }
+
+  /** After the round in which the controller's replica applies: what a listener throws must not look like damage there. */
+  #takeSoon(machine: ControllerStateMachine): void {
+    if (this.#taking) return;
+    this.#taking = true;
+    this.#options.clock.soon(() => {
+      this.#taking = false;
+      this.#take(machine);
+    });
   }
 
   #take(machine: ControllerStateMachine): void {
     if (this.#closed || machine !== this.#machine) return;
     const map = machine.map();
-    if (map !== null) this.#options.maps.offer(map, machine.retired());
+    if (map !== null && map.epoch > this.#options.maps.epoch) this.#options.maps.offer(map, machine.retired());
   }
 
   heardOf(epoch: number): void {
@@ -52,17 +68,25 @@ export class MapWatcher {
 
   #poll(): void {
     if (this.#closed) return;
-    if (this.#machine === null && this.#options.maps.map === null) void this.#fetch();
+    // Also where there is a replica of the controller: it may be the one that lags behind, or is cut off.
+    if (this.#heard > this.#options.maps.epoch || (this.#machine === null && this.#options.maps.map === null)) {
+      void this.#fetch();
+    }
     this.#timer = this.#options.clock.after(POLL_MS, () => this.#poll());
   }
 
   async #fetch(): Promise<void> {
     if (this.#fetching || this.#closed) return;
     this.#fetching = true;
+    const { maps, controller } = this.#options;
     try {
-      const answer = await this.#options.controller.map(null, POLL_MS);
-      if (answer !== null && answer !== 'missing' && !this.#closed)
-        this.#options.maps.offer(answer.map, answer.retired);
+      for (let before = -1; before < maps.epoch; ) {
+        before = maps.epoch;
+        const answer = await controller.map(null, POLL_MS);
+        if (answer === null || answer === 'missing' || this.#closed) return;
+        maps.offer(answer.map, answer.retired);
+        if (this.#heard <= maps.epoch) return;
+      }
     } catch (error) {
       this.#options.failed(error);
     } finally {
@@ -72,6 +96,7 @@ export class MapWatcher {
 
   close(): void {
     this.#closed = true;
+    this.#unsubscribe();
     this.#timer.cancel();
   }
 }

@@ -3,14 +3,14 @@
  * then. Whether a write may have been applied is decided here and nowhere else.
  */
 import type { GroupId } from '../../raft/index.js';
-import { slotOfKey } from '../../shardctrl/index.js';
+import { shardName, slotOfKey } from '../../shardctrl/index.js';
 import type { ApiError, KvOutcome, KvRequest, RequestContext } from './api.js';
 
 /** Why an operation waits: what it says if its deadline comes meanwhile. */
 export type WaitReason =
   | { readonly kind: 'no_map' }
   | { readonly kind: 'no_leader'; readonly shard: GroupId }
-  | { readonly kind: 'slot_moving'; readonly shard: GroupId; readonly phase: string }
+  | { readonly kind: 'slot_moving'; readonly shard: GroupId; readonly phase: string; readonly move: number }
   | { readonly kind: 'unreachable'; readonly shard: GroupId }
   | { readonly kind: 'too_old'; readonly shard: GroupId }
   | { readonly kind: 'overloaded'; readonly shard: GroupId };
@@ -69,62 +69,55 @@ export class Operation {
     this.finish({ kind: 'failed', error });
   }
 
-  /** A late answer may still come, and is still the truth; but by now the client is told what is known. */
-  expire(epoch: number): void {
-    const at = { slot: this.slot, epoch };
-    if (this.isWrite && this.maybeApplied > 0) {
-      this.fail({
-        ...at,
-        code: 'outcome_unknown',
-        detail: `the write was sent to shard s${this.shard}, and no answer came in ${this.context.timeout_ms} ms: it may or may not have been applied. Read the key, or repeat with the same Idempotency-Key`,
-        shard: `s${this.shard}`,
-      });
-      return;
-    }
-    this.fail({
-      ...at,
-      ...explain(this.out ? { kind: 'unreachable', shard: this.shard } : this.waiting, this.context.timeout_ms),
-    });
+  /** A late answer may still come, and is still the truth; but by now the client is told what is known. `away`: whom the shard misses. */
+  expire(epoch: number, away: string): void {
+    const { timeout_ms } = this.context;
+    if (this.isWrite && this.maybeApplied > 0) return this.#outcomeUnknown(epoch, `no answer came in ${timeout_ms} ms`);
+    const reason: WaitReason = this.out ? { kind: 'unreachable', shard: this.shard } : this.waiting;
+    this.fail({ slot: this.slot, epoch, ...explain(reason, this.slot, timeout_ms, away) });
+  }
+
+  /** The node stops. */
+  abandon(epoch: number): void {
+    if (this.isWrite && this.maybeApplied > 0) return this.#outcomeUnknown(epoch, 'this node is shutting down');
+    this.fail({ slot: this.slot, epoch, code: 'unavailable', detail: 'this node is shutting down: ask another one' });
+  }
+
+  #outcomeUnknown(epoch: number, why: string): void {
+    const shard = shardName(this.shard);
+    const detail = `the write was sent to shard ${shard}, and ${why}: it may or may not have been applied. Read the key, or repeat with the same Idempotency-Key`;
+    this.fail({ code: 'outcome_unknown', detail, shard, slot: this.slot, epoch });
   }
 }
 
-function explain(reason: WaitReason, timeout_ms: number): ApiError {
+function explain(reason: WaitReason, slot: number, timeout_ms: number, away: string): ApiError {
+  if (reason.kind === 'no_map') {
+    const detail = `this node had no shard map within ${timeout_ms} ms: it does not hear from the controller`;
+    return { code: 'unavailable', detail };
+  }
+  const shard = shardName(reason.shard);
+  const missing = away === '' ? '' : ` (${away})`;
   switch (reason.kind) {
-    case 'no_map':
-      return {
-        code: 'unavailable',
-        detail: `this node had no shard map within ${timeout_ms} ms: it does not hear from the controller`,
-      };
-    case 'no_leader':
+    case 'no_leader': {
+      const why = away === '' ? 'an election has not ended' : 'a majority of its members may be away';
       return {
         code: 'no_leader',
-        detail: `shard s${reason.shard} had no leader within ${timeout_ms} ms: a majority of its members does not answer`,
-        shard: `s${reason.shard}`,
+        detail: `shard ${shard} had no leader within ${timeout_ms} ms: ${why}${missing}`,
+        shard,
       };
-    case 'slot_moving':
-      return {
-        code: 'slot_moving',
-        detail: `the slot is on its way to another shard and was not served within ${timeout_ms} ms`,
-        shard: `s${reason.shard}`,
-        phase: reason.phase,
-      };
+    }
+    case 'slot_moving': {
+      const by = reason.move === 0 ? '' : `, by move ${reason.move},`;
+      const detail = `slot ${slot} is on its way${by} and was not served within ${timeout_ms} ms: ${shard} holds it as ${reason.phase}`;
+      return { code: 'slot_moving', detail, shard, phase: reason.phase };
+    }
     case 'unreachable':
-      return {
-        code: 'unavailable',
-        detail: `shard s${reason.shard} did not answer within ${timeout_ms} ms`,
-        shard: `s${reason.shard}`,
-      };
-    case 'too_old':
-      return {
-        code: 'unavailable',
-        detail: `no replica of shard s${reason.shard} that could be reached has heard from its leader recently enough`,
-        shard: `s${reason.shard}`,
-      };
+      return { code: 'unavailable', detail: `shard ${shard} did not answer within ${timeout_ms} ms${missing}`, shard };
+    case 'too_old': {
+      const detail = `no replica of shard ${shard} that could be reached has heard from its leader recently enough${missing}`;
+      return { code: 'unavailable', detail, shard };
+    }
     case 'overloaded':
-      return {
-        code: 'overloaded',
-        detail: `shard s${reason.shard} has too many writes that are not committed yet`,
-        shard: `s${reason.shard}`,
-      };
+      return { code: 'overloaded', detail: `shard ${shard} has too many writes that are not committed yet`, shard };
   }
 }

@@ -5,8 +5,8 @@
  *
  * One timer serves all operations; a waiting one is also woken by a newer map or a change of leadership.
  */
-import type { Clock, NodeId, ProposalRefusal, ReplicaHost, Timer } from '../../raft/index.js';
-import { SlotState } from '../../shardctrl/index.js';
+import type { Clock, GroupId, NodeId, ProposalRefusal, Replica, ReplicaHost, Timer } from '../../raft/index.js';
+import { SlotState, shardName } from '../../shardctrl/index.js';
 import {
   decodeLookup,
   decodeResult,
@@ -17,18 +17,25 @@ import {
   type NotServing,
   stampCommand,
 } from '../store/index.js';
-import type { KvOutcome, KvRequest, RequestContext } from './api.js';
+import type { GetRequest, KvOutcome, KvRequest, RequestContext } from './api.js';
+import { Attempt, type AttemptOwner } from './attempt.js';
 import type { ClusterClock } from './cluster-clock.js';
 import { decodeForwardReply, encodeGetRequest, encodeWriteRequest, type ForwardReply } from './forward-codec.js';
 import type { Leaders } from './leaders.js';
 import type { MapKeeper } from './map-keeper.js';
 import { Operation, type WaitReason } from './operation.js';
-import { Method, type Rpc } from './rpc.js';
+import { foundOutcome, writeOutcome } from './outcomes.js';
+import { type CallResult, Method, type Rpc } from './rpc.js';
 import { refusalOf } from './slot-refusal.js';
 import type { StampClock } from './stamp-clock.js';
 
 const SWEEP_MS = 20;
 const RETRY_MS = 20;
+/** After so many attempts, waiting ones look again only this often. */
+const PATIENT_AFTER = 10;
+const PATIENT_RETRY_MS = 100;
+/** Where a replica here knows no leader, every so many attempts ask the others all the same: this one may be cut off. */
+const ASK_OTHERS_EVERY = 5;
 export const STALE_LIMIT_MS = 10_000;
 
 export interface RouterOptions {
@@ -44,9 +51,13 @@ export interface RouterOptions {
   readonly attempt_ms: number;
   /** Operations that may be under way at once; beyond it: `overloaded`. */
   readonly maxOperations: number;
+  /** Members of the shard that are not healthy, in words; empty if all are. */
+  readonly away: (shard: GroupId) => string;
 }
 
-export class Router {
+const IDEMPOTENCY_CONFLICT = 'the Idempotency-Key was used for another request on this key within the last 10 minutes';
+
+export class Router implements AttemptOwner {
   readonly #options: RouterOptions;
   readonly #active = new Set<Operation>();
   readonly #waiting = new Set<Operation>();
@@ -91,11 +102,10 @@ export class Router {
   close(): void {
     this.#closed = true;
     this.#sweeper?.cancel();
-    for (const operation of [...this.#active]) {
-      operation.expire(this.#options.maps.epoch);
-    }
+    const active = [...this.#active];
     this.#active.clear();
     this.#waiting.clear();
+    for (const operation of active) operation.abandon(this.#options.maps.epoch);
   }
 
   // ------------------------------------------------------------------------------------------------------------- attempts
@@ -103,21 +113,31 @@ export class Router {
   #attempt(operation: Operation): void {
     if (operation.finished || this.#closed) return;
     this.#waiting.delete(operation);
-    const { maps, self, leaders } = this.#options;
-    operation.shard = maps.ownerOf(operation.slot);
+    operation.shard = this.#options.maps.ownerOf(operation.slot);
     if (operation.shard === 0) return this.#wait(operation, { kind: 'no_map' });
     operation.attempt++;
-    if (operation.request.kind === 'get') return this.#attemptRead(operation);
-    const leader = leaders.candidate(operation.shard, maps.membersOf(operation.shard), operation.attempt);
-    if (leader === self) return this.#proposeHere(operation);
-    if (operation.context.noForward) return this.#wrongShard(operation, leader);
-    if (leader === null) return this.#wait(operation, { kind: 'no_leader', shard: operation.shard });
-    this.#forward(
-      operation,
-      leader,
-      Method.Write,
-      encodeWriteRequest(operation.shard, operation.slot, operation.command!),
-    );
+    if (operation.isWrite) this.#attemptWrite(operation);
+    else this.#attemptRead(operation, operation.request as GetRequest);
+  }
+
+  #attemptWrite(operation: Operation): void {
+    const { maps, self, leaders } = this.#options;
+    const { shard } = operation;
+    const known = leaders.known(shard);
+    if (known === self && this.#hosted(shard)?.isLeader === true) return this.#proposeHere(operation);
+    const { noForward } = operation.context;
+    // A replica here hears of a new leader as soon as the others do, and the change wakes what waits.
+    const hears = this.#hosted(shard) !== undefined && (noForward || operation.attempt % ASK_OTHERS_EVERY !== 0);
+    if (known === null && hears) return this.#wait(operation, { kind: 'no_leader', shard });
+    if (noForward) return this.#wrongShard(operation, known);
+    const to = leaders.candidate(shard, maps.membersOf(shard), operation.attempt);
+    if (to === null || to === self) return this.#wait(operation, { kind: 'no_leader', shard });
+    this.#forward(operation, to, Method.Write, encodeWriteRequest(shard, operation.slot, operation.command!));
+  }
+
+  #hosted(shard: GroupId): Replica | undefined {
+    const replica = this.#options.host.get(shard);
+    return replica !== undefined && replica.damage === null ? replica : undefined;
   }
 
   #proposeHere(operation: Operation): void {
@@ -128,208 +148,195 @@ export class Router {
     // An earlier attempt's buffer may stand in a log: it must not change any more.
     const command = operation.attempt === 1 ? operation.command! : Buffer.from(operation.command!);
     stampCommand(command, this.#options.stampOf(operation.shard).next(machine.clock_ms));
-    const sent = this.#sent(operation);
-    operation.maybeApplied++;
-    replica.propose(command, {
-      applied: (result) => this.#writeResult(operation, sent, result as KvResult),
-      refused: (reason) => this.#refused(operation, sent, reason, null),
-      unknown: () => this.#unknown(operation, sent),
-    });
+    replica.propose(command, this.#sent(operation, this.#options.self));
   }
 
-  #attemptRead(operation: Operation): void {
-    const request = operation.request;
-    if (request.kind !== 'get') return;
-    const { host, maps, self, leaders } = this.#options;
+  #attemptRead(operation: Operation, request: GetRequest): void {
+    const { maps, self, leaders } = this.#options;
+    const { shard, attempt } = operation;
     const stale_ms =
       request.consistency === 'stale' ? Math.min(request.maxStaleness_ms ?? STALE_LIMIT_MS, STALE_LIMIT_MS) : null;
-    const replica = host.get(operation.shard);
-    if (replica !== undefined && replica.damage === null) {
-      // Every other attempt goes elsewhere: this replica may be the one that is cut off.
-      const here = operation.attempt % 2 === 1 && replica.leaderNode !== null;
-      if (stale_ms !== null && replica.staleness_ms() <= stale_ms) {
-        return this.#lookedUp(operation, (replica.machine as KvStateMachine).lookup(request.key), 0);
+    const replica = this.#hosted(shard);
+    if (replica !== undefined) {
+      // Every other attempt goes elsewhere: this replica may be the one that is cut off, or behind.
+      const turn = attempt % 2 === 1 || operation.context.noForward;
+      if (stale_ms === null && (replica.isLeader || (turn && replica.leaderNode !== null))) {
+        return replica.read(this.#sent(operation, self));
       }
-      if (stale_ms === null && (here || replica.isLeader)) return this.#readHere(operation);
+      if (stale_ms !== null && turn && replica.staleness_ms() <= stale_ms) {
+        return this.#lookedUp(operation, (replica.machine as KvStateMachine).lookup(request.key), 0, shard, true);
+      }
     }
-    if (operation.context.noForward) return this.#wrongShard(operation, leaders.known(operation.shard));
-    const others = maps.membersOf(operation.shard).filter((node) => node !== self);
-    const leader = leaders.known(operation.shard);
-    const to =
-      leader !== null && leader !== self && operation.attempt <= 2 ? leader : others[operation.attempt % others.length];
-    if (to === undefined) return this.#wait(operation, { kind: 'no_leader', shard: operation.shard });
-    const body = encodeGetRequest({ shard: operation.shard, maxStaleness_ms: stale_ms, key: request.key });
+    const reason: WaitReason = stale_ms === null ? { kind: 'no_leader', shard } : { kind: 'too_old', shard };
+    if (operation.context.noForward) {
+      return replica === undefined ? this.#wrongShard(operation, leaders.known(shard)) : this.#wait(operation, reason);
+    }
+    const others = maps.membersOf(shard).filter((node) => node !== self);
+    const leader = leaders.known(shard);
+    const to = leader !== null && leader !== self && attempt <= 2 ? leader : others[attempt % others.length];
+    if (to === undefined) return this.#wait(operation, reason);
+    const body = encodeGetRequest({ shard, maxStaleness_ms: stale_ms, key: request.key });
     this.#forward(operation, to, Method.Get, body);
   }
 
-  #readHere(operation: Operation): void {
-    const { host } = this.#options;
-    const shard = operation.shard;
-    const sent = this.#sent(operation);
-    host.get(shard)!.read({
-      ready: () => {
-        if (operation.finished) return;
-        const machine = host.get(shard)?.machine as KvStateMachine | undefined;
-        if (machine === undefined) this.#refused(operation, sent, 'not_leader', null);
-        else this.#lookedUp(operation, machine.lookup(operation.request.key), machine.clock_ms, sent);
-      },
-      refused: () => this.#refused(operation, sent, 'not_leader', null),
-    });
-  }
-
   #forward(operation: Operation, to: NodeId, method: Method, body: Buffer): void {
-    const sent = this.#sent(operation);
-    const shard = operation.shard;
-    if (operation.isWrite) operation.maybeApplied++;
+    const attempt = this.#sent(operation, to);
     const left_ms = operation.deadline_ms - this.#options.clock.monotonic_ms();
-    this.#options.rpc.call(to, method, body, left_ms + 100, (result) => {
-      if (operation.finished) return;
-      if (result.kind === 'unsent') {
-        this.#options.leaders.wrong(shard, to);
-        this.#refused(operation, sent, 'not_leader', null);
-      } else if (result.kind === 'lost') {
-        this.#options.leaders.wrong(shard, to);
-        this.#unknown(operation, sent);
-      } else {
-        this.#forwarded(operation, sent, to, shard, decodeForwardReply(result.body));
-      }
-    });
+    this.#options.rpc.call(to, method, body, left_ms + 100, (result) => attempt.answered(result));
   }
 
-  #forwarded(operation: Operation, sent: number, from: NodeId, shard: number, reply: ForwardReply): void {
-    switch (reply.kind) {
-      case 'result':
-        if (operation.isWrite) {
-          this.#options.leaders.hint(shard, from);
-          const result = decodeResult(reply.body);
-          if (result.kind === 'undecodable') this.#unknown(operation, sent);
-          else this.#writeResult(operation, sent, result);
-        } else {
-          const found = decodeLookup(reply.body);
-          if (found.kind === 'undecodable') this.#unknown(operation, sent);
-          else this.#lookedUp(operation, found, reply.clock_ms, sent);
-        }
-        return;
-      case 'refused':
-        this.#options.leaders.wrong(shard, from);
-        if (reply.leader !== null && reply.leader !== from) this.#options.leaders.hint(shard, reply.leader);
-        if (reply.reason === 'too_old') this.#retryLater(operation, sent, { kind: 'too_old', shard });
-        else if (reply.reason === 'not_here') this.#refused(operation, sent, 'not_leader', null);
-        else this.#refused(operation, sent, reply.reason, reply.leader);
-        return;
-      case 'unknown':
-        this.#unknown(operation, sent);
-    }
+  #sent(operation: Operation, to: NodeId): Attempt {
+    operation.out = true;
+    operation.next_ms = this.#options.clock.monotonic_ms() + this.#options.attempt_ms;
+    if (operation.isWrite) operation.maybeApplied++;
+    return new Attempt(this, operation, to);
   }
 
   // -------------------------------------------------------------------------------------------------------------- answers
 
-  #sent(operation: Operation): number {
-    operation.out = true;
-    operation.next_ms = this.#options.clock.monotonic_ms() + this.#options.attempt_ms;
-    return operation.attempt;
+  readReady(attempt: Attempt): void {
+    const { operation, shard } = attempt;
+    if (operation.finished) return;
+    const replica = this.#hosted(shard);
+    if (replica === undefined) return this.refused(attempt, 'not_leader');
+    const machine = replica.machine as KvStateMachine;
+    this.#lookedUp(operation, machine.lookup(operation.request.key), machine.clock_ms, shard, attempt.current);
   }
 
-  #writeResult(operation: Operation, sent: number, result: KvResult): void {
+  answered(attempt: Attempt, result: CallResult): void {
+    if (attempt.operation.finished) return;
+    const { leaders } = this.#options;
+    const { shard, to } = attempt;
+    if (result.kind === 'reply') return this.#forwarded(attempt, decodeForwardReply(result.body));
+    leaders.wrong(shard, to);
+    if (result.kind === 'unsent') this.refused(attempt, 'not_leader');
+    else this.unknown(attempt);
+  }
+
+  #forwarded(attempt: Attempt, reply: ForwardReply): void {
+    const { operation, shard, to } = attempt;
+    const { leaders } = this.#options;
+    if (reply.kind === 'unknown') return this.unknown(attempt);
+    if (reply.kind === 'refused') {
+      leaders.wrong(shard, to);
+      const elsewhere = reply.leader !== null && reply.leader !== to;
+      if (elsewhere) leaders.hint(shard, reply.leader);
+      if (reply.reason === 'too_old') return this.#retryLater(attempt, { kind: 'too_old', shard });
+      const reason = reply.reason === 'not_here' ? 'not_leader' : reply.reason;
+      // Whom it names is asked at once, but not for ever: two nodes may name each other.
+      this.#refused(attempt, reason, elsewhere && operation.attempt < 3);
+    } else if (operation.isWrite) {
+      leaders.hint(shard, to);
+      const result = decodeResult(reply.body);
+      if (result.kind === 'undecodable') this.unknown(attempt);
+      else this.applied(attempt, result);
+    } else {
+      const found = decodeLookup(reply.body);
+      if (found.kind === 'undecodable') this.unknown(attempt);
+      else this.#lookedUp(operation, found, reply.clock_ms, shard, attempt.current);
+    }
+  }
+
+  applied(attempt: Attempt, result: unknown): void {
+    const { operation } = attempt;
     if (operation.finished) return;
-    const shard = `s${operation.shard}`;
-    switch (result.kind) {
+    const answer = result as KvResult;
+    switch (answer.kind) {
       case 'stored':
-        return this.#finish(operation, { ...result, shard });
       case 'deleted':
-        return this.#finish(operation, { ...result, shard });
       case 'missing':
-        return this.#finish(operation, { kind: 'missing', shard });
       case 'precondition_failed':
-        return this.#finish(operation, { ...result, shard });
+        return this.#finish(operation, writeOutcome(answer, attempt.shard));
       case 'conflict':
-        return this.#fail(
-          operation,
-          'conflict',
-          'the Idempotency-Key was used for another request on this key within the last 10 minutes',
-        );
+        return this.#fail(operation, 'conflict', IDEMPOTENCY_CONFLICT);
       case 'not_serving':
         operation.maybeApplied--;
-        if (operation.attempt === sent) this.#notServing(operation, result);
+        if (attempt.current) this.#notServing(operation, answer);
         return;
       case 'malformed':
-        return this.#fail(operation, 'internal', `the shard did not understand the command: ${result.detail}`);
+        return this.#fail(operation, 'internal', `the shard did not understand the command: ${answer.detail}`);
       default:
-        return this.#fail(operation, 'internal', `unexpected answer of the shard: ${result.kind}`);
+        return this.#fail(operation, 'internal', `unexpected answer of the shard: ${answer.kind}`);
     }
   }
 
   /** `clock_ms` 0: of this node's own replica, not asked for. */
-  #lookedUp(operation: Operation, result: LookupResult, clock_ms: number, sent = operation.attempt): void {
+  #lookedUp(operation: Operation, result: LookupResult, clock_ms: number, shard: GroupId, current: boolean): void {
     if (operation.finished) return;
     switch (result.kind) {
       case 'found': {
-        const { value, contentType, revision, version, expires_ms } = result.record;
-        const now = Math.max(clock_ms, this.#options.clusterClock.now_ms());
-        const expiresIn_ms = expires_ms === 0 ? null : Math.max(1, Math.ceil(expires_ms - now));
-        const shard = `s${operation.shard}`;
-        return this.#finish(operation, { kind: 'found', value, contentType, revision, version, expiresIn_ms, shard });
+        const { expires_ms } = result.record;
+        const expiresIn_ms = expires_ms === 0 ? null : this.#expiresIn_ms(expires_ms, clock_ms);
+        return this.#finish(operation, foundOutcome(result.record, expiresIn_ms, shard));
       }
       case 'missing':
-        return this.#finish(operation, { kind: 'missing', shard: `s${operation.shard}` });
+        return this.#finish(operation, { kind: 'missing', shard: shardName(shard) });
       case 'not_serving':
-        if (operation.attempt === sent) this.#notServing(operation, result);
+        if (current) this.#notServing(operation, result);
         return;
-      case 'corrupt':
-        return this.#fail(
-          operation,
-          'internal',
-          `the stored value is corrupt on the replica that read it: ${result.detail}`,
-        );
+      case 'corrupt': {
+        const detail = `the stored value is corrupt on the replica that read it: ${result.detail}`;
+        return this.#fail(operation, 'internal', detail);
+      }
     }
+  }
+
+  #expiresIn_ms(expires_ms: number, clock_ms: number): number {
+    return Math.max(1, Math.ceil(expires_ms - Math.max(clock_ms, this.#options.clusterClock.now_ms())));
   }
 
   #notServing(operation: Operation, refusal: NotServing): void {
     operation.out = false;
-    const phase = PHASES[refusal.state] ?? 'unknown';
+    const { shard } = operation;
     if (operation.context.noForward && refusal.state === SlotState.None) {
-      return this.#wrongShard(operation, this.#options.leaders.known(operation.shard));
+      return this.#wrongShard(operation, this.#options.leaders.known(shard));
     }
-    this.#wait(operation, { kind: 'slot_moving', shard: operation.shard, phase });
+    const phase = PHASES[refusal.state] ?? 'unknown';
+    this.#wait(operation, { kind: 'slot_moving', shard, phase, move: refusal.move });
   }
 
-  #refused(operation: Operation, sent: number, reason: ProposalRefusal, leader: NodeId | null): void {
+  refused(attempt: Attempt, reason: ProposalRefusal): void {
+    this.#refused(attempt, reason, false);
+  }
+
+  #refused(attempt: Attempt, reason: ProposalRefusal, again: boolean): void {
+    const { operation, shard } = attempt;
     if (operation.finished) return;
     if (operation.isWrite) operation.maybeApplied--;
-    if (operation.attempt !== sent) return;
-    if (reason === 'overloaded')
-      return this.#retryLater(operation, sent, { kind: 'overloaded', shard: operation.shard });
-    if (leader !== null && operation.attempt < 3) {
+    if (!attempt.current) return;
+    if (again && reason !== 'overloaded') {
       operation.out = false;
       return this.#attempt(operation);
     }
-    this.#retryLater(operation, sent, { kind: 'no_leader', shard: operation.shard });
+    this.#retryLater(attempt, { kind: reason === 'overloaded' ? 'overloaded' : 'no_leader', shard });
   }
 
-  #unknown(operation: Operation, sent: number): void {
+  unknown(attempt: Attempt): void {
+    const { operation, shard } = attempt;
     if (operation.finished) return;
-    if (!operation.repeatable) {
-      const detail = `shard s${operation.shard} lost its leader, or the connection to it broke, while the write was under way: it may or may not have been applied`;
-      return this.#fail(operation, 'outcome_unknown', detail);
-    }
-    this.#retryLater(operation, sent, { kind: 'no_leader', shard: operation.shard });
+    if (operation.repeatable) return this.#retryLater(attempt, { kind: 'no_leader', shard });
+    const detail = `shard ${shardName(shard)} lost its leader, or the connection to it broke, while the write was under way: it may or may not have been applied`;
+    this.#fail(operation, 'outcome_unknown', detail);
   }
 
-  #retryLater(operation: Operation, sent: number, reason: WaitReason): void {
-    if (operation.attempt !== sent) return;
-    operation.out = false;
-    this.#wait(operation, reason);
+  #retryLater(attempt: Attempt, reason: WaitReason): void {
+    if (!attempt.current) return;
+    attempt.operation.out = false;
+    this.#wait(attempt.operation, reason);
   }
 
+  /** What it waits for wakes it, where this node sees that; else it looks again, less often the longer it takes. */
   #wait(operation: Operation, reason: WaitReason): void {
     operation.waiting = reason;
-    operation.next_ms = this.#options.clock.monotonic_ms() + RETRY_MS;
+    const patient = operation.attempt > PATIENT_AFTER && reason.kind !== 'slot_moving';
+    operation.next_ms = this.#options.clock.monotonic_ms() + (patient ? PATIENT_RETRY_MS : RETRY_MS);
     this.#waiting.add(operation);
   }
 
   #wrongShard(operation: Operation, leader: NodeId | null): void {
-    const shard = `s${operation.shard}`;
+    const shard = shardName(operation.shard);
     const detail = `this node does not lead ${shard}, which owns slot ${operation.slot}, and the request asked not to be forwarded`;
+    this.#forget(operation);
     operation.fail({
       code: 'wrong_shard',
       detail,
@@ -338,7 +345,6 @@ export class Router {
       epoch: this.#options.maps.epoch,
       ...(leader === null ? {} : { leader }),
     });
-    this.#forget(operation);
   }
 
   #finish(operation: Operation, outcome: KvOutcome): void {
@@ -351,7 +357,7 @@ export class Router {
     operation.fail({
       code,
       detail,
-      shard: `s${operation.shard}`,
+      shard: shardName(operation.shard),
       slot: operation.slot,
       epoch: this.#options.maps.epoch,
     });
@@ -372,7 +378,7 @@ export class Router {
         this.#forget(operation);
       } else if (operation.deadline_ms <= now) {
         this.#forget(operation);
-        operation.expire(this.#options.maps.epoch);
+        operation.expire(this.#options.maps.epoch, this.#options.away(operation.shard));
       } else if (operation.next_ms <= now && (!operation.out || operation.repeatable)) {
         this.#attempt(operation);
       }

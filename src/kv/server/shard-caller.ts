@@ -11,7 +11,7 @@ import type { MapKeeper } from './map-keeper.js';
 import { Method, type Rpc } from './rpc.js';
 import { type LeaderAnswer, leaderAnswer, slotAnswerSchema } from './shard-schemas.js';
 import type { ShardService } from './shard-service.js';
-import { delay } from './waiting.js';
+import { delay, within } from './waiting.js';
 
 const PAUSE_MS = 25;
 
@@ -50,10 +50,7 @@ export class ShardCaller {
       const to = leaders.candidate(shard, maps.membersOf(shard), attempt);
       let answered: LeaderAnswer<T> | null = null;
       if (to === self) {
-        answered = await Promise.race([
-          here(this.#options.local()),
-          delay(clock, Math.max(1, left_ms)).then(() => null),
-        ]);
+        answered = await within(clock, here(this.#options.local()), Math.max(1, left_ms), null);
       } else if (to !== null) {
         const called = await callJson(rpc, to, method, request, schema, Math.max(1, left_ms));
         answered = called.kind === 'answer' ? (called.value as LeaderAnswer<T>) : null;

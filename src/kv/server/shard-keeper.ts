@@ -5,8 +5,8 @@
 import type { Clock, GroupId, Replica, ReplicaHost, Timer } from '../../raft/index.js';
 import { eachSlot, type MoveId, type SlotRanges, SlotState, slotsOf } from '../../shardctrl/index.js';
 import { encodeCommand, type KvCommand, type KvStateMachine } from '../store/index.js';
-import type { ClusterClock } from './cluster-clock.js';
 import { CONTROLLER } from './controller-caller.js';
+import { onState } from './on-state.js';
 import type { StampClock } from './stamp-clock.js';
 import { propose } from './waiting.js';
 
@@ -15,10 +15,9 @@ const BATCH_KEYS = 512;
 
 export interface ShardKeeperOptions {
   readonly clock: Clock;
-  readonly clusterClock: ClusterClock;
   readonly host: ReplicaHost;
   readonly stampOf: (shard: GroupId) => StampClock;
-  /** Slots that the shard was given when the cluster was made; null: not known now, ask again later. */
+  /** Slots that the shard was given when the cluster was made, none if it was made later; null: not known now, ask again later. */
   readonly firstSlots: (shard: GroupId) => Promise<SlotRanges | null>;
   readonly failed: (error: unknown) => void;
 }
@@ -41,7 +40,7 @@ export class ShardKeeper {
       const replica = this.#options.host.get(group);
       if (group === CONTROLLER || replica === undefined || !replica.leads || this.#busy.has(group)) continue;
       this.#busy.add(group);
-      this.#tend(group, replica).then(
+      onState(this.#options.host, replica, (machine: KvStateMachine) => this.#tend(group, replica, machine)).then(
         () => this.#busy.delete(group),
         (error: unknown) => {
           this.#busy.delete(group);
@@ -52,8 +51,7 @@ export class ShardKeeper {
     this.#timer = this.#options.clock.after(EVERY_MS, () => this.#round());
   }
 
-  async #tend(group: GroupId, replica: Replica): Promise<void> {
-    const machine = replica.machine as KvStateMachine;
+  async #tend(group: GroupId, replica: Replica, machine: KvStateMachine): Promise<void> {
     await this.#giveFirstSlots(group, replica, machine);
     await this.#purge(group, replica, machine);
     await this.#expire(group, replica, machine);
@@ -85,7 +83,7 @@ export class ShardKeeper {
 
   async #expire(group: GroupId, replica: Replica, machine: KvStateMachine): Promise<void> {
     for (;;) {
-      const now_ms = this.#options.clusterClock.now_ms();
+      const now_ms = this.#options.stampOf(group).next(machine.clock_ms);
       if (this.#closed || !replica.leads || machine !== replica.machine) return;
       await replica.settled();
       const due = await machine.dueKeys(now_ms, BATCH_KEYS);

@@ -1,6 +1,7 @@
 /** Schemas of what nodes ask of each other's shard leaders (methods SlotCommand, Copy, Page, ShardQuery). */
 import { z } from 'zod';
 import type { SlotAnswer, SlotCommand, SlotRanges } from '../../shardctrl/index.js';
+import { COMMAND_HEAD_BYTES } from '../store/index.js';
 
 const slots: z.ZodType<SlotRanges> = z.array(z.tuple([z.number().int(), z.number().int()]));
 const count = z.number().int().nonnegative();
@@ -39,7 +40,10 @@ export const slotAnswerSchema: z.ZodType<SlotAnswer> = z.discriminatedUnion('kin
 ]);
 
 export const slotRequestSchema = z.object({ shard: count, command: slotCommandSchema });
-export const pageRequestSchema = z.object({ shard: count, command: z.instanceof(Uint8Array) });
+export const pageRequestSchema = z.object({
+  shard: count,
+  command: z.instanceof(Uint8Array).refine((bytes) => bytes.length >= COMMAND_HEAD_BYTES),
+});
 export const copyRequestSchema = z.object({
   from: count,
   to: count,

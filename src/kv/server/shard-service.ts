@@ -30,6 +30,8 @@ export interface ShardServiceOptions {
   readonly clock: Clock;
   readonly stampOf: (shard: GroupId) => StampClock;
   readonly caller: ShardCaller;
+  /** A slot command has been applied here: what is held for its slots may go on. */
+  readonly slotsChanged: () => void;
   readonly failed: (error: unknown) => void;
 }
 
@@ -49,8 +51,10 @@ export class ShardService {
     handleJson(rpc, Method.ShardQuery, queryRequestSchema, (request) => this.query(request), failed);
   }
 
-  slotCommand(request: SlotRequest): Promise<LeaderAnswer<SlotAnswer>> {
-    return this.#propose(request.shard, encodeCommand(request.command, 0));
+  async slotCommand(request: SlotRequest): Promise<LeaderAnswer<SlotAnswer>> {
+    const answer = await this.#propose(request.shard, encodeCommand(request.command, 0));
+    this.#options.slotsChanged();
+    return answer;
   }
 
   page(request: PageRequest): Promise<LeaderAnswer<SlotAnswer>> {

@@ -7,7 +7,7 @@ import { createHttpApi } from '../http/index.js';
 import { openLevelEngines } from '../store/engine/index.js';
 import { ClusterNode } from './cluster-node.js';
 import { type NodeConfig, parseAddress } from './config.js';
-import { type Identity, openIdentity, saveIdentity } from './identity.js';
+import { holdsLog, type Identity, openIdentity, saveIdentity } from './identity.js';
 import { QuietEvents } from './quiet-events.js';
 import { systemClock, systemRandom } from './system-ports.js';
 import { startTelemetry } from './telemetry.js';
@@ -46,7 +46,9 @@ export async function startNode(config: NodeConfig): Promise<RunningNode> {
     ended(error);
   };
   try {
-    const wal = await openLogStorage({ directory: join(config.dataDir, 'log') });
+    const logDirectory = join(config.dataDir, 'log');
+    if (identity.clusterId !== null && !holdsLog(logDirectory)) throw new Error(lostLog(config, identity.clusterId));
+    const wal = await openLogStorage({ directory: logDirectory });
     closers.push(() => wal.close());
     wal.onFailure(fatal);
     const engines = await openLevelEngines({ directory: join(config.dataDir, 'state') });
@@ -95,6 +97,10 @@ export async function startNode(config: NodeConfig): Promise<RunningNode> {
     throw error;
   }
 }
+
+/** A node that belongs to a cluster has had a log: an empty one would confirm what the lost one denies (F25). */
+const lostLog = (config: NodeConfig, clusterId: string): string =>
+  `${config.dataDir} belongs to cluster ${clusterId}, but its log is lost: put the log back, or remove node ${config.id} from the cluster and let it join as a new one with an empty data_dir`;
 
 async function listenHttp(
   config: NodeConfig,

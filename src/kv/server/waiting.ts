@@ -28,6 +28,23 @@ export function readBarrier(replica: Replica, clock: Clock, timeout_ms: number):
   });
 }
 
+/** What the promise says, or `late` once the time is over; a rejection passes. Leaves no timer behind. */
+export function within<T, L>(clock: Clock, promise: Promise<T>, timeout_ms: number, late: L): Promise<T | L> {
+  return new Promise((resolve, reject) => {
+    const timer = clock.after(timeout_ms, () => resolve(late));
+    promise.then(
+      (value) => {
+        timer.cancel();
+        resolve(value);
+      },
+      (error: unknown) => {
+        timer.cancel();
+        reject(error);
+      },
+    );
+  });
+}
+
 export const delay = (clock: Clock, delay_ms: number): Promise<void> =>
   new Promise((resolve) => {
     clock.after(delay_ms, resolve);

@@ -23,6 +23,8 @@ import { FINGERPRINT_BYTES, isIdempotencyKey } from './idempotency-codec.js';
 const VERSION = 1;
 const STAMP_AT = 2;
 const BODY_AT = 10;
+/** Version, kind and stamp: whatever is shorter is no command. */
+export const COMMAND_HEAD_BYTES = BODY_AT;
 const TYPE_AT = 11;
 const KEY_LENGTH_AT = 12;
 const TTL_AT = 14;

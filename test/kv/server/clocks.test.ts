@@ -1,0 +1,142 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { ClusterClock } from '../../../src/kv/server/cluster-clock.js';
+import { StampClock } from '../../../src/kv/server/stamp-clock.js';
+import { SIM_EPOCH_ms, SimClock, SimScheduler } from '../../sim/fakes/clock.js';
+import { put, SimCluster } from './sim-cluster.js';
+
+const HOUR_MS = 3_600_000;
+
+function world(options: { readonly peers: number; readonly wrongBy_ms?: number }) {
+  const scheduler = new SimScheduler();
+  const clock = new SimClock(scheduler);
+  clock.jumpWall(options.wrongBy_ms ?? 0);
+  const cluster = new ClusterClock(clock, () => options.peers);
+  const error_ms = (): number => cluster.now_ms() - (SIM_EPOCH_ms + scheduler.now_ms);
+  return { scheduler, clock, cluster, error_ms, right_ms: () => SIM_EPOCH_ms + scheduler.now_ms };
+}
+
+/** What decision 8 says, word for word. */
+function byTheBook(own: number, others: readonly number[]): number {
+  const sorted = [own, ...others].sort((a, b) => a - b);
+  const median = sorted[(sorted.length - 1) >> 1]!;
+  return Math.min(Math.max(own, median - 500), median + 500);
+}
+
+describe('the time of the cluster', () => {
+  it.each([
+    ['an hour ahead', HOUR_MS, 500],
+    ['an hour behind', -HOUR_MS, -500],
+    ['a little wrong', 200, 200],
+  ])('a node whose clock is %s stays within 500 ms of the other two (F13)', (_, wrongBy_ms, expected_ms) => {
+    const { cluster, error_ms, right_ms } = world({ peers: 2, wrongBy_ms });
+    cluster.heard('n2', right_ms());
+    cluster.heard('n3', right_ms());
+    expect(error_ms()).toBe(expected_ms);
+  });
+
+  it.each([HOUR_MS, -HOUR_MS])('one wrong clock of three (%i ms) does not move the other two', (wrongBy_ms) => {
+    const { cluster, error_ms, right_ms } = world({ peers: 2 });
+    cluster.heard('n2', right_ms() + wrongBy_ms);
+    cluster.heard('n3', right_ms() + 3);
+    expect(Math.abs(error_ms())).toBeLessThanOrEqual(3);
+  });
+
+  it('is the wall clock kept within 500 ms of the lower median, whatever the nodes say', () => {
+    const offset = fc.integer({ min: -2_000, max: 2_000 });
+    fc.assert(
+      fc.property(offset, fc.array(offset, { maxLength: 6 }), (own, others) => {
+        const { cluster, error_ms, right_ms } = world({ peers: 6, wrongBy_ms: own });
+        others.forEach((other, i) => {
+          cluster.heard(`n${i}`, right_ms() + other);
+        });
+        expect(error_ms()).toBe(byTheBook(own, others));
+      }),
+      { seed: 8, numRuns: 500 },
+    );
+  });
+
+  it('forgets what a node said half a minute ago', async () => {
+    const { scheduler, cluster, error_ms, right_ms } = world({ peers: 2, wrongBy_ms: HOUR_MS });
+    cluster.heard('n2', right_ms());
+    cluster.heard('n3', right_ms());
+    expect([cluster.agreed, error_ms()]).toEqual([true, 500]);
+    await scheduler.runFor(30_000);
+    expect([cluster.agreed, error_ms()]).toEqual([false, HOUR_MS]);
+  });
+});
+
+describe('stamps', () => {
+  it('never go back, and never fall below what the shard has applied', () => {
+    const step = fc.record({
+      wall: fc.integer({ min: -5_000, max: 5_000 }),
+      applied: fc.integer({ min: -900, max: 900 }),
+    });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
+        const { clock, cluster, right_ms } = world({ peers: 0 });
+        const stamps = new StampClock(cluster);
+        let last = 0;
+        for (const { wall, applied } of steps) {
+          clock.jumpWall(wall);
+          const applied_ms = right_ms() + applied;
+          const stamp = stamps.next(applied_ms);
+          expect(stamp).toBeGreaterThanOrEqual(Math.max(last, applied_ms));
+          last = stamp;
+        }
+      }),
+      { seed: 8, numRuns: 200 },
+    );
+  });
+
+  it('of a new leader that has heard nobody go on from the last applied one, whatever its wall clock says', async () => {
+    const { scheduler, cluster, right_ms } = world({ peers: 2, wrongBy_ms: HOUR_MS });
+    const stamps = new StampClock(cluster);
+    const applied_ms = right_ms();
+    expect(stamps.next(applied_ms)).toBe(applied_ms);
+    for (let i = 0; i < 1_000; i++) {
+      await scheduler.runFor(0.7);
+      stamps.next(applied_ms);
+    }
+    expect(Math.abs(stamps.next(applied_ms) - right_ms())).toBeLessThanOrEqual(1);
+    cluster.heard('n2', right_ms());
+    cluster.heard('n3', right_ms());
+    expect(stamps.next(applied_ms) - right_ms()).toBe(500);
+  });
+
+  it('of a shard that has none yet are the time of the cluster', () => {
+    const { cluster, right_ms } = world({ peers: 2 });
+    expect(new StampClock(cluster).next(0)).toBe(right_ms());
+  });
+});
+
+describe('expiry with one wrong clock of three', () => {
+  it.each([
+    ['ahead', HOUR_MS],
+    ['behind', -HOUR_MS],
+  ])('an hour %s, also where its node leads: no key goes early, none stays (F13)', async (_, wrongBy_ms) => {
+    const cluster = new SimCluster({ nodes: 3, shards: 3 });
+    cluster.machine('n2').wallOffset_ms = wrongBy_ms;
+    for (const id of cluster.machines.keys()) await cluster.start(id);
+    await cluster.untilHealthy();
+    const led = [1, 2, 3].find((shard) => cluster.leaderOf(shard) === 'n2');
+    expect(led).toBeDefined();
+    const keys = Array.from({ length: 9 }, (_unused, i) => `k${i}`);
+    for (const key of keys) await cluster.put('n1', key, 'v', { ttl_ms: 10_000 });
+    await cluster.scheduler.runFor(8_500);
+    for (const key of keys) expect([key, await cluster.value('n3', key)]).toEqual([key, 'v']);
+    await cluster.scheduler.runFor(3_000);
+    for (const key of keys) expect([key, await cluster.value('n3', key)]).toEqual([key, null]);
+  });
+
+  it('a key in a quiet group is gone from the store within a second of its time', async () => {
+    const cluster = await SimCluster.healthy({ nodes: 3, shards: 1 });
+    await cluster.execute('n1', put('k', 'v', { ttl_ms: 5_000 }));
+    await cluster.scheduler.runFor(4_900);
+    expect(cluster.shard(1).totals().keys).toBe(1);
+    await cluster.scheduler.runFor(1_100);
+    for (const node of cluster.nodes) {
+      expect((node.host.get(1)!.machine as ReturnType<SimCluster['shard']>).totals().keys).toBe(0);
+    }
+  });
+});

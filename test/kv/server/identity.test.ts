@@ -1,0 +1,109 @@
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { holdsLog, openIdentity, saveIdentity } from '../../../src/kv/server/identity.js';
+import { SimCluster } from './sim-cluster.js';
+
+const CONTROLLER = 0;
+
+describe('node.json', () => {
+  let directory: string;
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), 'quorate-identity-'));
+  });
+  afterEach(() => rmSync(directory, { recursive: true }));
+
+  it('keeps what the first start has drawn', () => {
+    const data = join(directory, 'not', 'there', 'yet');
+    const first = openIdentity(data, 'n1');
+    expect(first).toEqual({ id: 'n1', incarnation: expect.stringMatching(/^[0-9a-f]{32}$/), clusterId: null });
+    expect(openIdentity(data, 'n1')).toEqual(first);
+    saveIdentity(data, { ...first, clusterId: 'c' });
+    expect(openIdentity(data, 'n1')).toEqual({ ...first, clusterId: 'c' });
+    expect(openIdentity(join(directory, 'other'), 'n1').incarnation).not.toBe(first.incarnation);
+  });
+
+  it.each([
+    ['no JSON', '{"format":1,'],
+    ['another format', '{"format":2,"id":"n1","incarnation":"00000000000000000000000000000000","cluster_id":null}'],
+    ['no incarnation', '{"format":1,"id":"n1","cluster_id":null}'],
+    [
+      'more than there should be',
+      '{"format":1,"id":"n1","incarnation":"00000000000000000000000000000000","cluster_id":null,"x":1}',
+    ],
+  ])('with %s in it is refused by its name and left as it is', (_, text) => {
+    const file = join(directory, 'node.json');
+    writeFileSync(file, text);
+    expect(() => openIdentity(directory, 'n1')).toThrow(`${file} is not the identity of a node`);
+    expect(readFileSync(file, 'utf8')).toBe(text);
+  });
+
+  it('of another node is refused', () => {
+    openIdentity(directory, 'n1');
+    expect(() => openIdentity(directory, 'n2')).toThrow(`${directory} belongs to node n1, not to n2`);
+  });
+
+  it('is told from a log that is there, and one that is lost (F25)', () => {
+    expect(holdsLog(join(directory, 'log'))).toBe(false);
+    mkdirSync(join(directory, 'log', 'lock'), { recursive: true });
+    expect(holdsLog(join(directory, 'log'))).toBe(false);
+    writeFileSync(join(directory, 'log', '00000001.log'), 'x');
+    expect(holdsLog(join(directory, 'log'))).toBe(true);
+  });
+});
+
+describe('a node that comes back', () => {
+  it('with another disk is refused by its peers, gets no vote and no replica (F24, F25)', async () => {
+    const cluster = await SimCluster.healthy({ nodes: 3, shards: 2 });
+    await cluster.put('n1', 'k', 'v');
+    cluster.kill('n3');
+    cluster.wipe('n3', 'everything');
+    const again = await cluster.start('n3');
+    await cluster.scheduler.runFor(10_000);
+    expect(cluster.errors.join('\n')).toContain('wrong_incarnation');
+    expect(again.maps.epoch).toBe(0);
+    expect(again.host.groups()).toEqual([CONTROLLER]);
+    expect(cluster.replica('n3', CONTROLLER).applied).toBe(0);
+    expect(again.admin.readiness().ready).toBe(false);
+    // It is no member of any majority: with n2 gone as well, n1 must not lead on its vote.
+    cluster.kill('n2');
+    await cluster.scheduler.runFor(10_000);
+    expect([0, 1, 2].map((group) => cluster.leaderOf(group))).toEqual([null, null, null]);
+    await cluster.start('n2');
+    await cluster.until(() => cluster.leaderOf(1) !== null && cluster.leaderOf(2) !== null, 'n1 and n2 to lead');
+    expect(await cluster.value('n1', 'k')).toBe('v');
+  });
+
+  it('without the log of its replica of the controller does not start (F25)', async () => {
+    const cluster = await SimCluster.healthy({ nodes: 3, shards: 1 });
+    cluster.kill('n2');
+    cluster.wipe('n2', 'log and states');
+    await expect(cluster.start('n2')).rejects.toThrow(/n2 belongs to cluster [0-9a-f]{32} .* the log is lost/);
+  });
+
+  it('to the nodes of another cluster is refused by name (F28)', async () => {
+    const cluster = await SimCluster.healthy({ nodes: 3, shards: 1 });
+    cluster.kill('n3');
+    cluster.machine('n3').clusterId = 'f'.repeat(32);
+    const again = await cluster.start('n3');
+    await cluster.scheduler.runFor(5_000);
+    expect(cluster.errors.join('\n')).toContain('wrong_cluster');
+    expect(again.admin.readiness().ready).toBe(false);
+    expect(
+      cluster
+        .replica('n1', 1)
+        .status()
+        .progress.filter(({ recentActive }) => recentActive).length,
+    ).toBeLessThan(3);
+  });
+
+  it('and is part of a cluster is not made part of a new one (F28)', async () => {
+    const cluster = new SimCluster({ nodes: 3, shards: 1 });
+    cluster.machine('n3').clusterId = 'f'.repeat(32);
+    for (const id of ['n1', 'n2']) await cluster.start(id);
+    await expect(cluster.start('n3')).rejects.toThrow('its log holds no replica of it');
+    await cluster.scheduler.runFor(10_000);
+    expect(cluster.nodes.map((node) => node.maps.epoch)).toEqual([0, 0]);
+  });
+});
