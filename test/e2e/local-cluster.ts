@@ -125,8 +125,9 @@ export class LocalCluster {
     if (node.process !== null) throw new Error(`${node.id} runs already`);
     const log = openSync(node.logFile, 'a');
     const child = spawn(process.execPath, [PROGRAM, 'node', '--config', node.configFile], {
-      stdio: ['ignore', log, log],
-      env: nodeEnvironment(),
+      // The channel ends the node should this process die before it could.
+      stdio: ['ignore', log, log, 'ipc'],
+      env: { ...nodeEnvironment(), QUORATE_DEV_CHILD: '1' },
     });
     closeSync(log);
     node.process = child;
