@@ -135,18 +135,39 @@ export class Nemesis {
         .catch((error: unknown) => this.#options.failed(`${node.id} does not start: ${(error as Error).stack}`));
   }
 
+  /** A node that leads something, if there is one: its absence is felt. */
+  #leaderOr(node: SimNode): SimNode {
+    const leaders = this.#options.leaders();
+    if (leaders.length === 0 || this.#random.chance(0.3)) return node;
+    const { node: id } = this.#random.pick(leaders);
+    return this.#options.nodes.find((candidate) => candidate.id === id) ?? node;
+  }
+
   #pause(node: SimNode): void {
-    const clock = node.clock;
+    const { network, nodes, scheduler, trace } = this.#options;
+    const paused = this.#leaderOr(node);
+    const clock = paused.clock;
     if (clock === null) return;
-    this.#options.trace.add('nemesis', `${node.id} pauses`);
+    const pause_ms = this.#random.between(50, 4_000);
+    // Some wake up with nobody there to tell them what has happened meanwhile, as after a virtual machine's migration.
+    const alone_ms = this.#random.chance(0.5) ? this.#random.between(0, 2_000) : null;
+    trace.add('nemesis', `${paused.id} pauses${alone_ms === null ? '' : ' and is cut off'}`);
     clock.pause();
-    this.#options.scheduler.after(this.#random.between(50, 4_000), () => clock.resume());
+    scheduler.after(pause_ms, () => clock.resume());
+    if (alone_ms === null) return;
+    network.split(
+      [paused.id],
+      nodes.flatMap(({ id }) => (id === paused.id ? [] : [id])),
+    );
+    scheduler.after(pause_ms + alone_ms, () => network.heal());
   }
 
   #partition(how: 'partition' | 'one_way' | 'bridge'): void {
     const { network, scheduler, trace } = this.#options;
-    const ids = this.#random.shuffle(this.#options.nodes.map((node) => node.id));
-    const cut = this.#random.int(1, ids.length - 1);
+    const first = this.#leaderOr(this.#random.pick(this.#options.nodes)).id;
+    const others = this.#options.nodes.flatMap(({ id }) => (id === first ? [] : [id]));
+    const ids = [first, ...this.#random.shuffle(others)];
+    const cut = this.#random.chance(0.5) ? 1 : this.#random.int(1, ids.length - 1);
     trace.add('nemesis', `${how} of ${ids.slice(0, cut)} from ${ids.slice(cut)}`);
     if (how === 'partition') network.split(ids.slice(0, cut), ids.slice(cut));
     else if (how === 'bridge') network.bridge(ids[0]!, ids.slice(1, 2), ids.slice(2));

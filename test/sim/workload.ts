@@ -79,7 +79,7 @@ export class Workload {
     const { scheduler, http, endpoints } = this.#options;
     const random = this.#random.fork(name);
     // Some stay with one node for life, as behind a load balancer: also with one whose leader has been deposed.
-    const sticky = random.chance(0.4);
+    const sticky = random.chance(0.5);
     const client = new QuorateClient({
       endpoints: sticky ? [random.pick(endpoints)] : random.shuffle(endpoints),
       timeout_ms: random.pick([2_000, 5_000, 10_000]),
