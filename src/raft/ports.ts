@@ -209,8 +209,8 @@ export interface StateRows {
 }
 
 /**
- * A deterministic function of rows and entries. Rows of the runtime itself live under the first byte 0x00, which a state
- * machine never uses.
+ * A deterministic function of rows and entries. Rows of the runtime itself live under the first byte 0x00; a state machine
+ * uses neither that nor 0xff, nor the empty key.
  */
 export interface StateMachine {
   /** Reads what it keeps in memory. Called once, before anything is applied, and again on a new instance after a snapshot. */

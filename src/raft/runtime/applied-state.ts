@@ -13,6 +13,8 @@ import { ReplicaDamaged } from './damage.js';
 /** First byte 0x00 belongs to the runtime; the rest of the key names the row. */
 const META_KEY = Buffer.from([0x00, 0x6d]);
 const META_VERSION = 1;
+/** Every row is below this. */
+export const ROWS_END = Buffer.from([0xff]);
 
 export interface AppliedMeta {
   readonly index: Index;
@@ -51,14 +53,14 @@ export function encodeMeta(meta: SnapshotMeta): Buffer {
   return row;
 }
 
-/** Throws with a reason when the row is not what `encodeMeta` wrote. */
+/** Throws `ReplicaDamaged` when the row is not what `encodeMeta` wrote, another error when another version wrote it. */
 export function decodeMeta(row: Buffer): AppliedMeta {
   const body = row.subarray(4);
   if (row.length < 5 || row.readUInt32LE(0) !== crc32c(body))
     throw new ReplicaDamaged('the row of the applied index is corrupt');
   const parsed = JSON.parse(body.toString()) as { v: number; index: Index; term: Term; conf: ConfState };
   if (parsed.v !== META_VERSION)
-    throw new ReplicaDamaged(`the applied state has format ${parsed.v}, this build knows ${META_VERSION}`);
+    throw new Error(`the applied state has format ${parsed.v}, this build knows ${META_VERSION}`);
   return { index: parsed.index, term: parsed.term, conf: parsed.conf };
 }
 
@@ -71,9 +73,20 @@ export class AppliedState implements StateRows {
   #onDrained: (() => void) | null = null;
   #onFailure: (error: Error) => void;
   #closed = false;
+  readonly #pace: (write: () => void) => void;
+  #pacing = false;
 
-  /** `initial` is what the engine's meta row says, or the base of a new group. */
-  constructor(engine: StateEngine, initial: AppliedMeta, onFailure: (error: Error) => void) {
+  /**
+   * `initial` is what the engine's meta row says, or the base of a new group. `pace` calls back when the next batch may go;
+   * one that is big, or that somebody waits for, goes at once.
+   */
+  constructor(
+    engine: StateEngine,
+    initial: AppliedMeta,
+    onFailure: (error: Error) => void,
+    pace: (write: () => void) => void = (write) => write(),
+  ) {
+    this.#pace = pace;
     this.engine = engine;
     this.#written = initial;
     this.#onFailure = onFailure;
@@ -108,7 +121,9 @@ export class AppliedState implements StateRows {
   }
 
   #set(key: Uint8Array, value: Uint8Array | null): void {
-    if (key[0] === 0) throw new Error('invariant: a state machine wrote a row of the runtime');
+    const first = key[0];
+    if (first === undefined || first === 0x00 || first === 0xff)
+      throw new Error('invariant: a state machine wrote a row outside of its range');
     const text = keyText(key);
     const open = this.#open;
     const op = open.byKey.get(text);
@@ -126,7 +141,24 @@ export class AppliedState implements StateRows {
   /** Closes a round: its rows and `meta` become one atomic batch, perhaps together with rounds that wait already. */
   endRound(meta: AppliedMeta): void {
     this.#open.meta = meta;
-    this.#write();
+    this.#writeInTime();
+  }
+
+  /**
+   * The log is the durability, so rows need not hurry: rounds that come shortly one after the other share a batch, and a
+   * row that many of them change is written once.
+   */
+  #writeInTime(): void {
+    if (this.#flying !== null || this.#open.meta === null || this.#closed) return;
+    if (this.#settledWaiters.length > 0 || this.#open.bytes >= WRITE_AT_BYTES) {
+      this.#write();
+    } else if (!this.#pacing) {
+      this.#pacing = true;
+      this.#pace(() => {
+        this.#pacing = false;
+        this.#write();
+      });
+    }
   }
 
   #write(): void {
@@ -141,7 +173,7 @@ export class AppliedState implements StateRows {
         this.#flying = null;
         this.#written = meta;
         this.#wakeSettled();
-        this.#write();
+        this.#writeInTime();
         const drained = this.#onDrained;
         if (drained !== null && !this.saturated) {
           this.#onDrained = null;
@@ -168,10 +200,13 @@ export class AppliedState implements StateRows {
     this.#onDrained = run;
   }
 
-  /** Resolves when everything applied up to `index` is in the engine. */
+  /** Resolves when everything applied up to `index` is in the engine, or never will be: it is closed. */
   settled(index: Index): Promise<void> {
-    if (this.#written.index >= index) return Promise.resolve();
-    return new Promise((resolve) => this.#settledWaiters.push({ index, resolve }));
+    if (this.#written.index >= index || this.#closed) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#settledWaiters.push({ index, resolve });
+      this.#write();
+    });
   }
 
   #wakeSettled(): void {
@@ -184,16 +219,26 @@ export class AppliedState implements StateRows {
     this.#settledWaiters = rest;
   }
 
-  /** Waits for the batch in flight; what had not been started is in the log. Waiters for `settled` are let go. */
-  async close(): Promise<void> {
+  /**
+   * Nothing more reaches the engine but the batch in flight: the log has it, and a round that was broken off must not be
+   * written along with the rounds before it. Waiters for `settled` are let go.
+   */
+  freeze(): void {
     this.#closed = true;
+    this.#onDrained = null;
     for (const waiter of this.#settledWaiters) waiter.resolve();
     this.#settledWaiters = [];
+  }
+
+  /** Freezes, and waits for the batch in flight. */
+  async close(): Promise<void> {
+    this.freeze();
     await this.engine.close();
   }
 }
 
 const MAX_WAITING_BYTES = 16 * 1024 * 1024;
+const WRITE_AT_BYTES = 128 * 1024;
 
 const asBuffer = (bytes: Uint8Array): Buffer =>
   Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);

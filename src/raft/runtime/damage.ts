@@ -12,3 +12,9 @@ export function isDamage(error: unknown): error is Error {
   const code = (error as { code?: unknown } | null)?.code;
   return code === 'REPLICA_DAMAGED' || code === 'ENGINE_DAMAGED' || code === 'DAMAGED_STATE';
 }
+
+/** An invariant that fails on what the disk gave back is damage, too; anything else is passed on as it is. */
+export function asDamage(error: unknown): unknown {
+  if (isDamage(error) || !(error instanceof Error) || !error.message.startsWith('invariant:')) return error;
+  return new ReplicaDamaged(error.message, { cause: error });
+}

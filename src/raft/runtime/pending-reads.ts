@@ -1,19 +1,15 @@
 /**
  * Reads that wait for a ReadIndex (dissertation, section 6.4): all that arrive in one turn share one request; an answer
- * frees them once the state machine has applied its index.
+ * frees them once the state machine has applied its index. The core answers each request sooner or later, be it with
+ * "lost": then they are asked again. (Asking again by the clock would drop answers that are merely slow, for ever.)
  */
 import type { Index, ReadState } from '../core/index.js';
 
 export interface ReadWaiter {
   /** The applied state now contains everything acknowledged before the read was asked for. */
   ready(): void;
-  /** The replica stops; ask elsewhere. */
+  /** The replica stops, or too many reads wait here already; ask elsewhere. */
   refused(): void;
-}
-
-interface Round {
-  readonly waiters: readonly ReadWaiter[];
-  readonly askedAtTick: number;
 }
 
 interface Confirmed {
@@ -21,45 +17,46 @@ interface Confirmed {
   readonly waiters: readonly ReadWaiter[];
 }
 
+/** Without a leader nobody is answered, and those who ask do not stop asking (F42). */
+const WAITING_MAX = 65_536;
+
 export class PendingReads {
   #fresh: ReadWaiter[] = [];
-  readonly #asked = new Map<number, Round>();
+  readonly #asked = new Map<number, readonly ReadWaiter[]>();
   #confirmed: Confirmed[] = [];
+  #size = 0;
   #context = 0;
 
+  /** Somebody's question is still to be asked. */
   get waiting(): boolean {
     return this.#fresh.length > 0;
   }
 
-  add(waiter: ReadWaiter): void {
+  /** False: too many wait already. */
+  add(waiter: ReadWaiter): boolean {
+    if (this.#size >= WAITING_MAX) return false;
+    this.#size++;
     this.#fresh.push(waiter);
+    return true;
   }
 
   /** `ask` returns false where no leader is known: the reads stay and are asked again at the next tick. */
-  askAll(ask: (context: number) => boolean, tick: number): void {
+  askAll(ask: (context: number) => boolean): void {
     if (this.#fresh.length === 0) return;
     const context = ++this.#context;
     if (!ask(context)) return;
-    this.#asked.set(context, { waiters: this.#fresh, askedAtTick: tick });
+    this.#asked.set(context, this.#fresh);
     this.#fresh = [];
   }
 
   answered(states: readonly ReadState[]): void {
-    for (const state of states) {
-      const round = this.#asked.get(state.context);
-      if (round === undefined) continue;
-      this.#asked.delete(state.context);
-      if (state.index === null) for (const waiter of round.waiters) this.#fresh.push(waiter);
-      else this.#confirmed.push({ index: state.index, waiters: round.waiters });
-    }
-  }
-
-  /** A request or its answer may be lost between nodes: what waits longer than `ticks` is asked again. */
-  askAgain(now: number, ticks: number): void {
-    for (const [context, round] of this.#asked) {
-      if (now - round.askedAtTick < ticks) return;
+    for (const { context, index } of states) {
+      const waiters = this.#asked.get(context);
+      if (waiters === undefined) continue;
       this.#asked.delete(context);
-      for (const waiter of round.waiters) this.#fresh.push(waiter);
+      if (index !== null) this.#confirmed.push({ index, waiters });
+      else if (this.#fresh.length === 0) this.#fresh = [...waiters];
+      else for (const waiter of waiters) this.#fresh.push(waiter);
     }
   }
 
@@ -69,16 +66,20 @@ export class PendingReads {
     const now: Confirmed[] = [];
     for (const confirmed of this.#confirmed) (confirmed.index <= index ? now : rest).push(confirmed);
     this.#confirmed = rest;
-    for (const confirmed of now) for (const waiter of confirmed.waiters) waiter.ready();
+    for (const { waiters } of now) {
+      this.#size -= waiters.length;
+      for (const waiter of waiters) waiter.ready();
+    }
   }
 
   abandonAll(): void {
     const all = [...this.#fresh];
-    for (const round of this.#asked.values()) all.push(...round.waiters);
-    for (const confirmed of this.#confirmed) all.push(...confirmed.waiters);
+    for (const waiters of this.#asked.values()) for (const waiter of waiters) all.push(waiter);
+    for (const { waiters } of this.#confirmed) for (const waiter of waiters) all.push(waiter);
     this.#fresh = [];
     this.#asked.clear();
     this.#confirmed = [];
+    this.#size = 0;
     for (const waiter of all) waiter.refused();
   }
 }

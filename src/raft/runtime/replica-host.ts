@@ -50,13 +50,14 @@ export class ReplicaHost {
   readonly #environment: ReplicaEnvironment;
   readonly #replicas = new Map<GroupId, Replica>();
   readonly #damaged = new Map<GroupId, DamagedReplica>();
-  /** Groups being opened or removed: nobody else may do either meanwhile. */
-  readonly #busy = new Set<GroupId>();
+  /** Groups being made or removed: nobody else may do either meanwhile, and the host is not closed before. */
+  readonly #busy = new Map<GroupId, Promise<void>>();
   readonly #dirty = new Set<Replica>();
   readonly #outgoing = new Map<NodeId, Outgoing[]>();
   #scheduled = false;
   #tick: Timer | null = null;
   #closed = false;
+  #closing: Promise<void> | null = null;
   #engineSerial: number;
 
   private constructor(options: ReplicaHostOptions, engineSerial: number) {
@@ -79,15 +80,23 @@ export class ReplicaHost {
     };
   }
 
-  /** Resumes every group that the log knows and removes engines that it does not name. */
+  /**
+   * Resumes every group that the log knows and removes engines that it does not name. Rejects where a replica could not
+   * be opened for a reason that says nothing about its files; then none is left open.
+   */
   static async open(options: ReplicaHostOptions): Promise<ReplicaHost> {
     const names = await options.engines.list();
-    const serial = names.reduce((most, name) => Math.max(most, Number(/-(\d+)$/.exec(name)?.[1] ?? 0)), 0);
+    const serial = names.reduce((most, name) => Math.max(most, Number(ENGINE_NAME.exec(name)?.[2] ?? 0)), 0);
     const host = new ReplicaHost(options, serial);
-    const recovered = [...options.log.recovered().values()];
-    const inForce = new Set(recovered.map((group) => group.snapshot.engine));
+    const recovered = options.log.recovered();
+    const inForce = enginesInForce(names, recovered);
     for (const name of names) if (!inForce.has(name)) await options.engines.remove(name);
-    for (const group of recovered) await host.#resume(group);
+    try {
+      for (const group of recovered.values()) await host.#resume(group);
+    } catch (error) {
+      await host.close();
+      throw error;
+    }
     options.transport.onFrame(Channel.Raft, (from, frame) => host.#onRaftFrame(from, frame));
     options.transport.onFrame(Channel.Snapshot, (from, frame) => host.#onSnapshotFrame(from, frame));
     options.transport.onPeer((peer, event) => {
@@ -97,21 +106,24 @@ export class ReplicaHost {
     return host;
   }
 
-  async #resume(group: RecoveredGroup): Promise<void> {
-    const id = group.snapshot.conf.voters
-      .concat(group.snapshot.conf.outgoing, group.snapshot.conf.learners)
-      .find((member) => member.node === this.#options.transport.self)?.id;
-    if (group.damaged !== null) {
-      this.#damage(group.group, group.damaged);
+  async #resume(recovered: RecoveredGroup): Promise<void> {
+    const { voters, outgoing, learners } = recovered.snapshot.conf;
+    const members = [...voters, ...outgoing, ...learners];
+    const id = members.find((member) => member.node === this.#options.transport.self)?.id;
+    if (recovered.damaged !== null) {
+      this.#damage(recovered.group, recovered.damaged);
     } else if (id === undefined) {
-      this.#damage(group.group, `the log's configuration of this group does not name ${this.#options.transport.self}`);
+      this.#damage(
+        recovered.group,
+        `the log's configuration of this group does not name ${this.#options.transport.self}`,
+      );
     } else {
       try {
-        const replica = await Replica.open({ id, recovered: group, environment: this.#environment });
-        this.#replicas.set(group.group, replica);
+        const replica = await Replica.open({ id, recovered, environment: this.#environment });
+        this.#replicas.set(recovered.group, replica);
       } catch (error) {
         if (!isDamage(error)) throw error;
-        this.#damage(group.group, error.message);
+        this.#damage(recovered.group, error.message);
       }
     }
   }
@@ -146,47 +158,51 @@ export class ReplicaHost {
    * Makes this node's replica of a new group. Every member makes its own from the same list, so all start from the same
    * configuration at index 0. No effect where the group is known already.
    */
-  async create(group: GroupId, id: ReplicaId, members: readonly Member[], campaign: boolean): Promise<void> {
-    if (this.knows(group) || this.#closed) return;
-    this.#busy.add(group);
-    try {
-      const conf = { voters: members, outgoing: [], learners: [], learnersNext: [], autoLeave: false };
-      const base = { index: index(0), term: term(0) };
-      const snapshot = { ...base, conf, engine: this.#newEngineName(group) };
-      const hardState = { term: term(0), vote: 0, commit: index(0) };
-      await this.#options.log.append({ group, hardState, snapshot, entries: [] });
-      const recovered = { group, hardState, snapshot, compacted: base, entries: [], damaged: null };
-      const replica = await Replica.open({ id, recovered, environment: this.#environment });
-      if (this.#closed) {
-        await replica.stop();
-        return;
-      }
-      this.#replicas.set(group, replica);
-      this.#options.event('info', 'replica made', { group, replica: id });
-      if (campaign) replica.campaignFirst();
-      this.#options.changed(group);
-    } finally {
-      this.#busy.delete(group);
-    }
+  create(group: GroupId, id: ReplicaId, members: readonly Member[], campaign: boolean): Promise<void> {
+    if (this.knows(group) || this.#closed) return Promise.resolve();
+    return this.#alone(group, () => this.#create(group, id, members, campaign));
   }
 
-  /** Stops the replica; its log and its data are gone from disk when this resolves. */
-  async remove(group: GroupId): Promise<void> {
-    if (this.#busy.has(group) || this.#closed) return;
+  async #create(group: GroupId, id: ReplicaId, members: readonly Member[], campaign: boolean): Promise<void> {
+    const conf = { voters: members, outgoing: [], learners: [], learnersNext: [], autoLeave: false };
+    const base = { index: index(0), term: term(0) };
+    const snapshot = { ...base, conf, engine: this.#newEngineName(group) };
+    const hardState = { term: term(0), vote: 0, commit: index(0) };
+    await this.#options.log.append({ group, hardState, snapshot, entries: [] });
+    if (this.#closed) return;
+    const recovered = { group, hardState, snapshot, compacted: base, entries: [], damaged: null };
+    const replica = await Replica.open({ id, recovered, environment: this.#environment });
+    if (this.#closed) return replica.stop();
+    this.#replicas.set(group, replica);
+    this.#options.event('info', 'replica made', { group, replica: id });
+    if (campaign) replica.campaignFirst();
+    this.#options.changed(group);
+    return undefined;
+  }
+
+  /** Stops the replica, damaged or not; its log and its data are gone from disk when this resolves. */
+  remove(group: GroupId): Promise<void> {
+    const known = this.#replicas.has(group) || this.#damaged.has(group);
+    if (!known || this.#busy.has(group) || this.#closed) return Promise.resolve();
+    return this.#alone(group, () => this.#remove(group));
+  }
+
+  async #remove(group: GroupId): Promise<void> {
+    const { log, engines } = this.#options;
     const replica = this.#replicas.get(group);
-    if (replica === undefined) return;
-    this.#busy.add(group);
-    try {
-      this.#replicas.delete(group);
-      const name = replica.engineName;
-      await replica.stop();
-      await this.#options.log.remove(group);
-      await this.#options.engines.remove(name);
-      this.#options.event('info', 'replica removed', { group });
-      this.#options.changed(group);
-    } finally {
-      this.#busy.delete(group);
-    }
+    this.#replicas.delete(group);
+    this.#damaged.delete(group);
+    await replica?.stop();
+    await log.remove(group);
+    for (const name of await engines.list()) if (groupOfEngine(name) === group) await engines.remove(name);
+    this.#options.event('info', 'replica removed', { group });
+    this.#options.changed(group);
+  }
+
+  #alone(group: GroupId, work: () => Promise<void>): Promise<void> {
+    const done = work().finally(() => this.#busy.delete(group));
+    this.#busy.set(group, done);
+    return done;
   }
 
   #newEngineName(group: GroupId): string {
@@ -257,11 +273,33 @@ export class ReplicaHost {
     });
   }
 
-  /** Stops every replica. Transport, log and engines belong to the caller. */
-  async close(): Promise<void> {
-    if (this.#closed) return;
+  /**
+   * Stops every replica. Transport, log and engines belong to the caller, who closes them afterwards. Groups that are being
+   * made or removed are waited for, unless the disk of the log is full: what waits for it ends only with the log.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
     this.#closed = true;
     this.#tick?.cancel();
-    await Promise.all([...this.#replicas.values()].map((replica) => replica.stop()));
+    const stopped = await Promise.allSettled([...this.#replicas.values()].map((replica) => replica.stop()));
+    if (!this.#options.log.full) await Promise.allSettled(this.#busy.values());
+    const failed = stopped.find((result) => result.status === 'rejected');
+    if (failed !== undefined) throw failed.reason;
   }
+}
+
+/** `newEngineName`: of a group and a number that no other engine of this node has. */
+const ENGINE_NAME = /^g(\d+)-(\d+)$/;
+
+const groupOfEngine = (name: string): GroupId => Number(ENGINE_NAME.exec(name)?.[1] ?? Number.NaN);
+
+/** Of a group whose log is damaged nothing is thrown away (F35): the name that the log gives may be an old one. */
+function enginesInForce(names: readonly string[], recovered: ReadonlyMap<GroupId, RecoveredGroup>): Set<string> {
+  const inForce = new Set([...recovered.values()].map((group) => group.snapshot.engine));
+  for (const name of names) if (recovered.get(groupOfEngine(name))?.damaged != null) inForce.add(name);
+  return inForce;
 }

@@ -28,15 +28,16 @@ import {
   type TransferResult,
   term,
 } from '../core/index.js';
-import type { EngineSnapshot, RecoveredGroup, StateEngine, StateMachine } from '../ports.js';
-import { type AppliedMeta, AppliedState } from './applied-state.js';
-import { ReplicaDamaged } from './damage.js';
+import type { RecoveredGroup, StateEngine, StateMachine } from '../ports.js';
+import { AppliedState } from './applied-state.js';
+import { ApplyQueue } from './apply-queue.js';
+import { asDamage, isDamage, ReplicaDamaged } from './damage.js';
 import { type ReplicaEnvironment, TICKS_PER_HEARTBEAT } from './environment.js';
 import { PendingProposals, type ProposalWaiter } from './pending-proposals.js';
 import { PendingReads, type ReadWaiter } from './pending-reads.js';
 import type { SnapshotFrame } from './snapshot-codec.js';
 import { SnapshotReceiver, type StagedSnapshot } from './snapshot-receiver.js';
-import { SnapshotSender } from './snapshot-sender.js';
+import { SnapshotSenders } from './snapshot-senders.js';
 
 const ROUND_ENTRIES = 1024;
 const ROUND_BYTES = 4 * 1024 * 1024;
@@ -45,9 +46,21 @@ const HELD_BYTES = 256 * 1024;
 /** Below the shortest election timeout: nobody else campaigns meanwhile. */
 const FIRST_CHOICE_TICKS = 8 * TICKS_PER_HEARTBEAT;
 
+/** What an entry without data costs in the inbox. */
+const PROPOSAL_OVERHEAD_BYTES = 32;
+
 interface Proposal {
   readonly data: Uint8Array;
   readonly waiter: ProposalWaiter;
+}
+
+/** A received state on its way to take the place of the one in force. */
+interface IncomingState {
+  readonly staged: StagedSnapshot;
+  readonly state: AppliedState;
+  readonly machine: StateMachine;
+  /** The core has been told; it wants it, or it never will. */
+  offered: boolean;
 }
 
 export interface ReplicaOptions {
@@ -55,6 +68,15 @@ export interface ReplicaOptions {
   readonly recovered: RecoveredGroup;
   readonly environment: ReplicaEnvironment;
 }
+
+/** How long rows gather before they go to the engine. */
+const GATHER_ROWS_MS = 8;
+
+const paceOf =
+  (environment: ReplicaEnvironment) =>
+  (write: () => void): void => {
+    environment.clock.after(GATHER_ROWS_MS, write);
+  };
 
 export class Replica {
   readonly group: GroupId;
@@ -64,27 +86,26 @@ export class Replica {
   readonly #proposals = new PendingProposals();
   readonly #reads = new PendingReads();
   readonly #receiver: SnapshotReceiver;
-  readonly #senders = new Map<ReplicaId, SnapshotSender>();
-  readonly #starting = new Set<ReplicaId>();
+  readonly #senders: SnapshotSenders;
+  readonly #applyQueue = new ApplyQueue();
   #state: AppliedState;
   #machine: StateMachine;
   #engineName: string;
   #inbox: Proposal[] = [];
   #inboxBytes = 0;
-  #applyQueue: Entry[] = [];
-  #applyAt = 0;
   #appendsInFlight = 0;
-  #lastAppend: Promise<void> = Promise.resolve();
-  #staged: StagedSnapshot | null = null;
-  #restoring = false;
+  #incoming: IncomingState | null = null;
+  /** The incoming state is being recorded in the log: settles when it is in force. */
   #switching: Promise<void> | null = null;
   #compacting = false;
-  #nextStream = 1;
-  #ticks = 0;
+  /** Engines being opened, closed and removed beside everything else. Never rejects. */
+  #background: Promise<unknown> = Promise.resolve();
   #leaderSeen_ms = Number.NEGATIVE_INFINITY;
   #firstChoice = 0;
   #damage: string | null = null;
   #stopped = false;
+  #stopping: Promise<void> | null = null;
+  #failed = false;
   #known = '';
   #nodeOf = new Map<ReplicaId, NodeId>();
   #conf: unknown = null;
@@ -122,10 +143,24 @@ export class Replica {
       send: environment.sendSnapshot,
       staged: (snapshot) => this.#onStaged(snapshot),
       event: (text) => this.#event('warn', text),
+      failed: (error) => this.#fatal(error),
+    });
+    this.#senders = new SnapshotSenders({
+      group: this.group,
+      from: this.id,
+      clock: environment.clock,
+      send: environment.sendSnapshot,
+      leaderTerm: () => (this.isLeader ? this.#core.term : null),
+      started: (node, meta) => this.#event('info', `sending a snapshot at index ${meta.index} to ${node}`),
+      done: (to, node, ok, why) => this.#snapshotDone(to, node, ok, why),
+      failed: (engine, error) => this.#snapshotUnreadable(engine, error),
     });
   }
 
-  /** Opens the engine that the log names and resumes. Rejects with an error that `isDamage` knows if its state can't be trusted. */
+  /**
+   * Opens the engine that the log names and resumes. Rejects with an error that `isDamage` knows if its state can't be
+   * trusted, with any other if that could not be found out.
+   */
   static async open(options: ReplicaOptions): Promise<Replica> {
     const { recovered, environment } = options;
     const engine = await environment.engines.open(recovered.snapshot.engine);
@@ -137,13 +172,13 @@ export class Replica {
           `the state is at index ${meta.index}, but the log holds ${recovered.compacted.index + 1} to ${last}: one of them is not what was written`,
         );
       }
-      const state = new AppliedState(engine, meta, (error) => environment.fatal(error));
+      const state = new AppliedState(engine, meta, (error) => environment.fatal(error), paceOf(environment));
       const machine = environment.newMachine(recovered.group);
       await machine.open(engine, state);
       return new Replica(options, state, machine);
     } catch (error) {
       await engine.close();
-      throw new ReplicaDamaged(error instanceof Error ? error.message : String(error), { cause: error });
+      throw asDamage(error);
     }
   }
 
@@ -174,9 +209,15 @@ export class Replica {
     return this.isLeader && this.#core.termAt(this.#core.appliedIndex) === this.#core.term;
   }
 
-  /** Node of the leader, or null. */
+  /** Neither stopped nor damaged. */
+  get #active(): boolean {
+    return !this.#stopped && this.#damage === null;
+  }
+
+  /** Node of the leader, or null where it is not known or this replica does not take part any more. */
   get leaderNode(): NodeId | null {
-    return this.#core.leader === NOBODY ? null : (this.nodeOf(this.#core.leader) ?? null);
+    if (this.#core.leader === NOBODY || !this.#active) return null;
+    return this.nodeOf(this.#core.leader) ?? null;
   }
 
   get applied(): Index {
@@ -206,11 +247,7 @@ export class Replica {
   }
 
   get snapshotIncoming(): boolean {
-    return this.#restoring || this.#receiver.receiving;
-  }
-
-  get engineName(): string {
-    return this.#engineName;
+    return this.#incoming !== null || this.#receiver.receiving;
   }
 
   /** Milliseconds since this replica last knew that its leader leads; 0 on a leader; Infinity if never. */
@@ -219,8 +256,12 @@ export class Replica {
     return this.#env.clock.monotonic_ms() - this.#leaderSeen_ms;
   }
 
-  /** How old the applied state may be: 0 on a leader; Infinity where something committed is known and not applied yet. */
+  /**
+   * How old the applied state may be: 0 on a leader; Infinity where something committed is known and not applied yet, and
+   * where the state can't be trusted.
+   */
   staleness_ms(): number {
+    if (!this.#active) return Number.POSITIVE_INFINITY;
     return this.#core.appliedIndex >= this.#core.commit ? this.leaderAge_ms() : Number.POSITIVE_INFINITY;
   }
 
@@ -254,44 +295,60 @@ export class Replica {
       return;
     }
     this.#inbox.push({ data, waiter });
-    this.#inboxBytes += data.length;
+    this.#inboxBytes += data.length + PROPOSAL_OVERHEAD_BYTES;
     this.#env.schedule(this);
   }
 
   read(waiter: ReadWaiter): void {
-    if (this.#stopped || this.#damage !== null) {
-      waiter.refused();
-      return;
-    }
-    this.#reads.add(waiter);
-    this.#env.schedule(this);
+    if (this.#active && this.#reads.add(waiter)) this.#env.schedule(this);
+    else waiter.refused();
   }
 
   step(from: NodeId, message: Message): void {
-    if (this.#stopped || this.#damage !== null || message.to !== this.id) return;
+    if (!this.#active || message.to !== this.id) return;
     const known = this.nodeOf(message.from);
     if (known !== undefined && known !== from) return;
     if (message.type === MessageType.Append || message.type === MessageType.Heartbeat) {
       if (message.term >= this.#core.term) this.#leaderSeen_ms = this.#env.clock.monotonic_ms();
+      // A slow engine slows the leader down instead of filling the memory (F42): a message not taken is a message lost.
+      if (message.entries.length > 0 && this.#overloaded) return;
     }
-    this.#core.step(message);
+    this.#step(message);
+  }
+
+  /** An invariant that fails ends this replica, not its neighbours on the node. */
+  #step(message: Message): void {
+    try {
+      this.#core.step(message);
+    } catch (error) {
+      this.#markDamaged(asError(error));
+      return;
+    }
     this.#env.schedule(this);
   }
 
+  /** More is committed than the engine takes in. */
+  get #overloaded(): boolean {
+    return this.#applyQueue.bytes > this.#env.settings.maxUncommittedBytes;
+  }
+
   onSnapshotFrame(from: NodeId, frame: SnapshotFrame): void {
-    if (this.#stopped || this.#damage !== null) return;
-    if (frame.kind === 'ack' || frame.kind === 'refuse') this.#senders.get(frame.from)?.onFrame(frame);
+    if (!this.#active) return;
+    if (frame.kind === 'ack' || frame.kind === 'refuse') this.#senders.onFrame(frame);
     else this.#receiver.onFrame(from, frame);
   }
 
   tick(): void {
-    if (this.#stopped || this.#damage !== null) return;
-    this.#ticks++;
+    if (!this.#active) return;
     // So that a leader that steps down here is as old as a follower that heard of it last.
     if (this.isLeader) this.#leaderSeen_ms = this.#env.clock.monotonic_ms();
     if (this.#firstChoice > 0 && --this.#firstChoice % TICKS_PER_HEARTBEAT === 0) this.#campaignIfLeaderless();
-    this.#core.tick();
-    this.#reads.askAgain(this.#ticks, 2 * TICKS_PER_HEARTBEAT);
+    try {
+      this.#core.tick();
+    } catch (error) {
+      this.#markDamaged(asError(error));
+      return;
+    }
     if (this.#core.hasReady() || this.#reads.waiting || this.#inbox.length > 0) this.#env.schedule(this);
   }
 
@@ -305,7 +362,7 @@ export class Replica {
   }
 
   #campaignIfLeaderless(): void {
-    if (this.#stopped || this.#damage !== null) return;
+    if (!this.#active) return;
     if (this.#core.leader !== NOBODY) {
       this.#firstChoice = 0;
       return;
@@ -316,12 +373,13 @@ export class Replica {
 
   /** The process of `node` has ended: if it led this group, there is no point in waiting for it. */
   nodeGone(node: NodeId): void {
-    if (this.#stopped || this.#damage !== null || this.leaderNode !== node) return;
+    if (this.leaderNode !== node) return;
     this.#core.forgetLeader();
     this.#env.schedule(this);
   }
 
   transferLeader(to: NodeId): TransferResult {
+    if (!this.isLeader) return { ok: false, reason: 'not_leader' };
     const member = this.members.find((candidate) => candidate.node === to);
     if (member === undefined) return { ok: false, reason: 'unknown_member' };
     const result = this.#core.transferLeader(member.id);
@@ -330,6 +388,7 @@ export class Replica {
   }
 
   proposeConfChange(change: ConfChange): ConfChangeResult {
+    if (!this.isLeader) return { ok: false, reason: 'not_leader', detail: 'this replica does not lead its group' };
     const result = this.#core.proposeConfChange(change);
     this.#env.schedule(this);
     return result;
@@ -339,17 +398,19 @@ export class Replica {
 
   /** One turn: called by the host, once for all that has arrived since the last. */
   pass(): void {
-    if (this.#stopped || this.#damage !== null) return;
+    if (!this.#active) return;
     try {
       this.#takeProposals();
-      this.#reads.askAll((context) => this.#core.readIndex(context), this.#ticks);
-      while (this.#core.hasReady()) this.#handle(this.#core.ready());
-      this.#discardUnusedSnapshot();
-      this.#apply();
-      while (this.#core.hasReady()) this.#handle(this.#core.ready());
+      this.#reads.askAll((context) => this.#core.readIndex(context));
+      do {
+        while (this.#core.hasReady()) this.#handle(this.#core.ready());
+        this.#discardUnusedSnapshot();
+        this.#apply();
+        // What was applied may have changed the membership, and so what is committed.
+      } while (this.#core.hasReady());
       this.#noticeChange();
     } catch (error) {
-      this.#markDamaged(error instanceof Error ? error : new Error(String(error)));
+      this.#markDamaged(asError(error));
     }
   }
 
@@ -359,6 +420,10 @@ export class Replica {
     const inbox = this.#inbox;
     this.#inbox = [];
     this.#inboxBytes = 0;
+    if (this.#overloaded && this.isLeader) {
+      for (const { waiter } of inbox) waiter.refused('overloaded');
+      return;
+    }
     const result = this.#core.propose(inbox.map((proposal) => proposal.data));
     if (!result.ok) {
       const reason = result.reason === 'too_many_uncommitted' ? 'overloaded' : result.reason;
@@ -374,7 +439,7 @@ export class Replica {
     this.#sendAll(ready.messages);
     if (ready.snapshot !== null) this.#restore(ready);
     else if (ready.seq > 0) this.#persist(ready);
-    for (const entry of ready.committed) this.#applyQueue.push(entry);
+    this.#applyQueue.push(ready.committed);
     if (ready.reads.length > 0) {
       this.#reads.answered(ready.reads);
       this.#reads.applied(this.#core.appliedIndex);
@@ -387,19 +452,26 @@ export class Replica {
     const { seq, hardState, entries, messagesAfterAppend } = ready;
     this.#appendsInFlight++;
     const durable = this.#env.log.append({ group: this.group, hardState, snapshot: null, entries });
-    this.#lastAppend = durable;
     // While a received snapshot takes the state's place, nothing is acknowledged: the core would take it for applied.
     const acknowledged = this.#switching === null ? durable : durable.then(() => this.#switching);
     acknowledged.then(
       () => {
         this.#appendsInFlight--;
-        if (this.#stopped || this.#damage !== null) return;
-        this.#sendAll(messagesAfterAppend);
-        this.#core.persisted(seq);
-        this.#env.schedule(this);
+        this.#persisted(seq, messagesAfterAppend);
       },
-      (error: Error) => this.#env.fatal(error),
+      (error: Error) => this.#fatal(error),
     );
+  }
+
+  #persisted(seq: number, messagesAfterAppend: readonly Message[]): void {
+    if (!this.#active) return;
+    this.#sendAll(messagesAfterAppend);
+    try {
+      this.#core.persisted(seq);
+    } catch (error) {
+      this.#markDamaged(asError(error));
+    }
+    this.#env.schedule(this);
   }
 
   #sendAll(messages: readonly Message[]): void {
@@ -410,53 +482,42 @@ export class Replica {
   }
 
   unreachable(to: ReplicaId): void {
-    if (!this.#stopped && this.#damage === null) this.#core.reportUnreachable(to);
+    if (this.#active) this.#core.reportUnreachable(to);
   }
 
   // --------------------------------------------------------------------------------------------------------------- apply
 
   #apply(): void {
-    while (this.#applyAt < this.#applyQueue.length && !this.#restoring) {
+    while (!this.#applyQueue.empty && this.#switching === null) {
       if (this.#state.saturated) {
         this.#state.onDrained(() => this.#env.schedule(this));
         return;
       }
-      this.#applyRound();
-    }
-    if (this.#applyAt > 0 && this.#applyAt === this.#applyQueue.length) {
-      this.#applyQueue = [];
-      this.#applyAt = 0;
+      this.#applyRound(this.#applyQueue.take(ROUND_ENTRIES, ROUND_BYTES));
     }
     this.#reads.applied(this.#core.appliedIndex);
     this.#maybeCompact();
   }
 
   /** Some entries, one atomic batch of rows, then the answers. */
-  #applyRound(): void {
-    const queue = this.#applyQueue;
-    const from = this.#applyAt;
+  #applyRound(entries: readonly Entry[]): void {
     const results: unknown[] = [];
-    let bytes = 0;
-    let at = from;
-    for (; at < queue.length && results.length < ROUND_ENTRIES && bytes < ROUND_BYTES; at++) {
-      const entry = queue[at]!;
+    for (const entry of entries) {
       results.push(entry.kind === EntryKind.Command ? this.#machine.apply(entry) : undefined);
-      bytes += entry.data.length;
     }
-    const last = queue[at - 1]!;
+    const last = entries[entries.length - 1]!;
     this.#machine.endRound();
-    this.#applyAt = at;
     this.#core.applied(last.index);
     this.#state.endRound({ index: last.index, term: last.term, conf: this.#core.conf });
-    for (let i = 0; i < results.length; i++) {
-      const entry = queue[from + i]!;
+    for (let i = 0; i < entries.length; i++) {
+      const entry = entries[i]!;
       this.#proposals.committed(entry.index, entry.term, results[i]);
     }
   }
 
   #maybeCompact(): void {
     const limit = this.#env.settings.snapshotLogBytes;
-    if (this.#compacting || this.#restoring || this.#core.logBytes <= limit) return;
+    if (this.#compacting || this.#switching !== null || this.#core.logBytes <= limit) return;
     const state = this.#state;
     const target = this.#compactionTarget(state.written.index, limit);
     if (target <= this.#core.firstIndex) return;
@@ -464,7 +525,7 @@ export class Replica {
     state.engine.flush().then(
       () => {
         this.#compacting = false;
-        if (this.#stopped || this.#damage !== null || state !== this.#state) return;
+        if (!this.#active || state !== this.#state) return;
         const targetTerm = this.#core.termAt(target);
         if (targetTerm === null) return;
         this.#env.log.compact(this.group, target, targetTerm);
@@ -472,7 +533,7 @@ export class Replica {
       },
       (error: Error) => {
         this.#compacting = false;
-        if (!this.#stopped && state === this.#state) this.#env.fatal(error);
+        if (state === this.#state) this.#fatal(error);
       },
     );
   }
@@ -489,137 +550,117 @@ export class Replica {
 
   // ----------------------------------------------------------------------------------------------------------- snapshots
 
-  /** The snapshot's own row says which index it is of: a write may have reached the engine since we last heard. */
   #startSnapshot(to: ReplicaId): void {
     const node = this.nodeOf(to);
-    if (node === undefined || this.#senders.has(to) || this.#starting.has(to) || this.#restoring) return;
-    const snapshot = this.#state.engine.snapshot();
-    this.#starting.add(to);
-    AppliedState.readMetaOf(snapshot).then(
-      (meta) => {
-        this.#starting.delete(to);
-        if (meta !== null && this.isLeader) this.#sendSnapshot(to, node, snapshot, meta);
-        else void snapshot.close();
-      },
-      (error: Error) => {
-        this.#starting.delete(to);
-        if (!this.#stopped) this.#markDamaged(error);
-      },
+    if (node !== undefined && this.#switching === null) this.#senders.start(to, node, this.#state.engine);
+  }
+
+  #snapshotDone(to: ReplicaId, node: NodeId, ok: boolean, why: string): void {
+    if (!this.#active) return;
+    this.#event(ok ? 'info' : 'warn', `snapshot to ${node}: ${why}`);
+    this.#core.reportSnapshot(to, ok);
+    this.#env.schedule(this);
+  }
+
+  #snapshotUnreadable(engine: StateEngine, error: Error): void {
+    if (!this.#active || engine !== this.#state.engine) return;
+    if (isDamage(error)) this.#markDamaged(error);
+    else this.#fatal(error);
+  }
+
+  /** Opened before the switch: what can't be opened never comes into force. */
+  #onStaged(staged: StagedSnapshot): void {
+    if (this.#incoming !== null || !this.#active) {
+      this.#inBackground(this.#dropEngine(staged.engine, staged.engineName));
+      return;
+    }
+    const machine = this.#env.newMachine(this.group);
+    const state = new AppliedState(staged.engine, staged.meta, (error) => this.#fatal(error));
+    const incoming = { staged, state, machine, offered: false };
+    this.#incoming = incoming;
+    this.#inBackground(
+      machine.open(staged.engine, state).then(
+        () => this.#offer(incoming),
+        (error: unknown) => {
+          if (this.#stopped) return undefined;
+          this.#event('error', `a received snapshot can't be opened: ${asError(error).message}`);
+          this.#incoming = null;
+          return this.#dropEngine(staged.engine, staged.engineName);
+        },
+      ),
     );
   }
 
-  #sendSnapshot(to: ReplicaId, node: NodeId, snapshot: EngineSnapshot, meta: AppliedMeta): void {
-    const stream = this.#core.term * 65_536 + this.#nextStream++;
-    this.#event('info', `sending a snapshot at index ${meta.index} to ${node}`);
-    const sender = new SnapshotSender({
-      group: this.group,
-      from: this.id,
-      to: { node, replica: to },
-      stream,
-      meta,
-      leaderTerm: this.#core.term,
-      snapshot,
-      clock: this.#env.clock,
-      send: this.#env.sendSnapshot,
-      done: (ok, why) => {
-        this.#senders.delete(to);
-        if (this.#stopped) return;
-        this.#event(ok ? 'info' : 'warn', `snapshot to ${node}: ${why}`);
-        this.#core.reportSnapshot(to, ok);
-        this.#env.schedule(this);
-      },
-    });
-    this.#senders.set(to, sender);
-  }
-
-  #onStaged(staged: StagedSnapshot): void {
-    if (this.#staged !== null || this.#restoring || this.#stopped) {
-      void this.#dropEngine(staged.engine, staged.engineName);
-      return;
-    }
-    this.#staged = staged;
-    this.#core.step({
+  #offer(incoming: IncomingState): void {
+    if (!this.#active) return;
+    const { meta, from, leaderTerm } = incoming.staged;
+    incoming.offered = true;
+    this.#step({
       type: MessageType.InstallSnapshot,
-      from: staged.from,
+      from,
       to: this.id,
-      term: staged.leaderTerm,
-      index: staged.meta.index,
-      logTerm: staged.meta.term,
+      term: leaderTerm,
+      index: meta.index,
+      logTerm: meta.term,
       commit: index(0),
       entries: NO_ENTRIES,
       reject: false,
       hint: index(0),
       context: 0,
-      snapshot: staged.meta,
+      snapshot: meta,
     });
-    this.#env.schedule(this);
   }
 
   /** The core found it stale. */
   #discardUnusedSnapshot(): void {
-    const staged = this.#staged;
-    if (staged === null) return;
-    this.#staged = null;
-    void this.#dropEngine(staged.engine, staged.engineName);
+    const incoming = this.#incoming;
+    if (incoming === null || !incoming.offered || this.#switching !== null) return;
+    this.#incoming = null;
+    this.#inBackground(this.#dropEngine(incoming.staged.engine, incoming.staged.engineName));
   }
 
   #restore(ready: Ready): void {
-    const staged = this.#staged;
-    const meta = ready.snapshot;
-    if (meta === null || staged === null || staged.meta.index !== meta.index) {
+    const incoming = this.#incoming;
+    const { snapshot: meta, hardState, entries } = ready;
+    if (meta === null || incoming === null || !incoming.offered || incoming.staged.meta.index !== meta.index) {
       throw new Error('invariant: the core adopts a snapshot that is not staged');
     }
-    this.#staged = null;
-    this.#restoring = true;
-    this.#applyQueue = this.#applyQueue.slice(this.#applyAt).filter((entry) => entry.index > meta.index);
-    this.#applyAt = 0;
+    // They are all of before the snapshot: what it hands out from now on comes after.
+    this.#applyQueue.clear();
     this.#appendsInFlight++;
-    const { hardState, entries } = ready;
-    const durable = this.#env.log.append({
-      group: this.group,
-      hardState,
-      snapshot: { ...meta, engine: staged.engineName },
-      entries,
+    const snapshot = { ...meta, engine: incoming.staged.engineName };
+    const durable = this.#env.log.append({ group: this.group, hardState, snapshot, entries });
+    this.#switching = durable.then(() => {
+      this.#appendsInFlight--;
+      this.#switching = null;
+      if (!this.#active) return;
+      this.#switchTo(incoming);
+      this.#persisted(ready.seq, ready.messagesAfterAppend);
     });
-    this.#lastAppend = durable;
-    const switched = durable.then(() => this.#switchTo(staged));
-    this.#switching = switched.catch(() => undefined);
-    switched.then(
-      () => {
-        this.#appendsInFlight--;
-        this.#restoring = false;
-        this.#switching = null;
-        if (this.#stopped) return;
-        this.#sendAll(ready.messagesAfterAppend);
-        this.#core.persisted(ready.seq);
-        this.#env.schedule(this);
-      },
-      (error: Error) => this.#env.fatal(error),
-    );
+    this.#switching.catch((error: Error) => this.#fatal(error));
   }
 
-  async #switchTo(staged: StagedSnapshot): Promise<void> {
-    const machine = this.#env.newMachine(this.group);
-    const state = new AppliedState(staged.engine, staged.meta, (error) => this.#env.fatal(error));
-    await machine.open(staged.engine, state);
-    if (this.#stopped) {
-      await state.close();
-      return;
-    }
+  #switchTo(incoming: IncomingState): void {
     const old = { state: this.#state, name: this.#engineName };
-    this.#state = state;
-    this.#machine = machine;
-    this.#engineName = staged.engineName;
-    this.#proposals.skippedTo(staged.meta.index);
-    this.#event('info', `restored from a snapshot at index ${staged.meta.index}`);
+    this.#state = incoming.state;
+    this.#machine = incoming.machine;
+    this.#engineName = incoming.staged.engineName;
+    this.#incoming = null;
+    this.#inBackground(old.state.close().then(() => this.#env.engines.remove(old.name)));
+    this.#proposals.skippedTo(incoming.staged.meta.index);
+    this.#event('info', `restored from a snapshot at index ${incoming.staged.meta.index}`);
     this.#env.changed(this);
-    await old.state.close();
-    await this.#env.engines.remove(old.name);
   }
 
   async #dropEngine(engine: StateEngine, name: string): Promise<void> {
     await engine.close();
     await this.#env.engines.remove(name);
+  }
+
+  /** What fails here is I/O of the node's own disk. */
+  #inBackground(work: Promise<void>): void {
+    const done = work.catch((error: unknown) => this.#fatal(asError(error)));
+    this.#background = Promise.all([this.#background, done]);
   }
 
   // -------------------------------------------------------------------------------------------------------------- its end
@@ -631,7 +672,7 @@ export class Replica {
     if (now === this.#known) return;
     this.#known = now;
     if (core.role !== 'leader') {
-      for (const sender of [...this.#senders.values()]) sender.abort();
+      this.#senders.abortAll();
       for (const { waiter } of this.#inbox.splice(0)) waiter.refused('not_leader');
       this.#inboxBytes = 0;
     }
@@ -639,25 +680,44 @@ export class Replica {
   }
 
   #markDamaged(error: Error): void {
+    if (!this.#active) return;
     this.#damage = error.message;
+    this.#state.freeze();
     this.#event('error', `replica is damaged and stops: ${error.message}`, { stack: error.stack });
     this.#abandon();
     this.#env.changed(this);
   }
 
-  #abandon(): void {
-    for (const { waiter } of this.#inbox.splice(0)) waiter.refused('not_leader');
-    this.#proposals.abandonAll();
-    this.#reads.abandonAll();
-    for (const sender of [...this.#senders.values()]) sender.abort();
+  /** The node has to end (F33). Until it has, this replica does nothing any more. */
+  #fatal(error: Error): void {
+    if (this.#failed || this.#stopped) return;
+    this.#failed = true;
+    this.#damage ??= error.message;
+    this.#state.freeze();
+    this.#abandon();
+    this.#env.fatal(error);
   }
 
-  async stop(): Promise<void> {
-    if (this.#stopped) return;
+  #abandon(): void {
+    for (const { waiter } of this.#inbox.splice(0)) waiter.refused('not_leader');
+    this.#inboxBytes = 0;
+    this.#proposals.abandonAll();
+    this.#reads.abandonAll();
+    this.#senders.abortAll();
+  }
+
+  /** Answers everyone who waits; resolves when all engines are closed. Does not wait for the log. */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  async #stop(): Promise<void> {
     this.#stopped = true;
     this.#abandon();
     await this.#receiver.close();
-    await this.#lastAppend.catch(() => undefined);
+    await this.#background;
+    await this.#incoming?.state.close();
     await this.#state.close();
   }
 
@@ -665,3 +725,5 @@ export class Replica {
     this.#env.event(level, text, { group: this.group, replica: this.id, ...fields });
   }
 }
+
+const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));

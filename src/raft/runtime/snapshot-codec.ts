@@ -8,6 +8,8 @@ import { Packr } from 'msgpackr';
 import type { ConfState, GroupId, Index, ReplicaId, Term } from '../core/index.js';
 
 const VERSION = 1;
+/** How many frames a sender may be ahead of the acknowledgements. */
+export const WINDOW_FRAMES = 4;
 const packr = new Packr({ useRecords: false, moreTypes: false });
 
 export interface FrameHeader {

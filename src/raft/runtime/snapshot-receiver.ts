@@ -1,11 +1,14 @@
 /**
  * Receives a snapshot stream into an engine of its own, beside the one in force. Only when all of it is there, checked
  * and flushed, the replica is told; the switch itself is a record in the log (F7).
+ *
+ * Everything that touches engines happens in one queue, one piece after the other. The sender is at most a window ahead;
+ * frames of the window that come before their turn wait here.
  */
 import { crc32c } from '@node-rs/crc32';
 import type { GroupId, NodeId, ReplicaId, SnapshotMeta, Term } from '../core/index.js';
 import type { EngineOp, StateEngine, StateEngines } from '../ports.js';
-import { encodeSnapshotFrame, type SnapshotFrame } from './snapshot-codec.js';
+import { encodeSnapshotFrame, type SnapshotFrame, WINDOW_FRAMES } from './snapshot-codec.js';
 
 export interface StagedSnapshot {
   readonly meta: SnapshotMeta;
@@ -21,8 +24,11 @@ export interface SnapshotReceiverOptions {
   readonly engines: StateEngines;
   readonly newEngineName: () => string;
   readonly send: (to: NodeId, frame: Buffer) => boolean;
+  /** The engine belongs to the replica from here on. */
   readonly staged: (snapshot: StagedSnapshot) => void;
   readonly event: (text: string) => void;
+  /** An engine could not be closed or removed. */
+  readonly failed: (error: Error) => void;
 }
 
 interface Stream {
@@ -33,16 +39,22 @@ interface Stream {
   readonly leaderTerm: Term;
   readonly engineName: string;
   engine: StateEngine | null;
+  /** Number of the frame that is taken next; all before `done` are written. */
   next: number;
-  busy: boolean;
+  done: number;
+  readonly early: Map<number, SnapshotFrame>;
   rowCount: number;
   crc: number;
-  complete: boolean;
+  /** All of it is here, and the engine has another owner. */
+  handedOver: boolean;
 }
 
 export class SnapshotReceiver {
   readonly #options: SnapshotReceiverOptions;
   #stream: Stream | null = null;
+  /** Highest number of a stream that was begun. A sender's numbers grow, and a later leader's are higher. */
+  #newest = 0;
+  #work: Promise<void> = Promise.resolve();
   #closed = false;
 
   constructor(options: SnapshotReceiverOptions) {
@@ -50,101 +62,119 @@ export class SnapshotReceiver {
   }
 
   get receiving(): boolean {
-    return this.#stream !== null && !this.#stream.complete;
+    return this.#stream !== null && !this.#stream.handedOver;
   }
 
   onFrame(fromNode: NodeId, frame: SnapshotFrame): void {
     if (this.#closed || frame.to !== this.#options.replica) return;
-    if (frame.kind === 'begin' && this.#stream?.id !== frame.stream) {
-      this.#begin(fromNode, frame);
-      return;
-    }
+    // A repetition that comes late must not end the stream that has begun since.
+    if (frame.kind === 'begin' && frame.stream > this.#newest) this.#begin(fromNode, frame);
     const stream = this.#stream;
     if (stream === null || stream.id !== frame.stream) {
-      if (frame.kind === 'rows' || frame.kind === 'end') this.#refuse(fromNode, frame, 'no such stream here');
-      return;
+      this.#refuse(fromNode, frame, 'no such stream here');
+    } else if (frame.seq < stream.next) {
+      if (frame.seq < stream.done) this.#ack(stream, frame);
+    } else if (frame.seq < stream.next + WINDOW_FRAMES) {
+      stream.early.set(frame.seq, frame);
+      this.#proceed(stream);
     }
-    if (frame.seq < stream.next) this.#ack(stream, frame);
-    else if (frame.seq === stream.next && !stream.busy) this.#take(stream, frame);
   }
 
   #begin(fromNode: NodeId, frame: SnapshotFrame & { kind: 'begin' }): void {
-    const old = this.#stream;
-    if (old?.busy === true) return; // the sender repeats itself; by then the old stream's write is done
     const { index, term, conf } = frame;
-    const engineName = this.#options.newEngineName();
-    const stream: Stream = {
+    const old = this.#stream;
+    this.#newest = frame.stream;
+    this.#stream = {
       id: frame.stream,
       fromNode,
       from: frame.from,
       meta: { index, term, conf },
       leaderTerm: frame.leaderTerm,
-      engineName,
+      engineName: this.#options.newEngineName(),
       engine: null,
       next: 0,
-      busy: true,
+      done: 0,
+      early: new Map(),
       rowCount: 0,
       crc: 0,
-      complete: false,
+      handedOver: false,
     };
-    this.#stream = stream;
-    this.#work(stream, frame, async () => {
-      if (old !== null && !old.complete) await this.#discard(old);
-      stream.engine = await this.#options.engines.open(engineName);
+    if (old !== null) this.#enqueue(() => this.#discard(old));
+  }
+
+  /** Takes the next frame if it is here and the one before it is written. */
+  #proceed(stream: Stream): void {
+    if (stream.next > stream.done) return;
+    const frame = stream.early.get(stream.next);
+    if (frame === undefined) return;
+    stream.early.delete(stream.next);
+    stream.next++;
+    this.#enqueue(async () => {
+      if (this.#closed || this.#stream !== stream) return;
+      const fault = await this.#take(stream, frame).catch(
+        (error: unknown) => `writing the snapshot failed: ${String(error)}`,
+      );
+      if (this.#closed || this.#stream !== stream) return;
+      if (fault === null) this.#taken(stream, frame);
+      else await this.#giveUp(stream, frame, fault);
     });
   }
 
-  #take(stream: Stream, frame: SnapshotFrame): void {
-    if (frame.kind === 'rows') {
+  /** Returns what is wrong with the frame, or null. */
+  async #take(stream: Stream, frame: SnapshotFrame): Promise<string | null> {
+    if ((frame.kind === 'begin') !== (frame.seq === 0)) return 'a stream begins with its first frame';
+    if (frame.kind === 'begin') {
+      stream.engine = await this.#options.engines.open(stream.engineName);
+    } else if (frame.kind === 'rows') {
       const ops: EngineOp[] = [];
       for (const [key, value] of frame.rows) {
         stream.crc = crc32c(value, crc32c(key, stream.crc));
         ops.push({ key, value });
       }
       stream.rowCount += ops.length;
-      this.#work(stream, frame, () => stream.engine!.write(ops));
+      await stream.engine!.write(ops);
     } else if (frame.kind === 'end') {
-      if (frame.rowCount !== stream.rowCount || frame.crc !== stream.crc) {
-        this.#refuse(stream.fromNode, frame, 'the rows received do not add up');
-        void this.#drop(stream);
-        return;
-      }
-      this.#work(stream, frame, async () => {
-        await stream.engine!.flush();
-        stream.complete = true;
-      });
+      if (frame.rowCount !== stream.rowCount || frame.crc !== stream.crc) return 'the rows received do not add up';
+      await stream.engine!.flush();
+    }
+    return null;
+  }
+
+  #taken(stream: Stream, frame: SnapshotFrame): void {
+    stream.done = stream.next;
+    this.#ack(stream, frame);
+    if (frame.kind === 'end') {
+      const { meta, leaderTerm, from, engineName } = stream;
+      stream.handedOver = true;
+      stream.early.clear();
+      this.#options.staged({ meta, leaderTerm, from, engineName, engine: stream.engine! });
+    } else {
+      this.#proceed(stream);
     }
   }
 
-  /** One frame at a time: the next is taken (and this one acknowledged) only when this one is written. */
-  #work(stream: Stream, frame: SnapshotFrame, run: () => Promise<void>): void {
-    stream.busy = true;
-    run().then(
-      () => {
-        stream.busy = false;
-        if (this.#closed || this.#stream !== stream) {
-          void this.#discard(stream);
-          return;
-        }
-        stream.next = frame.seq + 1;
-        if (stream.complete) this.#handOver(stream);
-        this.#ack(stream, frame);
-      },
-      (error: unknown) => {
-        stream.busy = false;
-        this.#refuse(stream.fromNode, frame, `writing the snapshot failed: ${String(error)}`);
-        void this.#drop(stream);
-      },
-    );
+  async #giveUp(stream: Stream, frame: SnapshotFrame, fault: string): Promise<void> {
+    this.#stream = null;
+    this.#refuse(stream.fromNode, frame, fault);
+    await this.#discard(stream);
   }
 
-  #handOver(stream: Stream): void {
-    const { meta, leaderTerm, from, engineName } = stream;
-    this.#options.staged({ meta, leaderTerm, from, engineName, engine: stream.engine! });
+  async #discard(stream: Stream): Promise<void> {
+    if (stream.handedOver) return;
+    const engine = stream.engine;
+    stream.engine = null;
+    if (engine !== null) await engine.close();
+    await this.#options.engines.remove(stream.engineName);
+  }
+
+  #enqueue(work: () => Promise<void>): void {
+    this.#work = this.#work.then(work).catch((error: unknown) => {
+      this.#options.failed(error instanceof Error ? error : new Error(String(error)));
+    });
   }
 
   #ack(stream: Stream, frame: SnapshotFrame): void {
-    this.#reply(stream.fromNode, frame, { kind: 'ack', seq: Math.max(0, stream.next - 1) });
+    this.#reply(stream.fromNode, frame, { kind: 'ack', seq: stream.done - 1 });
   }
 
   #refuse(to: NodeId, frame: SnapshotFrame, reason: string): void {
@@ -161,22 +191,11 @@ export class SnapshotReceiver {
     this.#options.send(to, encodeSnapshotFrame({ group, from: this.#options.replica, to: from, stream, ...body }));
   }
 
-  async #drop(stream: Stream): Promise<void> {
-    if (this.#stream === stream) this.#stream = null;
-    await this.#discard(stream);
-  }
-
-  async #discard(stream: Stream): Promise<void> {
-    if (stream.complete) return; // handed over: it is the replica's now
-    const engine = stream.engine;
-    stream.engine = null;
-    if (engine !== null) await engine.close();
-    await this.#options.engines.remove(stream.engineName);
-  }
-
+  /** Resolves when nothing is left of a stream that was not handed over. */
   async close(): Promise<void> {
     this.#closed = true;
     const stream = this.#stream;
-    if (stream !== null && !stream.busy) await this.#discard(stream);
+    if (stream !== null) this.#enqueue(() => this.#discard(stream));
+    await this.#work;
   }
 }

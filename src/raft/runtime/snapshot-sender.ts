@@ -4,14 +4,14 @@
  */
 import { crc32c } from '@node-rs/crc32';
 import type { ConfState, GroupId, Index, NodeId, ReplicaId, Term } from '../core/index.js';
-import type { Clock, EngineSnapshot, Timer } from '../ports.js';
-import { encodeSnapshotFrame, type SnapshotFrame, type SnapshotRow } from './snapshot-codec.js';
+import type { Clock, EngineRow, EngineSnapshot, Timer } from '../ports.js';
+import { ROWS_END } from './applied-state.js';
+import { encodeSnapshotFrame, type SnapshotFrame, type SnapshotRow, WINDOW_FRAMES } from './snapshot-codec.js';
 
-export const PAGE_BYTES = 256 * 1024;
-const WINDOW_FRAMES = 4;
+const PAGE_BYTES = 256 * 1024;
+const PAGE_ROWS = 4096;
 const RESEND_MS = 500;
 const GIVE_UP_MS = 15_000;
-const END_OF_ROWS = Buffer.from([0xff]);
 
 export interface SnapshotSenderOptions {
   readonly group: GroupId;
@@ -77,28 +77,31 @@ export class SnapshotSender {
   #fill(): void {
     if (this.#reading || this.#readAll || this.#finished || this.#unacked.length >= WINDOW_FRAMES) return;
     this.#reading = true;
-    this.#options.snapshot.range({ gte: this.#cursor, lt: END_OF_ROWS, maxBytes: PAGE_BYTES, limit: 4096 }).then(
-      (rows) => {
+    this.#options.snapshot
+      .range({ gte: this.#cursor, lt: ROWS_END, maxBytes: PAGE_BYTES, limit: PAGE_ROWS })
+      .then((rows) => {
         this.#reading = false;
-        if (this.#finished) return;
-        const last = rows.at(-1);
-        if (last === undefined) {
-          this.#readAll = true;
-          this.#push({ kind: 'end', rowCount: this.#rowCount, crc: this.#crc });
-          return;
-        }
-        this.#cursor = Buffer.concat([last.key, Buffer.from([0])]);
-        const page: SnapshotRow[] = [];
-        for (const row of rows) {
-          this.#crc = crc32c(row.value, crc32c(row.key, this.#crc));
-          page.push([row.key, row.value]);
-        }
-        this.#rowCount += page.length;
-        this.#push({ kind: 'rows', rows: page });
-        this.#fill();
-      },
-      (error: unknown) => this.#finish(false, `reading the snapshot failed: ${String(error)}`),
-    );
+        if (!this.#finished) this.#page(rows);
+      })
+      .catch((error: unknown) => this.#finish(false, `reading the snapshot failed: ${String(error)}`));
+  }
+
+  #page(rows: readonly EngineRow[]): void {
+    const last = rows.at(-1);
+    if (last === undefined) {
+      this.#readAll = true;
+      this.#push({ kind: 'end', rowCount: this.#rowCount, crc: this.#crc });
+      return;
+    }
+    this.#cursor = Buffer.concat([last.key, Buffer.from([0])]);
+    const page: SnapshotRow[] = [];
+    for (const row of rows) {
+      this.#crc = crc32c(row.value, crc32c(row.key, this.#crc));
+      page.push([row.key, row.value]);
+    }
+    this.#rowCount += page.length;
+    this.#push({ kind: 'rows', rows: page });
+    this.#fill();
   }
 
   onFrame(frame: SnapshotFrame): void {

@@ -1,0 +1,87 @@
+/** The snapshots that a leader streams: at most one at a time to each follower. */
+import type { GroupId, NodeId, ReplicaId, Term } from '../core/index.js';
+import type { Clock, EngineSnapshot, StateEngine } from '../ports.js';
+import { type AppliedMeta, AppliedState } from './applied-state.js';
+import type { SnapshotFrame } from './snapshot-codec.js';
+import { SnapshotSender } from './snapshot-sender.js';
+
+export interface SnapshotSendersOptions {
+  readonly group: GroupId;
+  readonly from: ReplicaId;
+  readonly clock: Clock;
+  readonly send: (to: NodeId, frame: Buffer) => boolean;
+  /** null: not leader any more. */
+  readonly leaderTerm: () => Term | null;
+  readonly started: (node: NodeId, meta: AppliedMeta) => void;
+  readonly done: (to: ReplicaId, node: NodeId, ok: boolean, why: string) => void;
+  /** The engine's state could not be read. */
+  readonly failed: (engine: StateEngine, error: Error) => void;
+}
+
+/** Streams of later terms have higher numbers: receivers go by that. A term has room for so many. */
+const STREAMS_PER_TERM = 2 ** 20;
+
+export class SnapshotSenders {
+  readonly #options: SnapshotSendersOptions;
+  readonly #senders = new Map<ReplicaId, SnapshotSender>();
+  readonly #starting = new Set<ReplicaId>();
+  #lastStream = 0;
+
+  constructor(options: SnapshotSendersOptions) {
+    this.#options = options;
+  }
+
+  /** The snapshot's own row says which index it is of: a write may have reached the engine since we last heard. */
+  start(to: ReplicaId, node: NodeId, engine: StateEngine): void {
+    if (this.#senders.has(to) || this.#starting.has(to)) return;
+    const snapshot = engine.snapshot();
+    this.#starting.add(to);
+    AppliedState.readMetaOf(snapshot)
+      .then((meta) => {
+        this.#starting.delete(to);
+        const leaderTerm = this.#options.leaderTerm();
+        if (meta === null || leaderTerm === null) return snapshot.close();
+        this.#send(to, node, snapshot, meta, leaderTerm);
+        return undefined;
+      })
+      .catch((error: unknown) => {
+        this.#starting.delete(to);
+        snapshot.close().catch(() => undefined);
+        this.#options.failed(engine, error instanceof Error ? error : new Error(String(error)));
+      });
+  }
+
+  #send(to: ReplicaId, node: NodeId, snapshot: EngineSnapshot, meta: AppliedMeta, leaderTerm: Term): void {
+    const { group, from, clock, send } = this.#options;
+    this.#options.started(node, meta);
+    const sender = new SnapshotSender({
+      group,
+      from,
+      to: { node, replica: to },
+      stream: this.#nextStream(leaderTerm),
+      meta,
+      leaderTerm,
+      snapshot,
+      clock,
+      send,
+      done: (ok, why) => {
+        this.#senders.delete(to);
+        this.#options.done(to, node, ok, why);
+      },
+    });
+    this.#senders.set(to, sender);
+  }
+
+  #nextStream(leaderTerm: Term): number {
+    this.#lastStream = Math.max(this.#lastStream, leaderTerm * STREAMS_PER_TERM) + 1;
+    return this.#lastStream;
+  }
+
+  onFrame(frame: SnapshotFrame): void {
+    this.#senders.get(frame.from)?.onFrame(frame);
+  }
+
+  abortAll(): void {
+    for (const sender of [...this.#senders.values()]) sender.abort();
+  }
+}

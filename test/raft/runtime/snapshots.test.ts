@@ -1,0 +1,260 @@
+/** Log compaction and the way back for replicas that have missed too much: state streams, and the switch to them. */
+import { describe, expect, it } from 'vitest';
+import { Channel } from '../../../src/raft/index.js';
+import type { SnapshotFrame } from '../../../src/raft/runtime/snapshot-codec.js';
+import { chainOf } from './chain-machine.js';
+import { GROUP, World, type WorldNode } from './world.js';
+
+const BIG = 'x'.repeat(10_000);
+const TINY = { snapshotLogBytes: 20_000 };
+
+/** `count` registers of 10 kB. */
+const fat = (count: number, name = 'k'): string[] => Array.from({ length: count }, (_, i) => `${name}${i}=${i}${BIG}`);
+
+/** n3 is away for so long that only a snapshot brings it back. */
+async function withLaggard(seed: string, commands: readonly string[]): Promise<{ world: World; n3: WorldNode }> {
+  const world = await World.ready(seed, TINY);
+  const n3 = world.nodes[2]!;
+  await world.put(['before=1']);
+  await world.agreed();
+  n3.crash();
+  await world.put(commands);
+  await world.until(() => world.leader!.replica.status().firstIndex > 10);
+  return { world, n3 };
+}
+
+const framesOf = (node: WorldNode): SnapshotFrame[] => {
+  const frames: SnapshotFrame[] = [];
+  node.onSnapshotFrame = (frame) => {
+    frames.push(frame);
+    return true;
+  };
+  return frames;
+};
+
+describe('a replica that needs a snapshot', () => {
+  it('gets one, switches to it, removes the old engine, and goes on from the log', async () => {
+    const commands = fat(30);
+    const { world, n3 } = await withLaggard('laggard', commands);
+    await world.run(n3.start());
+    const engine = (await n3.engines.list())[0];
+    await world.agreed();
+    expect(n3.chain.chain).toBe(chainOf(['before=1', ...commands]));
+    expect(n3.events.some((event) => event.includes('restored from a snapshot'))).toBe(true);
+    await world.put(['after=1']);
+    await world.agreed();
+    expect(n3.chain.register('after')).toBe('1');
+    await world.scheduler.runFor(1000);
+    const engines = await n3.engines.list();
+    expect(engines).toHaveLength(1);
+    expect(engines[0]).not.toBe(engine);
+    await world.end();
+  });
+
+  it('gets it at the speed of the line: no frame is sent twice where none is lost', async () => {
+    const { world, n3 } = await withLaggard('speed', fat(400));
+    const sent = framesOf(world.leader!);
+    const from_ms = world.scheduler.now_ms;
+    n3.engineDelay_ms = (operation) => (operation === 'write' ? 20 : 0.2);
+    await world.run(n3.start());
+    await world.until(() => n3.replica.applied === world.leader!.replica.applied);
+    const rows = sent.filter((frame) => frame.kind === 'rows');
+    expect(rows.length).toBeGreaterThan(10);
+    expect(new Set(rows.map((frame) => frame.seq)).size).toBe(rows.length);
+    // 16 pages of 20 ms each, the connection, and the election timeout that the leader gives a lost follower.
+    expect(world.scheduler.now_ms - from_ms).toBeLessThan(2500);
+    await world.end();
+  });
+
+  it('F45 gets it over a line that loses, repeats and reorders frames', async () => {
+    for (let seed = 0; seed < 5; seed++) {
+      const { world, n3 } = await withLaggard(`bad line ${seed}`, fat(150));
+      world.network.setFaults({
+        loss: 0.1,
+        duplicate: 0.2,
+        reorder: 0.2,
+        reorder_ms: 2000,
+        unordered: [Channel.Raft, Channel.Snapshot],
+      });
+      await world.run(n3.start());
+      await world.until(() => n3.replica.applied >= world.leader!.replica.status().firstIndex - 1, 300_000);
+      world.network.setFaults({ loss: 0, duplicate: 0, reorder: 0 });
+      await world.agreed();
+      expect(n3.chain.chain).toBe(chainOf(['before=1', ...fat(150)]));
+      await world.scheduler.runFor(1000);
+      expect(await n3.engines.list()).toHaveLength(1);
+      await world.end();
+    }
+  });
+
+  it('gets another one when the sender dies midway', async () => {
+    const { world, n3 } = await withLaggard('sender dies', fat(200));
+    const sender = world.leader!;
+    const sent = framesOf(sender);
+    n3.engineDelay_ms = () => 30;
+    await world.run(n3.start());
+    await world.until(() => sent.length > 4);
+    sender.crash('kill');
+    await world.until(() => n3.chain.count === 201);
+    await world.run(sender.start());
+    await world.agreed();
+    await world.scheduler.runFor(1000);
+    expect(await n3.engines.list()).toHaveLength(1);
+    await world.end();
+  });
+
+  it('F42 costs its leader no more than the window, however big the state is', async () => {
+    const { world, n3 } = await withLaggard('window', fat(400));
+    const sent = framesOf(world.leader!);
+    const acked = framesOf(n3);
+    n3.engineDelay_ms = () => 50;
+    let most = 0;
+    await world.run(n3.start());
+    await world.until(() => {
+      const top = Math.max(-1, ...sent.map((frame) => frame.seq));
+      const done = Math.max(-1, ...acked.filter(({ kind }) => kind === 'ack').map((frame) => frame.seq));
+      most = Math.max(most, top - done);
+      return n3.chain.count === 401;
+    });
+    expect(sent.length).toBeGreaterThan(10);
+    expect(most).toBeGreaterThan(1);
+    // The window, and what the newest acknowledgements on their way have already let go.
+    expect(most).toBeLessThanOrEqual(8);
+    await world.end();
+  });
+
+  it('F8 gets through two snapshots in quick succession while writes go on', async () => {
+    const { world, n3 } = await withLaggard('quick', fat(50));
+    const leader = world.leader!;
+    const seen: boolean[] = [];
+    n3.engineDelay_ms = () => 15;
+    await world.run(n3.start());
+    for (let i = 0; i < 400; i++) {
+      leader.propose(`more${i}=${BIG}`);
+      await world.scheduler.runFor(10);
+      seen.push(n3.replica.snapshotIncoming);
+    }
+    n3.engineDelay_ms = () => 0.2;
+    await world.agreed();
+    expect(seen.includes(true)).toBe(true);
+    expect(n3.chain.count).toBe(451);
+    await world.end();
+  });
+
+  it('has, when it has switched, exactly the state of the snapshot`s index', async () => {
+    const { world, n3 } = await withLaggard('exact', fat(50));
+    const leader = world.leader!;
+    leader.engineDelay_ms = () => 3;
+    const chains = new Map([[leader.chain.index, leader.chain.chain]]);
+    await world.run(n3.start());
+    let before = n3.replica.machine;
+    let switches = 0;
+    for (let i = 0; i < 300; i++) {
+      leader.propose(`w${i}=${i}`);
+      const until_ms = world.scheduler.now_ms + 5;
+      await world.scheduler.runWhile(() => {
+        chains.set(leader.chain.index, leader.chain.chain);
+        const now = n3.replica.machine;
+        if (now !== before) {
+          before = now;
+          switches++;
+          expect(n3.chain.chain).toBe(chains.get(n3.chain.index));
+        }
+        return true;
+      }, until_ms);
+    }
+    expect(switches).toBeGreaterThan(0);
+    await world.agreed();
+    await world.end();
+  });
+
+  it('F7 F38 does not switch to a state that cannot be opened, and says so', async () => {
+    const { world, n3 } = await withLaggard('unopenable', fat(30));
+    let opened = 0;
+    n3.machine = {
+      beforeOpen: () => {
+        if (++opened === 2) throw Object.assign(new Error('a row is not what was written'), { code: 'DAMAGED_STATE' });
+      },
+    };
+    await world.run(n3.start());
+    await world.agreed();
+    expect(n3.events).toContain("error a received snapshot can't be opened: a row is not what was written");
+    expect(n3.replica.damage).toBeNull();
+    await world.scheduler.runFor(1000);
+    expect(await n3.engines.list()).toHaveLength(1);
+    await world.end();
+  });
+});
+
+describe('F7 a crash of the receiver', () => {
+  it('at any step between the old state and the new leaves one of them, whole', async () => {
+    let switched = 0;
+    let old = 0;
+    for (let step = 0; step < 60; step++) {
+      const kind = step % 2 === 0 ? 'power-cut' : 'kill';
+      const { world, n3 } = await withLaggard(`receiver ${step}`, fat(40));
+      const end = framesOf(world.leader!);
+      await world.run(n3.start());
+      // The interesting part: from the last frame to the removal of the old engine.
+      await world.until(() => end.some((frame) => frame.kind === 'end'));
+      let left = step;
+      await world.scheduler.runWhile(() => left-- > 0);
+      n3.crash(kind);
+      await world.run(n3.start());
+      expect(n3.host.damaged(GROUP)).toBeUndefined();
+      expect(await n3.engines.list()).toHaveLength(1);
+      // The old state may lack its last write, which the log has.
+      if (n3.chain.count <= 1) old++;
+      else switched++;
+      const all = ['before=1', ...fat(40)];
+      expect(n3.chain.chain).toBe(chainOf(all.slice(0, n3.chain.count)));
+      await world.agreed();
+      expect(n3.chain.chain).toBe(chainOf(all));
+      await world.end();
+    }
+    expect(old).toBeGreaterThan(0);
+    expect(switched).toBeGreaterThan(0);
+  });
+});
+
+describe('compaction', () => {
+  it('bounds the log in memory, and a restart still finds everything', async () => {
+    const world = await World.ready('compaction', TINY);
+    const commands = fat(100);
+    await world.put(commands);
+    await world.agreed();
+    for (const node of world.nodes) {
+      const { firstIndex, lastIndex } = node.replica.status();
+      expect(lastIndex - firstIndex).toBeLessThan(10);
+    }
+    for (const node of world.nodes) node.crash();
+    for (const node of world.nodes) await world.run(node.start());
+    await world.elected();
+    await world.agreed();
+    for (const node of world.nodes) expect(node.chain.chain).toBe(chainOf(commands));
+    await world.end();
+  });
+});
+
+describe('a host that is closed, or a group that is removed, while a snapshot comes in', () => {
+  it('leaves no engine open, at any step', async () => {
+    for (let step = 0; step < 40; step++) {
+      const { world, n3 } = await withLaggard(`close ${step}`, fat(40));
+      const end = framesOf(world.leader!);
+      await world.run(n3.start());
+      await world.until(() => n3.replica.snapshotIncoming);
+      if (step % 2 === 0) await world.until(() => end.some((frame) => frame.kind === 'end'));
+      let left = step;
+      await world.scheduler.runWhile(() => left-- > 0);
+      if (step % 3 === 0) {
+        await world.run(n3.host.remove(GROUP));
+        expect(await n3.engines.list()).toEqual([]);
+      }
+      await world.run(n3.stop());
+      await world.run(n3.start());
+      if (step % 3 === 0) expect(n3.host.knows(GROUP)).toBe(false);
+      else await world.agreed();
+      await world.end();
+    }
+  });
+});
