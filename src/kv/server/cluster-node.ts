@@ -24,6 +24,7 @@ import { CONTROLLER, ControllerCaller, type MapAnswer } from './controller-calle
 import { ControllerKeeper } from './controller-keeper.js';
 import { ForwardService } from './forward-service.js';
 import { GroupKeeper } from './group-keeper.js';
+import { handOver } from './hand-over.js';
 import { type Hello, HelloService } from './hello.js';
 import { Leaders } from './leaders.js';
 import { ListService } from './list-service.js';
@@ -89,6 +90,9 @@ function refusalToStart(setup: NodeSetup, host: ReplicaHost): string | null {
   return `${self.id} belongs to cluster ${clusterId} and is a member of its controller, but its log holds no replica of it: the log is lost. Put the log back, or remove the node from the cluster and let it join as a new one`;
 }
 
+/** A transfer takes a round trip or two; longer than this nobody is there to take over. */
+const HAND_OVER_MS = 1_000;
+
 export class ClusterNode {
   readonly kv: KvService;
   readonly admin: AdminService;
@@ -96,6 +100,7 @@ export class ClusterNode {
   readonly maps: MapKeeper;
   readonly router: Router;
   readonly #closers: (() => void)[];
+  readonly #handOver: () => Promise<void>;
 
   private constructor(parts: {
     kv: KvService;
@@ -104,6 +109,7 @@ export class ClusterNode {
     maps: MapKeeper;
     router: Router;
     closers: (() => void)[];
+    handOver: () => Promise<void>;
   }) {
     this.kv = parts.kv;
     this.admin = parts.admin;
@@ -111,6 +117,7 @@ export class ClusterNode {
     this.maps = parts.maps;
     this.router = parts.router;
     this.#closers = parts.closers;
+    this.#handOver = parts.handOver;
   }
 
   static async start(setup: NodeSetup, ports: NodePorts, hooks: NodeHooks): Promise<ClusterNode> {
@@ -307,6 +314,7 @@ export class ClusterNode {
       host,
       maps,
       router,
+      handOver: () => handOver(host, clock, self, (node) => hello.state(node) === 'healthy', HAND_OVER_MS),
       closers: [
         () => shardKeeper.close(),
         () => controllerKeeper.close(),
@@ -317,6 +325,11 @@ export class ClusterNode {
         () => rpc.close(),
       ],
     });
+  }
+
+  /** Gives leaderships to other nodes while this one still answers; the first step of a planned stop. */
+  handOver(): Promise<void> {
+    return this.#handOver();
   }
 
   /** Ends what runs here. Transport, log and engines belong to the caller. */

@@ -88,6 +88,7 @@ export async function startNode(config: NodeConfig): Promise<RunningNode> {
       http: http.url,
       closed,
       close: async () => {
+        await node.handOver();
         await closeAll();
         ended(null);
       },
