@@ -288,6 +288,8 @@ export class Router implements AttemptOwner {
   #notServing(operation: Operation, refusal: NotServing): void {
     operation.out = false;
     const { shard } = operation;
+    // The newer map may have come while the older one's owner was asked.
+    if (this.#options.maps.ownerOf(operation.slot) !== shard) return this.#attempt(operation);
     if (operation.context.noForward && refusal.state === SlotState.None) {
       return this.#wrongShard(operation, this.#options.leaders.known(shard));
     }
