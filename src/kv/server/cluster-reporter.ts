@@ -4,13 +4,19 @@
  */
 import { z } from 'zod';
 import type { Clock, GroupId, NodeId, Replica, ReplicaHost } from '../../raft/index.js';
-import { countSlots, formatSlots, type ShardEntry, type ShardMap, shardName } from '../../shardctrl/index.js';
+import {
+  countSlots,
+  formatSlots,
+  type PlanState,
+  type ShardEntry,
+  type ShardMap,
+  shardName,
+} from '../../shardctrl/index.js';
 import type { KvStateMachine } from '../store/index.js';
 import type { ClusterView } from './api.js';
-import { CONTROLLER } from './controller-caller.js';
+import { CONTROLLER, type ControllerCaller } from './controller-caller.js';
 import type { HelloService } from './hello.js';
 import { callJson, handleJson } from './json-rpc.js';
-import type { Leaders } from './leaders.js';
 import { Method, type Rpc } from './rpc.js';
 
 const replicaSchema = z.object({
@@ -35,7 +41,7 @@ export interface ClusterReporterOptions {
   readonly self: NodeId;
   readonly clock: Clock;
   readonly host: ReplicaHost;
-  readonly leaders: Leaders;
+  readonly controller: Pick<ControllerCaller, 'plan'>;
   readonly hello: HelloService;
   readonly rpc: Rpc;
   readonly controllerNodes: () => readonly NodeId[];
@@ -62,9 +68,10 @@ export class ClusterReporter {
   }
 
   async report(map: ShardMap, timeout_ms: number): Promise<ClusterView> {
-    const { self, rpc, hello } = this.#options;
+    const { self, rpc, hello, controller } = this.#options;
     const ask_ms = Math.max(1, Math.min(ASK_MS, timeout_ms - 100));
     const reports = new Map<NodeId, NodeReport>();
+    const asked = controller.plan(null, ask_ms);
     await Promise.all(
       map.nodes.map(async ({ id }) => {
         if (id === self) {
@@ -76,11 +83,13 @@ export class ClusterReporter {
         if (called.kind === 'answer') reports.set(id, called.value);
       }),
     );
-    const shards = map.shards.map((shard) => this.#shard(shard, reports));
+    const plan = (await asked)?.plan ?? null;
+    const shards = map.shards.map((shard) => this.#shard(shard, reports, plan));
+    const controllerView = this.#controller(reports);
     return {
       cluster_id: map.clusterId,
       epoch: map.epoch,
-      health: healthOf(map, shards, this.#nodeStates(map)),
+      health: healthOf(map, shards, this.#nodeStates(map), controllerView.leader),
       nodes: map.nodes.map(({ id, http, peer, labels }) => ({
         id,
         http,
@@ -90,7 +99,7 @@ export class ClusterReporter {
         since: new Date(hello.since_ms(id)).toISOString(),
       })),
       shards,
-      controller: this.#controller(reports),
+      controller: controllerView,
     };
   }
 
@@ -99,7 +108,7 @@ export class ClusterReporter {
     return new Map(map.nodes.map(({ id }) => [id, id === self ? 'healthy' : hello.state(id)]));
   }
 
-  #shard(shard: ShardEntry, reports: ReadonlyMap<NodeId, NodeReport>): ShardView {
+  #shard(shard: ShardEntry, reports: ReadonlyMap<NodeId, NodeReport>, plan: PlanState | null): ShardView {
     const of = (node: NodeId): ReplicaReport | undefined =>
       reports.get(node)?.find((report) => report.group === shard.id);
     const said = shard.members.map((member) => ({ node: member.node, report: of(member.node) }));
@@ -111,7 +120,7 @@ export class ClusterReporter {
     const up = members.filter((member) => member.state === 'ok').length;
     return {
       id: shardName(shard.id),
-      state: leading === undefined ? 'no_leader' : up < members.length ? 'degraded' : 'ok',
+      state: stateOf(shard, leading !== undefined, up, plan),
       slots: formatSlots(shard.slots),
       slot_count: countSlots(shard.slots),
       members,
@@ -123,9 +132,13 @@ export class ClusterReporter {
   }
 
   #controller(reports: ReadonlyMap<NodeId, NodeReport>): ClusterView['controller'] {
-    const leader = this.#options.leaders.known(CONTROLLER);
-    const term = leader === null ? undefined : reports.get(leader)?.find((report) => report.group === CONTROLLER)?.term;
-    return { leader, term: term ?? null, members: this.#options.controllerNodes() };
+    let leader: NodeId | null = null;
+    let term: number | null = null;
+    for (const [node, report] of reports) {
+      const own = report.find(({ group, role }) => group === CONTROLLER && role === 'leader');
+      if (own !== undefined && own.term > (term ?? -1)) [leader, term] = [node, own.term];
+    }
+    return { leader, term, members: this.#options.controllerNodes() };
   }
 }
 
@@ -145,6 +158,16 @@ function reportOf(group: GroupId, replica: Replica): ReplicaReport {
   };
 }
 
+/** A shard that a plan makes or retires is told so as long as nothing worse can be said. */
+function stateOf(shard: ShardEntry, led: boolean, up: number, plan: PlanState | null): string {
+  const running = plan !== null && (plan.status === 'running' || plan.status === 'paused');
+  const made = running && plan.newShards.some(({ id }) => id === shard.id) && shard.slots.length === 0;
+  if (!led) return made ? 'creating' : 'no_leader';
+  if (up < shard.members.length) return 'degraded';
+  if (made) return 'creating';
+  return running && plan.retiring.includes(shard.id) ? 'retiring' : 'ok';
+}
+
 function memberView(node: NodeId, report: ReplicaReport | undefined, last: number | null): MemberView {
   if (report === undefined) return { node, role: 'unknown', applied: null, lag: null, state: 'down' };
   const lag = last === null ? null : Math.max(0, last - report.applied);
@@ -152,7 +175,12 @@ function memberView(node: NodeId, report: ReplicaReport | undefined, last: numbe
 }
 
 /** One sentence for a person. */
-function healthOf(map: ShardMap, shards: readonly ShardView[], nodes: ReadonlyMap<NodeId, string>): string {
+function healthOf(
+  map: ShardMap,
+  shards: readonly ShardView[],
+  nodes: ReadonlyMap<NodeId, string>,
+  controllerLeader: NodeId | null,
+): string {
   const away = [...nodes].filter(([, state]) => state !== 'healthy').map(([node, state]) => `${node} is ${state}`);
   const without = shards.filter((shard) => shard.state === 'no_leader').map((shard) => shard.id);
   const degraded = shards.filter((shard) => shard.state === 'degraded').map((shard) => shard.id);
@@ -164,6 +192,7 @@ function healthOf(map: ShardMap, shards: readonly ShardView[], nodes: ReadonlyMa
     parts.push(
       `${degraded.join(', ')} ${degraded.length === 1 ? 'lacks' : 'lack'} a replica but ${degraded.length === 1 ? 'serves' : 'serve'}`,
     );
+  if (controllerLeader === null) parts.push('the controller has no leader: keys are served, the map cannot change');
   parts.push(...away);
   if (small.length > 0)
     parts.push(

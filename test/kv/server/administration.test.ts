@@ -134,6 +134,8 @@ describe('the cluster as it is', () => {
     const alone = await view(cluster, 'n1');
     expect(alone.shards[0]).toMatchObject({ state: 'no_leader', leader: null, keys: null });
     expect(alone.health).toContain('s1 has no leader and cannot serve');
+    expect(alone.controller.leader).toBeNull();
+    expect(alone.health).toContain('the controller has no leader');
     expect(cluster.node('n1').admin.readiness().ready).toBe(false);
   });
 
@@ -144,6 +146,23 @@ describe('the cluster as it is', () => {
     await cluster.until(() => again.maps.map !== null, 'the map');
     const seen = await view(cluster, 'n1');
     expect(seen.nodes.map(({ state }) => state)).not.toContain('down');
+  });
+
+  it('says which shards a plan is making or retiring', async () => {
+    const cluster = await SimCluster.healthy({ nodes: 4, shards: 2 });
+    const seen = new Set<string>();
+    const watch = async (shards: number): Promise<void> => {
+      granted(await cluster.settle(cluster.node('n4').admin.reshard({ shards, dry_run: false }, 3_000)));
+      while (cluster.controller().runningPlan() !== null) {
+        for (const { id, state } of (await view(cluster, 'n4')).shards) seen.add(`${id} ${state}`);
+        await cluster.scheduler.runFor(2);
+      }
+    };
+    await watch(3);
+    expect([...seen]).toContain('s3 creating');
+    await watch(1);
+    expect([...seen].filter((text) => text.endsWith('retiring'))).toHaveLength(2);
+    expect((await view(cluster, 'n4')).shards.map(({ state }) => state)).toEqual(['ok']);
   });
 
   it('warns of shards with two replicas', async () => {
