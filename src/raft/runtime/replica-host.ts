@@ -2,7 +2,16 @@
  * All replicas of one node: who gets which frame, one tick for all, one turn for all that have something to do, one frame
  * a peer for what they send in that turn.
  */
-import { type GroupId, index, type Member, type Message, type NodeId, type ReplicaId, term } from '../core/index.js';
+import {
+  type GroupId,
+  index,
+  type Member,
+  type Message,
+  MessageType,
+  type NodeId,
+  type ReplicaId,
+  term,
+} from '../core/index.js';
 import {
   Channel,
   type Clock,
@@ -45,6 +54,11 @@ interface Outgoing {
   readonly message: Message;
 }
 
+/** How long the news of a commit may wait for company. */
+const NEWS_MS = 2;
+
+const isOnlyNews = (message: Message): boolean => message.type === MessageType.Append && message.entries.length === 0;
+
 export class ReplicaHost {
   readonly #options: ReplicaHostOptions;
   readonly #environment: ReplicaEnvironment;
@@ -54,6 +68,9 @@ export class ReplicaHost {
   readonly #busy = new Map<GroupId, Promise<void>>();
   readonly #dirty = new Set<Replica>();
   readonly #outgoing = new Map<NodeId, Outgoing[]>();
+  /** Peers for whom something waits that should go with this turn. */
+  readonly #urgent = new Set<NodeId>();
+  #laterFlush: Timer | null = null;
   #scheduled = false;
   #tick: Timer | null = null;
   #closed = false;
@@ -227,12 +244,30 @@ export class ReplicaHost {
     const waiting = this.#outgoing.get(to);
     if (waiting === undefined) this.#outgoing.set(to, [{ group, message }]);
     else waiting.push({ group, message });
-    this.#wake();
+    if (isOnlyNews(message)) this.#flushLater();
+    else {
+      this.#urgent.add(to);
+      this.#wake();
+    }
+  }
+
+  /**
+   * That something is committed is news a follower can wait for a moment: under load the next entries take it along, which
+   * halves the frames. What is urgent for the same peer takes it along too.
+   */
+  #flushLater(): void {
+    this.#laterFlush ??= this.#options.clock.after(NEWS_MS, () => {
+      this.#laterFlush = null;
+      if (this.#closed) return;
+      for (const to of this.#outgoing.keys()) this.#urgent.add(to);
+      this.#flush();
+    });
   }
 
   #flush(): void {
-    for (const [to, batch] of this.#outgoing) {
-      if (batch.length === 0) continue;
+    for (const to of this.#urgent) {
+      const batch = this.#outgoing.get(to);
+      if (batch === undefined || batch.length === 0) continue;
       this.#outgoing.set(to, []);
       for (const frame of encodeMessages(batch)) {
         if (this.#options.transport.send(to, Channel.Raft, frame)) continue;
@@ -240,6 +275,7 @@ export class ReplicaHost {
         break;
       }
     }
+    this.#urgent.clear();
   }
 
   // ----------------------------------------------------------------------------------------------------------------- turns
@@ -285,6 +321,7 @@ export class ReplicaHost {
   async #close(): Promise<void> {
     this.#closed = true;
     this.#tick?.cancel();
+    this.#laterFlush?.cancel();
     const stopped = await Promise.allSettled([...this.#replicas.values()].map((replica) => replica.stop()));
     if (!this.#options.log.full) await Promise.allSettled(this.#busy.values());
     const failed = stopped.find((result) => result.status === 'rejected');

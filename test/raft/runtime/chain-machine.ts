@@ -22,7 +22,7 @@ export const chainOf = (commands: readonly string[]): number =>
 export interface ChainMachineOptions {
   /** Called before each command; what it throws, `apply` throws. */
   readonly beforeApply?: (text: string) => void;
-  readonly beforeOpen?: () => void | Promise<void>;
+  readonly beforeOpen?: (engine: StateEngine) => void | Promise<void>;
 }
 
 export class ChainMachine implements StateMachine {
@@ -30,6 +30,8 @@ export class ChainMachine implements StateMachine {
   #rows: StateRows | null = null;
   chain = 0;
   count = 0;
+  /** The chain after each command that this instance has applied, by index. */
+  readonly chains = new Map<number, number>();
   /** Of the last command that was applied, by this instance or an earlier one. */
   index = 0;
 
@@ -38,7 +40,7 @@ export class ChainMachine implements StateMachine {
   }
 
   async open(engine: StateEngine, rows: StateRows): Promise<void> {
-    await this.#options.beforeOpen?.();
+    await this.#options.beforeOpen?.(engine);
     this.#rows = rows;
     const row = engine.get(CHAIN);
     if (row === undefined) return;
@@ -55,6 +57,7 @@ export class ChainMachine implements StateMachine {
     this.chain = crc32c(Buffer.from(text), this.chain);
     this.count++;
     this.index = entry.index;
+    this.chains.set(entry.index, this.chain);
     return { index: entry.index, chain: this.chain };
   }
 
