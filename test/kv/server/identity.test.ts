@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { holdsLog, openIdentity, saveIdentity } from '../../../src/kv/server/identity.js';
+import { loadNodeConfig, startNode } from '../../../src/kv/server/index.js';
 import { SimCluster } from './sim-cluster.js';
 
 const CONTROLLER = 0;
@@ -50,6 +51,31 @@ describe('node.json', () => {
     expect(holdsLog(join(directory, 'log'))).toBe(false);
     writeFileSync(join(directory, 'log', '00000001.log'), 'x');
     expect(holdsLog(join(directory, 'log'))).toBe(true);
+  });
+});
+
+describe('the start of a node', () => {
+  it('is refused in one line where it belongs to a cluster and its log is lost (F25)', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'quorate-start-'));
+    try {
+      const identity = openIdentity(directory, 'n7');
+      saveIdentity(directory, { ...identity, clusterId: 'c0ffee' });
+      const loaded = loadNodeConfig({
+        env: {},
+        flags: {
+          id: 'n7',
+          data_dir: directory,
+          'listen.http': '127.0.0.1:1',
+          'listen.peer': '127.0.0.1:2',
+          'bootstrap.nodes': 'n1=127.0.0.1:3,n2=127.0.0.1:4,n3=127.0.0.1:5,n7=127.0.0.1:2',
+        },
+      });
+      if (!loaded.ok) throw new Error(loaded.error);
+      await expect(startNode(loaded.config)).rejects.toThrow(/belongs to cluster c0ffee, but its log is lost: .*n7/);
+      expect(holdsLog(join(directory, 'log'))).toBe(false);
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
   });
 });
 
