@@ -14,7 +14,7 @@
  */
 import { createHash } from 'node:crypto';
 import { crc32c } from '@node-rs/crc32';
-import type { StateRows } from '../raft/index.js';
+import { ReplicaDamaged, type StateRows } from '../raft/index.js';
 
 const VERSION = 1;
 const HEAD_BYTES = 5;
@@ -47,12 +47,12 @@ function encodeRow(value: unknown): Buffer {
   return row;
 }
 
-/** Throws with a reason if the row is not what `put` wrote: the replica is damaged (F38). */
+/** Throws `ReplicaDamaged` if the row is not what `put` wrote (F38). */
 export function decodeRow(key: Uint8Array, row: Buffer): unknown {
   const name = `row ${Buffer.from(key).toString('hex')} of the controller's state`;
-  if (row[0] !== VERSION) throw new Error(`${name} has format ${row[0]}, this build knows ${VERSION}`);
+  if (row[0] !== VERSION) throw new ReplicaDamaged(`${name} has format ${row[0]}, this build knows ${VERSION}`);
   const json = row.subarray(HEAD_BYTES);
-  if (row.length <= HEAD_BYTES || row.readUInt32BE(1) !== crc32c(json)) throw new Error(`${name} is corrupt`);
+  if (row.length <= HEAD_BYTES || row.readUInt32BE(1) !== crc32c(json)) throw new ReplicaDamaged(`${name} is corrupt`);
   return JSON.parse(json.toString('utf8'));
 }
 

@@ -2,7 +2,7 @@
  * The controller's state: what is kept in memory of it, and every change of it as rows. The only writer of rows; it knows
  * no commands and judges nothing.
  */
-import type { GroupId, StateEngine, StateRows } from '../raft/index.js';
+import { type GroupId, ReplicaDamaged, type StateEngine, type StateRows } from '../raft/index.js';
 import { DigestedRows, decodeRow, RowKind, rowKey } from './controller-rows.js';
 import { type EpochRow, FULL_MAP_EVERY, type MapDelta, nextMap } from './map-delta.js';
 import type { Batch, PlanId, PlanMove, PlanState, PlanSummary, StoredReceipt, Tombstone } from './plan.js';
@@ -39,7 +39,7 @@ export class ControllerState {
     this.#rows = new DigestedRows(rows);
   }
 
-  /** Rejects with a reason if rows are corrupt or of an unknown format. */
+  /** Rejects with `ReplicaDamaged` if rows are corrupt or of an unknown format. */
   static async open(engine: StateEngine, rows: StateRows): Promise<ControllerState> {
     const state = new ControllerState(rows);
     const moves = new Map<number, PlanMove[]>();
@@ -85,7 +85,7 @@ export class ControllerState {
       case RowKind.Receipt:
         break;
       default:
-        throw new Error(`the controller's state has a row of unknown kind ${key[0]}`);
+        throw new ReplicaDamaged(`the controller's state has a row of unknown kind ${key[0]}`);
     }
   }
 
@@ -155,7 +155,7 @@ export class ControllerState {
       const row = this.#rows.get(rowKey(RowKind.Epoch, at)) as EpochRow | undefined;
       if (row?.kind === 'full') map = row.map;
       else if (row !== undefined && map !== null) map = nextMap(map, row.delta);
-      else throw new Error(`the controller's state lacks epoch ${at}`);
+      else throw new ReplicaDamaged(`the controller's state lacks epoch ${at}`);
     }
     if (map === null) throw new Error(`invariant: epoch ${epoch} was not rebuilt`);
     return map;
@@ -246,7 +246,7 @@ export class ControllerState {
 
   receipt(plan: PlanId, number: number): StoredReceipt {
     const row = this.#rows.get(rowKey(RowKind.Receipt, planNumber(plan), number));
-    if (row === undefined) throw new Error(`the controller's state lacks receipt ${number} of plan ${plan}`);
+    if (row === undefined) throw new ReplicaDamaged(`the controller's state lacks receipt ${number} of plan ${plan}`);
     return row as StoredReceipt;
   }
 }

@@ -476,7 +476,10 @@ describe('the state', () => {
     const broken = Buffer.from(row);
     broken[broken.length - 2]! ^= 1;
     controller.rows.byHex.set(key, broken);
-    await expect(MemoryController.open(controller.rows)).rejects.toThrow(/corrupt/);
+    await expect(MemoryController.open(controller.rows)).rejects.toMatchObject({
+      code: 'REPLICA_DAMAGED',
+      message: expect.stringMatching(/corrupt/),
+    });
     const future = Buffer.from(row);
     future[0] = 7;
     controller.rows.byHex.set(key, future);
