@@ -85,8 +85,10 @@ describe('the other end of forwarding', () => {
     const { ask } = world();
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 40 }), (array) => {
-        ask(Method.Write, Buffer.from(array));
-        ask(Method.Get, Buffer.from(array));
+        for (const body of [Buffer.from(array), Buffer.concat([Buffer.from([1, 0, 0, 0]), array])]) {
+          ask(Method.Write, body);
+          ask(Method.Get, body);
+        }
       }),
       { seed: 6, numRuns: 500 },
     );
