@@ -7,6 +7,7 @@ import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, 
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { stringify } from 'yaml';
+import { NODE_FLAGS } from '../../src/kv/cli/node-flags.js';
 import type { ClusterView, MapView } from '../../src/kv/client/index.js';
 import { freePorts } from './ports.js';
 import { until } from './until.js';
@@ -124,7 +125,7 @@ export class LocalCluster {
   startNode(node: LocalNode): void {
     if (node.process !== null) throw new Error(`${node.id} runs already`);
     const log = openSync(node.logFile, 'a');
-    const child = spawn(process.execPath, [PROGRAM, 'node', '--config', node.configFile], {
+    const child = spawn(process.execPath, [...NODE_FLAGS, PROGRAM, 'node', '--config', node.configFile], {
       // The channel ends the node should this process die before it could.
       stdio: ['ignore', log, log, 'ipc'],
       env: { ...nodeEnvironment(), QUORATE_DEV_CHILD: '1' },

@@ -1,5 +1,6 @@
 import type { Argv } from 'yargs';
 import { type Globals, wholeNumber } from '../flags.js';
+import { NODE_FLAGS } from '../node-flags.js';
 
 const NODES_MAX = 50;
 const PORT_MAX = 65_535;
@@ -39,7 +40,7 @@ export const devCommand = (yargs: Argv<Globals>) =>
         fresh: args.fresh,
         restart: args.restart,
         output: args.output,
-        program: [process.execPath, ...process.execArgv, process.argv[1] ?? ''],
+        program: [process.execPath, ...NODE_FLAGS, ...process.execArgv, process.argv[1] ?? ''],
       };
       const { runDev } = await import('../dev/run-dev.js');
       await runDev(options);
