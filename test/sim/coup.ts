@@ -25,9 +25,13 @@ export class Coup {
   readonly #options: CoupOptions;
   #group = -1;
   #cut = '';
+  /** A new leader that is left alone until it commits something. */
+  #awaited: ReplicaView | null = null;
   /** Leaders still to be cut off. */
   #left = 0;
-  #serial = 0;
+  /** Of the blow that is planned, and of the end that is. */
+  #blow = 0;
+  #end = 0;
 
   constructor(options: CoupOptions) {
     this.#options = options;
@@ -36,37 +40,49 @@ export class Coup {
   /** Cuts the present leader of a group off, and waits for the next. */
   begin(): void {
     const { leaders, random } = this.#options;
-    const views = leaders();
+    const shards = leaders().filter((view) => view.group !== 0);
+    const views = shards.length > 0 && random.chance(0.8) ? shards : leaders();
     if (this.#left > 0 || views.length === 0) return;
     const view = random.pick(views);
     this.#group = view.group;
-    this.#left = random.int(1, 5);
+    this.#left = random.int(1, 6);
     this.#isolate(view.node);
   }
 
   end(): void {
     this.#left = 0;
-    this.#serial++;
+    this.#awaited = null;
+    this.#blow++;
+    this.#end++;
   }
 
   elected(view: ReplicaView): void {
     if (this.#left === 0 || view.group !== this.#group || view.node === this.#cut) return;
     const { scheduler, network, random } = this.#options;
     this.#left--;
-    const serial = ++this.#serial;
-    // Some right now, before anybody has heard; some while the first entries are on their way; some later.
-    const delay_ms = random.pick([0, random.between(0, 8 * network.faults.delayMax_ms), random.between(0, 500)]);
-    const votersFall = random.chance(0.5);
+    this.#awaited = null;
+    // Some right now, before anybody has heard; some as soon as they have committed anything; some in between, or later.
+    const when = random.pick(['now', 'now', 'commit', 'commit', 'soon', 'later']);
+    const blow = ++this.#blow;
     const strike = (): void => {
-      if (serial !== this.#serial) return;
-      const before = this.#cut;
-      this.#isolate(view.node);
-      for (const node of this.#options.nodes) {
-        if (votersFall && node.id !== view.node && node.id !== before && random.chance(0.8)) this.#options.bounce(node);
-      }
+      if (blow === this.#blow) this.#strike(view.node, when === 'commit' ? 0 : 0.4);
     };
-    if (delay_ms === 0) strike();
-    else scheduler.after(delay_ms, strike);
+    if (when === 'now') strike();
+    else if (when === 'commit') this.#awaited = view;
+    else scheduler.after(random.between(0, when === 'soon' ? 8 * network.faults.delayMax_ms : 500), strike);
+  }
+
+  committed(view: ReplicaView): void {
+    if (view === this.#awaited) this.#strike(view.node, 0);
+  }
+
+  #strike(leader: string, votersFall: number): void {
+    const { nodes, random, bounce } = this.#options;
+    const before = this.#cut;
+    this.#awaited = null;
+    this.#isolate(leader);
+    if (!random.chance(votersFall)) return;
+    for (const node of nodes) if (node.id !== leader && node.id !== before && random.chance(0.8)) bounce(node);
   }
 
   #isolate(node: string): void {
@@ -78,10 +94,13 @@ export class Coup {
       [node],
       nodes.flatMap(({ id }) => (id === node ? [] : [id])),
     );
-    const serial = ++this.#serial;
+    this.#blow++;
+    const end = ++this.#end;
     scheduler.after(random.between(1_500, 6_000), () => {
-      if (serial !== this.#serial) return;
+      if (end !== this.#end) return;
+      this.#blow++;
       this.#left = 0;
+      this.#awaited = null;
       trace.add('nemesis', 'coup ends');
       network.heal();
     });

@@ -53,7 +53,7 @@ export class Nemesis {
     const random = options.random.fork('nemesis');
     this.#random = random;
     this.#pace_ms = random.between(800, 6_000);
-    this.#shuttlePace_ms = random.between(300, 4_000);
+    this.#shuttlePace_ms = random.between(300, 2_500);
     this.#ranges = this.#drawRanges();
     this.#coup = new Coup({ ...options, random: random.fork('coup'), bounce: (node) => this.#bounce(node) });
     const { faults, network, http } = options;
@@ -64,12 +64,17 @@ export class Nemesis {
 
   start(): void {
     this.#repeat(this.#pace_ms, () => this.#strike());
-    if (this.#options.faults.has('shuttle')) this.#repeat(this.#shuttlePace_ms, () => this.#shuttle());
+    const { faults } = this.#options;
+    if (faults.has('shuttle')) this.#repeat(this.#shuttlePace_ms, () => this.#shuttle());
+    if (faults.has('transfer')) this.#repeat(2_000, () => this.#transfer());
+    if (faults.has('coup')) this.#repeat(2 * this.#pace_ms, () => this.#coup.begin());
   }
 
-  /** A replica has become leader. */
-  elected(view: ReplicaView): void {
-    if (this.#active) this.#coup.elected(view);
+  /** A replica has become leader, or has committed something as one. */
+  leads(view: ReplicaView, what: 'elected' | 'committed'): void {
+    if (!this.#active) return;
+    if (what === 'elected') this.#coup.elected(view);
+    else this.#coup.committed(view);
   }
 
   #repeat(pace_ms: number, strike: () => void): void {
@@ -93,8 +98,6 @@ export class Nemesis {
         return this.#crash(this.#options.nodes, this.#random.chance(0.3) ? 'kill' : 'power-cut');
       case 'bounce':
         return this.#bounce(node);
-      case 'coup':
-        return this.#coup.begin();
       case 'pause':
         return this.#pause(node);
       case 'partition':
@@ -107,8 +110,19 @@ export class Nemesis {
       case 'reshard':
         return this.#reshard(node);
       default:
-      // Network faults and clock rates are on all along, and slots are shuttled at a pace of their own.
+      // Network faults and clock rates are on all along; coups, shuttles and transfers have their own pace.
     }
+  }
+
+  /** A leader hands over to another member (F15). */
+  #transfer(): void {
+    const { leaders, nodes, trace } = this.#options;
+    const views = leaders();
+    if (views.length === 0) return;
+    const { node: id, group, replica } = this.#random.pick(views);
+    const to = this.#random.pick(replica.members).node;
+    trace.add('nemesis', `asks ${id} to hand group ${group} over to ${to}`);
+    nodes.find((node) => node.id === id)?.clock?.run(() => replica.transferLeader(to));
   }
 
   #crash(nodes: readonly SimNode[], kind: 'kill' | 'power-cut'): void {
@@ -180,11 +194,14 @@ export class Nemesis {
 
   // ------------------------------------------------------------------------------------------------------ slots that move
 
-  /** A few ranges, each around a slot that is worked on or around none, so that the same slots go back and forth. */
+  /**
+   * A few ranges, so that the same slots go back and forth: the first around one that is worked on, some of the others
+   * around none: an old message can do most where nothing has changed since.
+   */
   #drawRanges(): readonly string[] {
     const random = this.#random;
-    return Array.from({ length: random.int(1, 3) }, () => {
-      const worked = random.chance(0.85);
+    return Array.from({ length: random.int(1, 3) }, (_, i) => {
+      const worked = i === 0 || random.chance(0.3);
       const middle = worked ? slotOfKey(Buffer.from(random.pick(this.#options.keys))) : random.int(0, SLOT_COUNT - 1);
       const [before, after] = [random.int(0, 20), random.int(0, 20)];
       return `${Math.max(0, middle - before)}-${Math.min(SLOT_COUNT - 1, middle + after)}`;
@@ -197,7 +214,12 @@ export class Nemesis {
     const admin = node.node?.admin;
     if (map === null || map === undefined || admin === undefined) return;
     const slots = this.#random.pick(this.#ranges);
-    const to = `s${this.#random.pick(map.shards).id}`;
+    const first = Number.parseInt(slots, 10);
+    // Mostly between two shards: what comes back to where it was is what old messages can harm (F60).
+    const near = this.#random.chance(0.7) ? map.shards.slice(0, 2) : map.shards;
+    const others = near.filter((shard) => !shard.slots.some(([from, to]) => from <= first && first <= to));
+    if (others.length === 0) return;
+    const to = `s${this.#random.pick(others).id}`;
     this.#options.trace.add('nemesis', `asks ${node.id} to move ${slots} to ${to}`);
     node.clock?.run(() => {
       void admin.move({ slots, to, dry_run: false }, 5_000).then((answer) => this.#heard(answer));

@@ -30,7 +30,12 @@ export interface NetworkFaults {
   readonly unordered: readonly Channel[];
   /** Requests on the Rpc channel that may come again: those that their senders repeat by themselves. */
   readonly repeatable: (frame: Uint8Array) => boolean;
-  /** Probability that such a request comes again, once or several times, up to `late_ms` after the first time. */
+  /** Those of them that come again long after. */
+  readonly recalled: (frame: Uint8Array) => boolean;
+  /**
+   * Probability that such a request is held up for a second at most; and that it comes again, up to `late_ms` after the
+   * first time: close behind a later one to the same node, for that is where it can do most harm.
+   */
   readonly late: number;
   readonly late_ms: number;
 }
@@ -45,6 +50,7 @@ export const CALM: NetworkFaults = {
   reset: 0,
   unordered: [Channel.Raft],
   repeatable: () => false,
+  recalled: () => false,
   late: 0,
   late_ms: 20_000,
 };
@@ -57,6 +63,14 @@ export interface NetworkStats {
   reordered: number;
   resets: number;
 }
+
+/** A request that may come again. */
+interface Kept {
+  readonly deliver: () => void;
+  readonly until_ms: number;
+}
+
+const KEPT_MAX = 64;
 
 interface Direction {
   readonly random: SimRandom;
@@ -74,6 +88,7 @@ export class SimNetwork {
   readonly #owners = new Map<string, NodeId>();
   readonly #deadHosts = new Set<NodeId>();
   readonly #connections = new Set<SimConnection>();
+  readonly #kept = new Map<NodeId, Kept[]>();
   #faults: NetworkFaults = CALM;
   readonly stats: NetworkStats = { delivered: 0, lost: 0, duplicated: 0, reordered: 0, resets: 0 };
 
@@ -184,6 +199,27 @@ export class SimNetwork {
     this.scheduler.after(this.delay_ms(a, b), () => {
       if (!this.blocked(a, b)) arrive();
     });
+  }
+
+  /** For `recall`. */
+  keep(to: NodeId, deliver: () => void): void {
+    const kept = this.#kept.get(to) ?? [];
+    this.#kept.set(to, kept);
+    kept.push({ deliver, until_ms: this.scheduler.now_ms + this.#faults.late_ms });
+    if (kept.length > KEPT_MAX) kept.shift();
+  }
+
+  /** A repeatable request has arrived: some that came before it follow on its heels. */
+  recall(to: NodeId): void {
+    const { late } = this.#faults;
+    const kept = this.#kept.get(to);
+    const random = this.#direction('', to).random;
+    for (let i = 0; i < 3 && kept !== undefined && kept.length > 0 && random.chance(late); i++) {
+      const { deliver, until_ms } = kept[random.int(0, kept.length - 1)]!;
+      if (until_ms < this.scheduler.now_ms) continue;
+      this.stats.duplicated++;
+      this.scheduler.after(random.between(0, random.pick([5, 50, 500])), deliver);
+    }
   }
 
   delay_ms(a: NodeId, b: NodeId): number {

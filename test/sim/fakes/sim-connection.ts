@@ -8,6 +8,8 @@ import type { SimNetwork } from './network.js';
 import type { SimTransport } from './sim-transport.js';
 
 const FRAME_OVERHEAD_BYTES = 64;
+/** How long a repeatable request may be held up, so that what it waits for stays half done. */
+const HELD_MS = 1_000;
 
 interface Ends {
   readonly network: SimNetwork;
@@ -70,20 +72,20 @@ export class SimConnection {
     if (lost) stats.lost++;
     const late = unordered && random.chance(faults.reorder);
     if (late) stats.reordered++;
-    this.#schedule(channel, late, () => {
+    const repeatable = channel === Channel.Rpc && faults.repeatable(frame);
+    const held = repeatable && random.chance(faults.late);
+    const arrive = (): void => {
       release();
       if (!lost) deliver();
-    });
+      if (repeatable) network.recall(this.to.self);
+    };
+    if (held) this.#schedule(channel, true, arrive, HELD_MS);
+    else this.#schedule(channel, late, arrive);
     if (unordered && random.chance(faults.duplicate)) {
       stats.duplicated++;
       this.#schedule(channel, true, deliver);
     }
-    if (channel === Channel.Rpc && faults.repeatable(frame) && random.chance(faults.late)) {
-      for (let copies = random.int(1, 4); copies > 0; copies--) {
-        stats.duplicated++;
-        this.#schedule(channel, true, deliver, faults.late_ms);
-      }
-    }
+    if (repeatable && faults.recalled(frame)) network.keep(this.to.self, deliver);
     return true;
   }
 

@@ -1,7 +1,8 @@
 /**
  * State machine safety (dissertation, figure 3.2), seen at the log: what one replica holds as committed at an index, every
- * replica that has that index committed holds too. The first to commit an entry writes it into the book. A leader of a
- * later term must hold everything in the book (leader completeness).
+ * replica that has that index committed holds too. The first to commit an entry writes it into the book. A leader must
+ * hold everything that was committed in earlier terms than its own (leader completeness): one whose votes come late, when
+ * a later term has begun, need not know what happened in that.
  */
 import { crc32c } from '@node-rs/crc32';
 import { index, type Replica } from '../../../src/raft/index.js';
@@ -11,6 +12,8 @@ interface Book {
   /** By index, from 1. */
   readonly terms: number[];
   readonly sums: number[];
+  /** The term in which the entry was seen committed first. */
+  readonly committedIn: number[];
 }
 
 export class CommittedLog implements Invariant {
@@ -30,7 +33,7 @@ export class CommittedLog implements Invariant {
   }
 
   #book(group: number): Book {
-    const book = this.#books.get(group) ?? { terms: [0], sums: [0] };
+    const book = this.#books.get(group) ?? { terms: [0], sums: [0], committedIn: [0] };
     this.#books.set(group, book);
     return book;
   }
@@ -48,6 +51,7 @@ export class CommittedLog implements Invariant {
         if (book.terms.length === at) {
           book.terms.push(entry.term);
           book.sums.push(sum);
+          book.committedIn.push(replica.term);
         } else if (book.terms[at] !== undefined && (book.terms[at] !== entry.term || book.sums[at] !== sum)) {
           return `committed entry ${at} is of term ${entry.term}, but another replica committed one of term ${book.terms[at]}`;
         }
@@ -60,8 +64,10 @@ export class CommittedLog implements Invariant {
   #complete(book: Book, replica: Replica): string | null {
     if (replica.role !== 'leader' || this.#leads.get(replica) === replica.term) return null;
     this.#leads.set(replica, replica.term);
-    const last = index(book.terms.length - 1);
-    if (last === 0) return null;
+    let known = book.terms.length - 1;
+    while (known > 0 && book.committedIn[known]! >= replica.term) known--;
+    if (known === 0) return null;
+    const last = index(known);
     if (replica.lastIndex < last)
       return `leads term ${replica.term} with a log up to ${replica.lastIndex}; ${last} is committed`;
     const term = replica.termAt(last);

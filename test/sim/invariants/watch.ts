@@ -26,6 +26,8 @@ class Watched implements ReplicaView {
 
   /** Its role has just become that of a leader. */
   elected = false;
+  /** It leads, and its commit index has just risen. */
+  committed = false;
 
   moved(): boolean {
     const { role, term, commit, applied, lastIndex, machine } = this.replica;
@@ -38,6 +40,7 @@ class Watched implements ReplicaView {
       machine === this.#machine
     )
       return false;
+    this.committed = role === 'leader' && this.#role === 'leader' && commit > this.#commit;
     this.elected = role === 'leader' && this.#role !== 'leader';
     this.#role = role;
     this.#term = term;
@@ -68,7 +71,7 @@ export class Watch {
   #views: Watched[] = [];
   #pending: Watched[] = [];
   #next_ms = 0;
-  #onLeader: (view: ReplicaView) => void = () => {};
+  #onLeader: (view: ReplicaView, what: 'elected' | 'committed') => void = () => {};
 
   constructor(options: WatchOptions) {
     this.#options = options;
@@ -89,8 +92,8 @@ export class Watch {
     );
   }
 
-  /** Told of each election, after the step that decided it. */
-  onLeader(listener: (view: ReplicaView) => void): void {
+  /** Told of elections, and of what leaders commit, after the step in which it happened. */
+  onLeader(listener: (view: ReplicaView, what: 'elected' | 'committed') => void): void {
     this.#onLeader = listener;
   }
 
@@ -101,7 +104,8 @@ export class Watch {
       if (!view.moved()) continue;
       changed ??= [];
       changed.push(view);
-      if (view.elected) this.#onLeader(view);
+      if (view.elected) this.#onLeader(view, 'elected');
+      else if (view.committed) this.#onLeader(view, 'committed');
       if (view.pending) continue;
       view.pending = true;
       this.#pending.push(view);
