@@ -84,7 +84,7 @@ export class ShardKeeper {
   async #expire(group: GroupId, replica: Replica, machine: KvStateMachine): Promise<void> {
     for (;;) {
       const now_ms = this.#options.stampOf(group).next(machine.clock_ms);
-      if (this.#closed || !replica.leads || machine !== replica.machine) return;
+      if (this.#closed || !replica.leads || machine !== replica.machine || !machine.mayBeDue(now_ms)) return;
       await replica.settled();
       const due = await machine.dueKeys(now_ms, BATCH_KEYS);
       if (due === null || !(await this.#propose(group, replica, due))) return;

@@ -16,13 +16,16 @@ export class DueHint {
     if (time_ms < this.#recent_ms) this.#recent_ms = time_ms;
   }
 
+  mayBeDue(now_ms: number): boolean {
+    return !this.#scanning && Math.min(this.#from_ms, this.#recent_ms) <= now_ms;
+  }
+
   /** Where to begin; null: nothing can be due at `now_ms`, or a scan is under way. */
   begin(now_ms: number): number | null {
-    const from_ms = Math.min(this.#from_ms, this.#recent_ms);
-    if (this.#scanning || from_ms > now_ms) return null;
+    if (!this.mayBeDue(now_ms)) return null;
     this.#scanning = true;
-    this.#from_ms = from_ms;
-    return from_ms;
+    this.#from_ms = Math.min(this.#from_ms, this.#recent_ms);
+    return this.#from_ms;
   }
 
   /** The rows that had come before the scan; call when it begins. */
@@ -32,7 +35,7 @@ export class DueHint {
     return recent_ms;
   }
 
-  /** `from_ms`: nothing below it is left. */
+  /** `from_ms`: nothing below it is left; Infinity: nothing at all. */
   end(from_ms: number): void {
     this.#scanning = false;
     this.#from_ms = from_ms;

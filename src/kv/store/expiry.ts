@@ -14,6 +14,8 @@ import {
   parsePlace,
   recordKey,
   subjectOfExpiry,
+  Table,
+  tableStart,
   timeOfExpiry,
 } from './key-layout.js';
 import { revisionOf } from './record-codec.js';
@@ -42,6 +44,9 @@ export function applyExpire(state: StoreState, command: ExpireCommand): number {
   return gone;
 }
 
+/** False: `dueKeys` would find nothing. */
+export const mayBeDue = (state: StoreState, now_ms: number): boolean => state.dueHint.mayBeDue(now_ms);
+
 /**
  * What is due at `now_ms` in slots that are served, at most `limit` keys and records together; null if there is nothing,
  * or while an earlier call is still at work. Reads nothing while nothing can be due. The rows of all applied entries
@@ -67,7 +72,7 @@ async function scanDue(
   now_ms: number,
   limit: number,
 ): Promise<{ readonly command: ExpireCommand | null; readonly earliest_ms: number }> {
-  let earliest_ms = now_ms + 1;
+  let earliest_ms = Number.POSITIVE_INFINITY;
   const keys: { key: Buffer; revision: number }[] = [];
   const idempotency: { key: Buffer; idempotencyKey: string }[] = [];
   const room = (): boolean => keys.length + idempotency.length < limit;
@@ -86,8 +91,24 @@ async function scanDue(
     if (state.slots.control.serves(slot)) idempotency.push({ key, idempotencyKey: token });
     return room();
   });
-  const nothing = keys.length + idempotency.length === 0;
-  return { command: nothing ? null : { kind: 'expire', keys, idempotency }, earliest_ms };
+  if (earliest_ms <= now_ms) {
+    const nothing = keys.length + idempotency.length === 0;
+    return { command: nothing ? null : { kind: 'expire', keys, idempotency }, earliest_ms };
+  }
+  return { command: null, earliest_ms: await firstAfter(state, now_ms) };
+}
+
+/** When the next row is due, of those behind `now_ms`; Infinity: there are none. */
+async function firstAfter(state: StoreState, now_ms: number): Promise<number> {
+  const [keys, idempotency] = await Promise.all([
+    state.engine.range({ gte: keyExpiryKey(now_ms + 1), lt: tableStart(Table.KeyExpiry + 1), limit: 1 }),
+    state.engine.range({
+      gte: idempotencyExpiryKey(now_ms + 1),
+      lt: tableStart(Table.IdempotencyExpiry + 1),
+      limit: 1,
+    }),
+  ]);
+  return Math.min(...[...keys, ...idempotency].map(({ key }) => timeOfExpiry(key)));
 }
 
 /** Calls `visit` for the rows in order, until it returns false. */

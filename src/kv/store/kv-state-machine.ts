@@ -19,7 +19,7 @@ import {
 } from '../../shardctrl/index.js';
 import { decodeCommand, isWrite, writeTarget } from './command-codec.js';
 import type { ExpireCommand, KvCommand, KvResult, ListPage, ListRequest, LookupResult } from './commands.js';
-import { applyExpire, dueKeys } from './expiry.js';
+import { applyExpire, dueKeys, mayBeDue } from './expiry.js';
 import { type ExportCursor, type ExportPage, exportRecords, type PurgeCandidates, purgeCandidates } from './exports.js';
 import { idempotencyKey, placeOf, recordKey } from './key-layout.js';
 import { listPage } from './lists.js';
@@ -186,6 +186,11 @@ export class KvStateMachine implements StateMachine {
   /** See exports.ts. */
   purgeCandidates(slots: SlotRanges, limit: number): Promise<PurgeCandidates> {
     return purgeCandidates(this.#opened, slots, limit);
+  }
+
+  /** Without a look at the engine: false where `dueKeys` would find nothing. */
+  mayBeDue(now_ms: number): boolean {
+    return mayBeDue(this.#opened, now_ms);
   }
 
   /** See expiry.ts. */

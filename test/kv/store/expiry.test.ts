@@ -144,4 +144,28 @@ describe('expiry', () => {
     await shard.endRound();
     expect((await due())?.keys.length).toBe(1);
   });
+
+  it('reads nothing while nothing can be due, however often it is asked', async () => {
+    let reads = 0;
+    const range = shard.engine.range.bind(shard.engine);
+    shard.engine.range = (wanted) => {
+      reads++;
+      return range(wanted);
+    };
+    await shard.run(put('a', '1', { ttl_ms: 60_000 }));
+    expect(await due()).toBeNull();
+    const first = reads;
+    for (let second = 0; second < 59; second++) {
+      shard.now_ms += 1_000;
+      expect(await due()).toBeNull();
+    }
+    expect(reads).toBe(first);
+    shard.now_ms += 1_000;
+    await shard.run((await due())!);
+    expect(await due()).toBeNull();
+    const last = reads;
+    shard.now_ms += 1_000_000;
+    expect(await due()).toBeNull();
+    expect(reads).toBe(last);
+  });
 });
