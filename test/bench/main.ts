@@ -1,11 +1,12 @@
 /**
  * `npm run bench`: PUT and GET of 100-byte values over HTTP at 1, 16, 64 and 256 connections, against three node
  * processes with two shards on this machine; and, where an etcd binary is on the PATH, the same work on a three-node
- * etcd in the same run, as a ratio. Options: --seconds N, --connections 1,16,64, --spread (clients that know no leaders).
+ * etcd in the same run, as a ratio. Beside it what a bare `node:http` server reaches that stores nothing. Options: --seconds N, --connections 1,16,64, --spread (clients that know no leaders).
  */
 import { parseArgs } from 'node:util';
 import { slotOfKey } from '../../src/shardctrl/index.js';
 import { LocalCluster } from '../e2e/local-cluster.js';
+import { startBareHttp } from './bare-http.js';
 import { findEtcd, runEtcd } from './etcd.js';
 import { type LoadResult, runLoad, type Target } from './http-load.js';
 
@@ -83,29 +84,46 @@ async function fill(routes: readonly Route[]): Promise<void> {
 
 const cell = (text: string | number, width: number): string => String(text).padStart(width);
 
-function print(name: string, connections: number, result: LoadResult, baseline: LoadResult | null): void {
+function print(
+  name: string,
+  connections: number,
+  result: LoadResult,
+  bare: LoadResult,
+  baseline: LoadResult | null,
+): void {
+  const ofBare = `${((100 * result.perSecond) / bare.perSecond).toFixed(0)} % of bare node:http (${bare.perSecond}/s)`;
   const ratio =
     baseline === null ? '' : `   ${(result.perSecond / baseline.perSecond).toFixed(2)}x etcd (${baseline.perSecond}/s)`;
   console.log(
-    `${name.padEnd(5)}${cell(connections, 6)}${cell(result.perSecond, 10)}/s   p50${cell(result.p50_ms.toFixed(2), 8)} ms   p99${cell(result.p99_ms.toFixed(2), 8)} ms   p99.9${cell(result.p999_ms.toFixed(2), 8)} ms   errors ${result.errors}${ratio}`,
+    `${name.padEnd(5)}${cell(connections, 6)}${cell(result.perSecond, 10)}/s   p50${cell(result.p50_ms.toFixed(2), 8)} ms   p99${cell(result.p99_ms.toFixed(2), 8)} ms   p99.9${cell(result.p999_ms.toFixed(2), 8)} ms   errors ${result.errors}   ${ofBare}${ratio}`,
   );
 }
 
+/** Everything is compiled and the young generations have their size before anything is measured. */
+const HEAT_MS = 6_000;
+
 const cluster = await LocalCluster.start({ nodes: 3, shards: 2 });
 const etcd = findEtcd();
-if (etcd === null) console.log('no etcd on the PATH: no ratio');
+if (etcd === null) console.log('no etcd on the PATH: no ratio to it');
+const bare = await startBareHttp();
 try {
   const routes = await routesOf(cluster);
   const target = (connection: number): Target => routes[connection % routes.length]!.target;
   await fill(routes);
   for (const method of ['PUT', 'GET'] as const) {
+    const heat = { connections: 64, warmup_ms: 0, duration_ms: HEAT_MS, request: requestsOf(routes, method) };
+    await runLoad({ ...heat, target });
+    await bare.run({ ...heat, duration_ms: HEAT_MS / 2 });
     for (const connections of counts) {
       const request = requestsOf(routes, method);
-      const result = await runLoad({ connections, warmup_ms: 1_500, duration_ms, target, request });
+      const load = { connections, warmup_ms: 1_500, duration_ms, request };
+      const result = await runLoad({ ...load, target });
+      const floor = await bare.run(load);
       const baseline = etcd === null ? null : await runEtcd(etcd, method, connections, duration_ms, VALUE);
-      print(method, connections, result, baseline);
+      print(method, connections, result, floor, baseline);
     }
   }
 } finally {
+  bare.close();
   await cluster.close();
 }

@@ -70,7 +70,7 @@ export interface ReplicaOptions {
 }
 
 /** How long rows gather before they go to the engine. */
-const GATHER_ROWS_MS = 8;
+const GATHER_ROWS_MS = 32;
 
 const paceOf =
   (environment: ReplicaEnvironment) =>
