@@ -1,4 +1,4 @@
-export { ReplicaDamaged } from './damage.js';
+export { isDamage, ReplicaDamaged } from './damage.js';
 export { type EventLevel, type EventSink, type RaftSettings, TICKS_PER_HEARTBEAT } from './environment.js';
 export type { ProposalRefusal, ProposalWaiter } from './pending-proposals.js';
 export type { ReadWaiter } from './pending-reads.js';

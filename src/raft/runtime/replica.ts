@@ -282,6 +282,11 @@ export class Replica {
     return this.#nodeOf.get(id);
   }
 
+  /** Who read this replica's rows found them not to be what was written: it stops, as if it had found that itself. */
+  reportDamage(error: Error): void {
+    this.#markDamaged(error);
+  }
+
   /** Resolves when everything applied so far can be read through `engine`. */
   settled(): Promise<void> {
     return this.#state.settled(this.#core.appliedIndex);
