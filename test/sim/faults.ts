@@ -23,6 +23,11 @@ export const FAULTS = [
   'reset',
   'slow_network',
   'slow_disk',
+  'disk_stall',
+  'disk_full',
+  'sync_failure',
+  'rot',
+  'wipe',
   'client_loss',
   'wall_jump',
   'clock_rate',
@@ -31,6 +36,25 @@ export const FAULTS = [
   'transfer',
 ] as const;
 export type Fault = (typeof FAULTS)[number];
+
+/** Those that strike now and then; the others are on all along, or have a pace of their own. */
+export const STRIKES: readonly Fault[] = [
+  'kill',
+  'power_cut',
+  'all_down',
+  'bounce',
+  'pause',
+  'partition',
+  'one_way',
+  'bridge',
+  'wall_jump',
+  'reshard',
+  'disk_stall',
+  'disk_full',
+  'sync_failure',
+  'rot',
+  'wipe',
+];
 
 /** The faults of a seed: each is in with its own probability; something always is. */
 export function drawFaults(random: SimRandom): Set<Fault> {
@@ -41,6 +65,8 @@ export function drawFaults(random: SimRandom): Set<Fault> {
   // Left alone, one node may come to lead everything, and nothing of a move crosses the network.
   if (faults.has('late_rpc') || random.chance(0.3)) faults.add('transfer');
   if (random.chance(0.25)) faults.add('coup');
+  // After these a node is gone for good, and much of the rest can't happen any more.
+  for (const final of ['rot', 'wipe'] as const) if (random.chance(0.6)) faults.delete(final);
   if (faults.size === 0) faults.add('kill');
   return faults;
 }

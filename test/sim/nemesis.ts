@@ -1,10 +1,11 @@
 /** Makes things go wrong, now and then, as the seed says. */
 import { SLOT_COUNT, slotOfKey } from '../../src/shardctrl/index.js';
 import { Coup } from './coup.js';
+import { DiskNemesis } from './disk-nemesis.js';
 import type { SimScheduler } from './fakes/clock.js';
 import type { SimNetwork } from './fakes/network.js';
 import type { SimRandom } from './fakes/random.js';
-import { type Fault, networkFaults } from './faults.js';
+import { type Fault, networkFaults, STRIKES } from './faults.js';
 import type { ReplicaView } from './invariants/invariant.js';
 import type { SimHttp } from './sim-http.js';
 import type { SimNode } from './sim-node.js';
@@ -20,6 +21,8 @@ export interface NemesisOptions {
   /** Keys that clients work on: their slots are the ones to move. */
   readonly keys: readonly string[];
   readonly leaders: () => readonly ReplicaView[];
+  /** Members of the smallest group. */
+  readonly replicas: number;
   readonly trace: Trace;
   readonly failed: (what: string) => void;
 }
@@ -45,6 +48,8 @@ export class Nemesis {
   readonly #shuttlePace_ms: number;
   readonly #ranges: readonly string[];
   readonly #coup: Coup;
+  readonly #disks: DiskNemesis;
+  readonly #strikes: readonly Fault[];
   #lastReshard_ms = Number.NEGATIVE_INFINITY;
   #active = true;
 
@@ -56,6 +61,12 @@ export class Nemesis {
     this.#shuttlePace_ms = random.between(300, 2_500);
     this.#ranges = this.#drawRanges();
     this.#coup = new Coup({ ...options, random: random.fork('coup'), bounce: (node) => this.#bounce(node) });
+    this.#strikes = STRIKES.filter((fault) => options.faults.has(fault));
+    this.#disks = new DiskNemesis({
+      ...options,
+      random: random.fork('disks'),
+      reviveWithin: (node, limit_ms) => this.#reviveWithin(node, limit_ms),
+    });
     const { faults, network, http } = options;
     network.setFaults(networkFaults(faults, random));
     http.faults.loss = faults.has('client_loss') ? random.between(0.01, 0.2) : 0;
@@ -63,7 +74,7 @@ export class Nemesis {
   }
 
   start(): void {
-    this.#repeat(this.#pace_ms, () => this.#strike());
+    if (this.#strikes.length > 0) this.#repeat(this.#pace_ms, () => this.#strike());
     const { faults } = this.#options;
     if (faults.has('shuttle')) this.#repeat(this.#shuttlePace_ms, () => this.#shuttle());
     if (faults.has('transfer')) this.#repeat(2_000, () => this.#transfer());
@@ -87,7 +98,7 @@ export class Nemesis {
   }
 
   #strike(): void {
-    const what = this.#random.pick([...this.#options.faults]);
+    const what = this.#random.pick(this.#strikes);
     const node = this.#random.pick(this.#options.nodes);
     switch (what) {
       case 'kill':
@@ -109,8 +120,14 @@ export class Nemesis {
         return node.clock?.jumpWall(this.#random.between(-20_000, 20_000));
       case 'reshard':
         return this.#reshard(node);
+      case 'disk_stall':
+      case 'disk_full':
+      case 'sync_failure':
+      case 'rot':
+      case 'wipe':
+        return this.#disks.strike(what, this.#random.chance(0.5) ? this.#leaderOr(node) : node);
       default:
-      // Network faults and clock rates are on all along; coups, shuttles and transfers have their own pace.
+      // None of STRIKES.
     }
   }
 
@@ -140,6 +157,11 @@ export class Nemesis {
 
   #reviveWithin(node: SimNode, limit_ms: number): void {
     this.#options.scheduler.after(this.#random.between(1, limit_ms), () => this.revive(node));
+  }
+
+  /** Its process has ended by itself. */
+  ended(node: SimNode): void {
+    this.#disks.ended(node);
   }
 
   revive(node: SimNode): void {
@@ -257,6 +279,8 @@ export class Nemesis {
     http.faults.delayMax_ms = 1;
     for (const node of nodes) {
       node.clock?.resume();
+      node.limitDisk(Number.POSITIVE_INFINITY);
+      node.setSyncLatency(null);
       this.revive(node);
     }
   }

@@ -3,13 +3,14 @@
  * life. The process is the production `ClusterNode`; only its ports are simulated.
  */
 import { ClusterNode, type NodeSetup } from '../../src/kv/server/index.js';
-import type { Clock, LogStorage, RaftSettings } from '../../src/raft/index.js';
+import type { Clock, RaftSettings } from '../../src/raft/index.js';
+import { LogFullError } from '../../src/raft/log/index.js';
 import { SimClock, type SimScheduler } from './fakes/clock.js';
 import { SimDisk } from './fakes/disk.js';
 import type { SimNetwork, SimTransport } from './fakes/network.js';
 import type { SimRandom } from './fakes/random.js';
 import { SimEngines } from './fakes/sim-engine.js';
-import { SimLog } from './fakes/sim-log.js';
+import { SimLog, type SimLogOptions } from './fakes/sim-log.js';
 import type { Trace } from './trace.js';
 
 export interface SimNodeOptions {
@@ -27,39 +28,53 @@ export interface SimNodeOptions {
   readonly failed: (what: string) => void;
   /** A process or a replica may have come or gone. */
   readonly changed: () => void;
+  /** Some node has come back with another disk: its peers say so. */
+  readonly anyWiped: () => boolean;
+  /** The process has ended itself, as it must when a sync fails (F33). */
+  readonly ended: (node: SimNode) => void;
 }
 
 interface Life {
   readonly clock: SimClock;
   readonly transport: SimTransport;
-  readonly log: LogStorage;
+  readonly log: SimLog;
   readonly node: ClusterNode | null;
 }
+
+/** What the disk did that the product may, and must, notice. */
+export type DiskHarm = 'none' | 'rotten' | 'wiped';
 
 export class SimNode {
   readonly id: string;
   readonly #options: SimNodeOptions;
-  readonly #disk: SimDisk;
-  readonly #engines: SimEngines;
-  readonly #incarnation: string;
+  #disk: SimDisk;
+  #engines: SimEngines;
+  #incarnation: string;
   #clusterId: string | null = null;
   #life: Life | null = null;
   #lives = 0;
   readonly #crashListeners = new Set<() => void>();
+  /** The next failure to go on is what was asked for. */
+  #doomed = false;
+  #harm: DiskHarm = 'none';
 
   constructor(options: SimNodeOptions) {
     this.id = options.id;
     this.#options = options;
     this.#incarnation = `i-${options.id}`;
     this.#disk = new SimDisk({ random: options.random.fork('disk'), name: options.id });
-    const delays = options.random.fork('engine');
+    this.#engines = this.#newEngines();
+  }
+
+  #newEngines(): SimEngines {
+    const delays = this.#options.random.fork('engine');
     const now: Clock = {
       monotonic_ms: () => this.#life!.clock.monotonic_ms(),
       wall_ms: () => this.#life!.clock.wall_ms(),
       after: (delay_ms, run) => this.#life!.clock.after(delay_ms, run),
       soon: (run) => this.#life!.clock.soon(run),
     };
-    this.#engines = new SimEngines({ clock: now, delay_ms: () => delays.between(0.02, 0.4) });
+    return new SimEngines({ clock: now, delay_ms: () => delays.between(0.02, 0.4) });
   }
 
   get up(): boolean {
@@ -92,6 +107,14 @@ export class SimNode {
     const stream = random.fork(`life-${number}`);
     const clock = new SimClock(scheduler, { rate: clockRate });
     trace.add(id, 'starts');
+    const log = this.#openLog({
+      disk: this.#disk,
+      clock,
+      random: stream.fork('log'),
+      syncLatencyMin_ms: Math.min(0.2, this.#options.sync_ms / 4),
+      syncLatencyMax_ms: this.#options.sync_ms,
+    });
+    if (log === null) return;
     network.restart(id);
     const transport = network.open({
       self: id,
@@ -100,17 +123,10 @@ export class SimNode {
       clusterId: () => this.#clusterId,
       clock,
     });
-    const log = new SimLog({
-      disk: this.#disk,
-      clock,
-      random: stream.fork('log'),
-      syncLatencyMin_ms: Math.min(0.2, this.#options.sync_ms / 4),
-      syncLatencyMax_ms: this.#options.sync_ms,
-    });
     const life: { -readonly [K in keyof Life]: Life[K] } = { clock, transport, log, node: null };
     this.#life = life;
     const fatal = (error: Error): void => {
-      if (this.#life === life) this.#options.failed(`${id} cannot go on: ${error.stack}`);
+      if (this.#life === life) this.#endItself(error);
     };
     log.onFailure(fatal);
     const setup: NodeSetup = {
@@ -120,14 +136,15 @@ export class SimNode {
       raft,
       maxOperations: 10_000,
     };
-    const node = await ClusterNode.start(
+    const started = ClusterNode.start(
       setup,
       { clock, random: stream.fork('node'), log, transport, engines: this.#engines },
       {
         event: (level, text, fields) => {
           this.#options.changed();
           trace.add(id, `${level} ${text} ${JSON.stringify(fields)}`);
-          if (level === 'error') this.#options.failed(`${id}: ${text} ${JSON.stringify(fields)}`);
+          if (level === 'error' && !this.#excused(text))
+            this.#options.failed(`${id}: ${text} ${JSON.stringify(fields)}`);
         },
         fatal,
         joined: (clusterId) => {
@@ -135,15 +152,110 @@ export class SimNode {
         },
       },
     );
-    if (this.#life !== life) return;
+    const node = await started.catch((error: Error) => this.#refusedToStart(error));
+    if (this.#life !== life || node === null) return;
     life.node = node;
     this.#options.changed();
+  }
+
+  // ------------------------------------------------------------------------------------------------ what the disk does
+
+  /** What the disk did for good: such a node need not serve again. */
+  get harm(): DiskHarm {
+    return this.#harm;
+  }
+
+  /** The next sync fails, and the process must end: what was not synced is as lost as after a power cut (F33). */
+  failSync(): void {
+    if (this.#life === null) return;
+    this.#doomed = true;
+    this.#disk.failNextSync(Object.assign(new Error('EIO: i/o error, fdatasync'), { code: 'EIO' }));
+  }
+
+  /** Room for `free_bytes` more in the log, or for any (F36). */
+  limitDisk(free_bytes: number): void {
+    this.#disk.limitTo(this.#disk.usedBytes() + free_bytes);
+  }
+
+  /** From now on each sync takes this long, at most (F37). */
+  setSyncLatency(max_ms: number | null): void {
+    const most_ms = max_ms ?? this.#options.sync_ms;
+    this.#life?.log.setSyncLatency(most_ms / 4, most_ms);
+  }
+
+  /** Bits flip at rest: in the log of a process that is down, in rows also under one that runs (F34, F38). */
+  rot(random: SimRandom, where: 'log' | 'row'): string | null {
+    const before = this.#harm;
+    this.#harm = 'rotten';
+    if (where === 'log') {
+      const flipped = this.#disk.flipSomewhere();
+      if (flipped !== null) return `${flipped.name} at ${flipped.byte}`;
+    } else {
+      for (const name of random.shuffle(this.#engines.names())) {
+        const key = this.#engines.flipBit(name, random);
+        if (key !== null) return `row ${key.toString('hex')} of ${name}`;
+      }
+    }
+    this.#harm = before;
+    return null;
+  }
+
+  /** Another disk, empty, and so another incarnation (F25). Only while it is down. */
+  wipe(): void {
+    if (this.#life !== null) throw new Error('a disk is wiped under a process that runs');
+    this.#harm = 'wiped';
+    this.#disk = new SimDisk({ random: this.#options.random.fork('second disk'), name: this.id });
+    this.#engines = this.#newEngines();
+    this.#incarnation = `${this.#incarnation}-2`;
+    this.#clusterId = null;
+  }
+
+  /** null: the log can't be read, and its disk is to blame. */
+  #openLog(options: SimLogOptions): SimLog | null {
+    try {
+      return new SimLog(options);
+    } catch (error) {
+      const passing = this.#doomed || error instanceof LogFullError;
+      if (!passing && this.#harm !== 'rotten') throw error;
+      this.#options.trace.add(this.id, `cannot open its log: ${(error as Error).message}`);
+      if (this.#doomed) this.#disk.crash();
+      this.#doomed = false;
+      // There will be space again; and the next sync does not fail.
+      if (passing) this.#options.ended(this);
+      return null;
+    }
+  }
+
+  /** A process whose disk is to blame may refuse to start, for good. */
+  #refusedToStart(error: Error): null {
+    if (this.#harm === 'none') throw error;
+    this.#options.trace.add(this.id, `refuses to start: ${error.message}`);
+    this.crash('kill');
+    return null;
+  }
+
+  #endItself(error: Error): void {
+    if (!this.#doomed && this.#harm === 'none') {
+      this.#options.failed(`${this.id} cannot go on: ${error.stack}`);
+      return;
+    }
+    this.#doomed = false;
+    this.#options.trace.add(this.id, `ends itself: ${error.message}`);
+    this.crash('power-cut');
+    this.#options.ended(this);
+  }
+
+  /** An error that the log of a node may show because of what was done to its disk. */
+  #excused(text: string): boolean {
+    if (/wrong_incarnation/.test(text)) return this.#options.anyWiped();
+    return this.#harm === 'rotten' ? /damage|corrupt/.test(text) : this.#harm === 'wiped';
   }
 
   /** kill -9, or the power goes: what was not synced is lost in part or in whole. */
   crash(kind: 'kill' | 'power-cut'): void {
     const life = this.#life;
     if (life === null) return;
+    this.#doomed = false;
     this.#options.trace.add(this.id, `crashes (${kind})`);
     this.#life = null;
     this.#options.changed();

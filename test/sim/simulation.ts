@@ -72,6 +72,8 @@ export class Simulation {
   /** Replicas have come or gone. */
   #stale = true;
   #nextMilestone_ms = 0;
+  #nemesis: Nemesis | null = null;
+  #replicasEach = 3;
 
   constructor(options: SimulationOptions) {
     this.#options = options;
@@ -100,6 +102,7 @@ export class Simulation {
       random: this.#random,
       history,
       early_ms: this.#expiryTolerance_ms(),
+      rotten: () => nodes.some((node) => node.harm === 'rotten'),
       trace: this.#trace,
       failed: (what) => this.#fail(what),
     });
@@ -168,6 +171,7 @@ export class Simulation {
       maxMessageBytes: random.pick([200, 500, 5_000, MIB]),
       maxUncommittedBytes: 16 * MIB,
     };
+    this.#replicasEach = Math.min(bootstrap.replicas, count);
     for (const id of ids) {
       this.#nodes.push(
         new SimNode({
@@ -184,6 +188,8 @@ export class Simulation {
           changed: () => {
             this.#stale = true;
           },
+          anyWiped: () => this.#nodes.some((node) => node.harm === 'wiped'),
+          ended: (node) => this.#nemesis?.ended(node),
         }),
       );
     }
@@ -212,9 +218,11 @@ export class Simulation {
       faults: this.#faults,
       keys: workload.contended,
       leaders: () => this.#replicas().filter((view) => view.replica.role === 'leader'),
+      replicas: this.#replicasEach,
       trace: this.#trace,
       failed: (what) => this.#fail(what),
     });
+    this.#nemesis = nemesis;
     this.#watch.onLeader((view, what) => nemesis.leads(view, what));
     nemesis.start();
     const end_ms = this.#scheduler.now_ms + this.#options.seconds * 1000;
@@ -281,9 +289,11 @@ export class Simulation {
   }
 
   #healthy(): boolean {
-    if (!this.#nodes.every(({ node }) => node?.admin.readiness().ready === true)) return false;
+    // One whose disk has lost something need not serve again: no command replaces it yet.
+    const sound = this.#nodes.filter(({ harm }) => harm === 'none');
+    if (!sound.every(({ node }) => node?.admin.readiness().ready === true)) return false;
     const led = new Set(this.#replicas().flatMap((view) => (view.replica.leads ? [view.group] : [])));
-    const shards = this.#nodes[0]!.node!.maps.map?.shards ?? [];
+    const shards = sound[0]!.node!.maps.map?.shards ?? [];
     return led.has(0) && shards.length > 0 && shards.every((shard) => led.has(shard.id));
   }
 
@@ -295,7 +305,10 @@ export class Simulation {
   /** Every replica of a group has applied the same. */
   #agree(): boolean {
     const byGroup = new Map<number, number>();
-    for (const { group, replica } of this.#replicas()) {
+    // One on an empty disk has a controller's replica of its own, of a cluster that nobody else takes part in.
+    const astray = new Set(this.#nodes.flatMap(({ id, harm }) => (harm === 'wiped' ? [id] : [])));
+    for (const { node, group, replica } of this.#replicas()) {
+      if (replica.damage !== null || astray.has(node)) continue;
       const applied = byGroup.get(group);
       if (applied !== undefined && applied !== replica.applied) return false;
       byGroup.set(group, replica.applied);

@@ -18,6 +18,8 @@ export interface WorkloadOptions {
   readonly trace: Trace;
   /** How much earlier than by true time a key may expire: clocks jump, or run fast, in some runs. */
   readonly early_ms: number;
+  /** Bits have flipped on a disk: then a read may be answered with the checksum's error (F38). */
+  readonly rotten: () => boolean;
   readonly failed: (what: string) => void;
 }
 
@@ -224,10 +226,17 @@ export class Workload {
     } else if (error instanceof QuorateError && REFUSALS.has(error.code)) {
       this.stats.refused++;
       history.fail(call, error.code);
+    } else if (error instanceof QuorateError && this.#isRot(error)) {
+      this.stats.refused++;
+      history.unknown(call, error.message);
     } else {
       this.#options.failed(`a client was told: ${(error as Error).stack}`);
       history.unknown(call, 'unexpected');
     }
+  }
+
+  #isRot(error: QuorateError): boolean {
+    return error.code === 'internal' && /corrupt/.test(error.message) && this.#options.rotten();
   }
 
   /** A key that is there throughout appears exactly once, also across a reshard (F65). */

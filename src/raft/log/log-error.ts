@@ -15,4 +15,9 @@ export class LogLockedError extends Error {
   override readonly name = 'LogLocked';
 }
 
+/** There is no room for what opening the log has to write. Nothing is wrong with what is there: free space and try again. */
+export class LogFullError extends Error {
+  override readonly name = 'LogFull';
+}
+
 export const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));

@@ -7,6 +7,7 @@
  */
 import { BatchEncoder } from './batch-encoder.js';
 import type { GroupTable, RecordPlace } from './group-table.js';
+import { LogFullError } from './log-error.js';
 import { isDiskFull, type LogFile, type LogFiles } from './log-files.js';
 import {
   BATCH_HEADER_BYTES,
@@ -67,7 +68,7 @@ export class SegmentedLog {
     const recovered = takeStoredGroups(recovery.table);
     const log = new SegmentedLog(files, options, recovery.table, recovery.segments, recovery.salt ?? options.salt);
     if ((recovery.segments.length === 0 || recovery.verdictIsNew) && log.#roll() === 'full') {
-      throw new Error(`the disk is full: the log in ${files.directory} can't be opened`);
+      throw new LogFullError(`the disk is full: the log in ${files.directory} can't be opened`);
     }
     return { log, recovered };
   }

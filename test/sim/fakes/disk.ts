@@ -139,6 +139,7 @@ export class SimDisk implements LogFiles {
   /** The process dies, the machine does not: nothing is lost. */
   kill(): void {
     this.#generation++;
+    this.#syncFailure = null;
   }
 
   /** The bytes as a new process would read them. */

@@ -86,6 +86,10 @@ export class SimEngines implements StateEngines {
 
   // ---------------------------------------------------------------------------------------------------- faults to inject
 
+  names(): readonly string[] {
+    return [...this.#disks.keys()];
+  }
+
   /**
    * Flips one bit in the value of one row, as a bad disk does (F38). Returns the row's key; null when there is no row
    * with a value among those that `eligible` lets through.
