@@ -221,6 +221,11 @@ export interface StateMachine {
   endRound(): void;
   /** Keys that `apply(entry)` is going to `get`, so that the runtime can read them ahead. */
   keysOf(entry: Entry): Uint8Array[];
+  /**
+   * Why this row of the engine is not what this machine wrote, or null. Asked of each row before it is streamed to another
+   * replica: rot must not spread to those that are sound (F35). What `open` checks by itself need not be told here.
+   */
+  rowFault(key: Buffer, value: Buffer): string | null;
   /** Equal on any two replicas at the same applied index (F30). Cheap enough to call often. */
   stateHash(): string;
 }

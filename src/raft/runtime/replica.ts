@@ -151,6 +151,7 @@ export class Replica {
       clock: environment.clock,
       send: environment.sendSnapshot,
       leaderTerm: () => (this.isLeader ? this.#core.term : null),
+      fault: ({ key, value }) => this.#machine.rowFault(key, value),
       started: (node, meta) => this.#event('info', `sending a snapshot at index ${meta.index} to ${node}`),
       done: (to, node, ok, why) => this.#snapshotDone(to, node, ok, why),
       failed: (engine, error) => this.#snapshotUnreadable(engine, error),

@@ -6,6 +6,7 @@ import { crc32c } from '@node-rs/crc32';
 import type { ConfState, GroupId, Index, NodeId, ReplicaId, Term } from '../core/index.js';
 import type { Clock, EngineRow, EngineSnapshot, Timer } from '../ports.js';
 import { ROWS_END } from './applied-state.js';
+import { ReplicaDamaged } from './damage.js';
 import { encodeSnapshotFrame, type SnapshotFrame, type SnapshotRow, WINDOW_FRAMES } from './snapshot-codec.js';
 
 const PAGE_BYTES = 256 * 1024;
@@ -23,6 +24,10 @@ export interface SnapshotSenderOptions {
   readonly snapshot: EngineSnapshot;
   readonly clock: Clock;
   readonly send: (to: NodeId, frame: Buffer) => boolean;
+  /** Why a row must not be sent on, or null. */
+  readonly fault: (row: EngineRow) => string | null;
+  /** A row is not what was written; told after `done`. */
+  readonly damaged: (error: ReplicaDamaged) => void;
   readonly done: (ok: boolean, why: string) => void;
 }
 
@@ -96,6 +101,8 @@ export class SnapshotSender {
     this.#cursor = Buffer.concat([last.key, Buffer.from([0])]);
     const page: SnapshotRow[] = [];
     for (const row of rows) {
+      const fault = this.#options.fault(row);
+      if (fault !== null) return this.#damaged(fault);
       this.#crc = crc32c(row.value, crc32c(row.key, this.#crc));
       page.push([row.key, row.value]);
     }
@@ -131,6 +138,11 @@ export class SnapshotSender {
     }
     if (waited_ms >= RESEND_MS) for (const { frame } of this.#unacked) this.#send(frame);
     this.#timer = this.#options.clock.after(RESEND_MS, () => this.#tick());
+  }
+
+  #damaged(fault: string): void {
+    this.#finish(false, `a row of this replica is damaged: ${fault}`);
+    this.#options.damaged(new ReplicaDamaged(fault));
   }
 
   abort(): void {

@@ -1,6 +1,6 @@
 /** The snapshots that a leader streams: at most one at a time to each follower. */
 import type { GroupId, NodeId, ReplicaId, Term } from '../core/index.js';
-import type { Clock, EngineSnapshot, StateEngine } from '../ports.js';
+import type { Clock, EngineRow, EngineSnapshot, StateEngine } from '../ports.js';
 import { type AppliedMeta, AppliedState } from './applied-state.js';
 import type { SnapshotFrame } from './snapshot-codec.js';
 import { SnapshotSender } from './snapshot-sender.js';
@@ -12,10 +12,18 @@ export interface SnapshotSendersOptions {
   readonly send: (to: NodeId, frame: Buffer) => boolean;
   /** null: not leader any more. */
   readonly leaderTerm: () => Term | null;
+  /** Why a row is not what its machine wrote, or null. */
+  readonly fault: (row: EngineRow) => string | null;
   readonly started: (node: NodeId, meta: AppliedMeta) => void;
   readonly done: (to: ReplicaId, node: NodeId, ok: boolean, why: string) => void;
-  /** The engine's state could not be read. */
+  /** The engine's state could not be read, or is damaged. */
   readonly failed: (engine: StateEngine, error: Error) => void;
+}
+
+interface Streamed {
+  readonly snapshot: EngineSnapshot;
+  readonly meta: AppliedMeta;
+  readonly leaderTerm: Term;
 }
 
 /** Streams of later terms have higher numbers: receivers go by that. A term has room for so many. */
@@ -41,7 +49,7 @@ export class SnapshotSenders {
         this.#starting.delete(to);
         const leaderTerm = this.#options.leaderTerm();
         if (meta === null || leaderTerm === null) return snapshot.close();
-        this.#send(to, node, snapshot, meta, leaderTerm);
+        this.#send(to, node, engine, { snapshot, meta, leaderTerm });
         return undefined;
       })
       .catch((error: unknown) => {
@@ -51,19 +59,19 @@ export class SnapshotSenders {
       });
   }
 
-  #send(to: ReplicaId, node: NodeId, snapshot: EngineSnapshot, meta: AppliedMeta, leaderTerm: Term): void {
-    const { group, from, clock, send } = this.#options;
-    this.#options.started(node, meta);
+  #send(to: ReplicaId, node: NodeId, engine: StateEngine, what: Streamed): void {
+    const { group, from, clock, send, fault, failed } = this.#options;
+    this.#options.started(node, what.meta);
     const sender = new SnapshotSender({
       group,
       from,
       to: { node, replica: to },
-      stream: this.#nextStream(leaderTerm),
-      meta,
-      leaderTerm,
-      snapshot,
+      stream: this.#nextStream(what.leaderTerm),
+      ...what,
       clock,
       send,
+      fault,
+      damaged: (error) => failed(engine, error),
       done: (ok, why) => {
         this.#senders.delete(to);
         this.#options.done(to, node, ok, why);

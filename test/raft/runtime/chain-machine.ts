@@ -23,6 +23,8 @@ export interface ChainMachineOptions {
   /** Called before each command; what it throws, `apply` throws. */
   readonly beforeApply?: (text: string) => void;
   readonly beforeOpen?: (engine: StateEngine) => void | Promise<void>;
+  /** What of a register's value is not as it was written. */
+  readonly registerFault?: (value: Buffer) => string | null;
 }
 
 export class ChainMachine implements StateMachine {
@@ -75,6 +77,10 @@ export class ChainMachine implements StateMachine {
 
   keysOf(): Uint8Array[] {
     return [];
+  }
+
+  rowFault(key: Buffer, value: Buffer): string | null {
+    return key[0] === REGISTER ? (this.#options.registerFault?.(value) ?? null) : null;
   }
 
   stateHash(): string {

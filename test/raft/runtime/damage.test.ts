@@ -99,6 +99,8 @@ describe('F38 a replica whose state machine finds damage', () => {
     for (const [i, text] of ['b=1', 'c=1'].entries()) {
       await world.put([text]);
       await world.until(() => n2.chain.count === i + 2);
+      // Somebody waits for it, so it goes on its way at once.
+      void n2.replica.settled();
     }
     await world.put(['boom=1']);
     await world.until(() => n2.replica.damage !== null);

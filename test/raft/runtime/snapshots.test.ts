@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { Channel } from '../../../src/raft/index.js';
 import type { SnapshotFrame } from '../../../src/raft/runtime/snapshot-codec.js';
-import { chainOf } from './chain-machine.js';
+import { chainOf, registerKey } from './chain-machine.js';
 import { GROUP, World, type WorldNode } from './world.js';
 
 const BIG = 'x'.repeat(10_000);
@@ -48,6 +48,34 @@ describe('a replica that needs a snapshot', () => {
     const engines = await n3.engines.list();
     expect(engines).toHaveLength(1);
     expect(engines[0]).not.toBe(engine);
+    await world.end();
+  });
+
+  it('never gets what has rotted: the leader that finds it stops, and a sound one streams (F35)', async () => {
+    const commands = fat(30);
+    const { world, n3 } = await withLaggard('rot', commands);
+    for (const node of world.nodes) {
+      node.machine = { registerFault: (value) => (/^\d+x*$/.test(value.toString('latin1')) ? null : 'rotten') };
+    }
+    // Machines take what they are told when they are made.
+    for (const node of world.nodes.slice(0, 2)) {
+      node.crash('kill');
+      await world.run(node.start());
+    }
+    await world.until(() => world.leader !== null);
+    const rotten = world.leader!;
+    const name = (await rotten.engines.list())[0]!;
+    const flipped = rotten.engines.flipBit(name, world.random, (key) => key.equals(registerKey('k7')));
+    expect(flipped).not.toBeNull();
+    await world.run(n3.start());
+    await world.until(() => rotten.host.damaged(GROUP) !== undefined);
+    expect(rotten.host.damaged(GROUP)?.reason).toMatch(/rotten/);
+    await world.until(() => world.leader !== null && n3.replica.applied === world.leader.replica.applied);
+    for (const command of commands) {
+      const [register, value] = command.split('=');
+      expect(n3.chain.register(register!)).toBe(value);
+    }
+    expect(rotten.fatals).toEqual([]);
     await world.end();
   });
 
