@@ -9,7 +9,7 @@ import { callJson } from './json-rpc.js';
 import type { Leaders } from './leaders.js';
 import type { MapKeeper } from './map-keeper.js';
 import { Method, type Rpc } from './rpc.js';
-import { type LeaderAnswer, leaderAnswer, slotAnswerSchema } from './shard-schemas.js';
+import { type LeaderAnswer, leaderAnswers } from './shard-schemas.js';
 import type { ShardService } from './shard-service.js';
 import { delay, within } from './waiting.js';
 
@@ -37,14 +37,13 @@ export class ShardCaller {
     shard: GroupId,
     method: Method,
     request: unknown,
-    answer: z.ZodType<T>,
+    answer: z.ZodType<LeaderAnswer<T>>,
     here: (service: ShardService) => Promise<LeaderAnswer<T>>,
     timeout_ms: number,
     attempt_ms = timeout_ms,
   ): Promise<T> {
     const { clock, leaders, maps, self, rpc } = this.#options;
     const deadline = clock.monotonic_ms() + timeout_ms;
-    const schema = leaderAnswer(answer);
     for (let attempt = 1; ; attempt++) {
       const left_ms = Math.min(attempt_ms, deadline - clock.monotonic_ms());
       const to = leaders.candidate(shard, maps.membersOf(shard), attempt);
@@ -52,8 +51,8 @@ export class ShardCaller {
       if (to === self) {
         answered = await within(clock, here(this.#options.local()), Math.max(1, left_ms), null);
       } else if (to !== null) {
-        const called = await callJson(rpc, to, method, request, schema, Math.max(1, left_ms));
-        answered = called.kind === 'answer' ? (called.value as LeaderAnswer<T>) : null;
+        const called = await callJson(rpc, to, method, request, answer, Math.max(1, left_ms));
+        answered = called.kind === 'answer' ? called.value : null;
         if (answered === null || !answered.ok) leaders.wrong(shard, to);
       }
       if (answered?.ok === true) return answered.value;
@@ -71,7 +70,7 @@ export class ShardCaller {
       shard,
       Method.Page,
       request,
-      slotAnswerSchema,
+      leaderAnswers.slotCommand,
       (service) => service.page(request),
       timeout_ms,
       1_000,

@@ -14,13 +14,7 @@ import {
 import { callJson, handleJson } from './json-rpc.js';
 import { Method, type Rpc } from './rpc.js';
 import type { ShardCaller } from './shard-caller.js';
-import {
-  copyAnswerSchema,
-  type LeaderAnswer,
-  type ShardQuery,
-  slotAnswerSchema,
-  statsSchema,
-} from './shard-schemas.js';
+import { type LeaderAnswer, leaderAnswers, type ShardQuery } from './shard-schemas.js';
 
 const ATTEMPT_MS = 1_000;
 
@@ -56,7 +50,7 @@ export class ShardPortAdapter implements ShardPort {
       shard,
       Method.SlotCommand,
       request,
-      slotAnswerSchema,
+      leaderAnswers.slotCommand,
       (service) => service.slotCommand(request),
       timeout_ms,
       ATTEMPT_MS,
@@ -75,29 +69,29 @@ export class ShardPortAdapter implements ShardPort {
       from,
       Method.Copy,
       request,
-      copyAnswerSchema,
+      leaderAnswers.copy,
       (service) => service.copy(request),
       timeout_ms,
     );
   }
 
   slotStats(shard: GroupId, slots: SlotRanges, timeout_ms: number): Promise<readonly SlotStats[]> {
-    return this.#query({ kind: 'stats', shard, slots }, statsSchema, timeout_ms);
+    return this.#query({ kind: 'stats', shard, slots }, leaderAnswers.stats, timeout_ms);
   }
 
   purged(shard: GroupId, slots: SlotRanges, timeout_ms: number): Promise<boolean> {
-    return this.#query({ kind: 'purged', shard, slots }, z.boolean(), timeout_ms);
+    return this.#query({ kind: 'purged', shard, slots }, leaderAnswers.flag, timeout_ms);
   }
 
   async ready(shard: GroupId, timeout_ms: number): Promise<void> {
-    await this.#query({ kind: 'ready', shard }, z.literal(true), timeout_ms);
+    await this.#query({ kind: 'ready', shard }, leaderAnswers.done, timeout_ms);
   }
 
   async reclaim(shard: GroupId, timeout_ms: number): Promise<void> {
-    await this.#query({ kind: 'reclaim', shard }, z.literal(true), timeout_ms);
+    await this.#query({ kind: 'reclaim', shard }, leaderAnswers.done, timeout_ms);
   }
 
-  #query<T>(query: ShardQuery, answer: z.ZodType<T>, timeout_ms: number): Promise<T> {
+  #query<T>(query: ShardQuery, answer: z.ZodType<LeaderAnswer<T>>, timeout_ms: number): Promise<T> {
     return this.#options.caller.ask(
       query.shard,
       Method.ShardQuery,

@@ -1,6 +1,6 @@
 /** Schemas of what nodes ask of each other's shard leaders (methods SlotCommand, Copy, Page, ShardQuery). */
 import { z } from 'zod';
-import type { SlotAnswer, SlotCommand, SlotRanges } from '../../shardctrl/index.js';
+import type { SlotAnswer, SlotCommand, SlotRanges, SlotStats } from '../../shardctrl/index.js';
 import { COMMAND_HEAD_BYTES } from '../store/index.js';
 
 const slots: z.ZodType<SlotRanges> = z.array(z.tuple([z.number().int(), z.number().int()]));
@@ -22,7 +22,7 @@ export const slotCommandSchema: z.ZodType<SlotCommand> = z.discriminatedUnion('k
   z.object({ kind: z.literal('delete'), ...move }),
 ]);
 
-export const slotAnswerSchema: z.ZodType<SlotAnswer> = z.discriminatedUnion('kind', [
+const slotAnswerSchema: z.ZodType<SlotAnswer> = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('ok') }),
   z.object({
     kind: z.literal('frozen'),
@@ -52,7 +52,7 @@ export const copyRequestSchema = z.object({
   timeout_ms: z.number(),
 });
 
-export const copyAnswerSchema = z.discriminatedUnion('kind', [
+const copyAnswerSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('copied'), records: count, bytes: count }),
   z.object({ kind: z.literal('refused'), answer: slotAnswerSchema }),
 ]);
@@ -65,14 +65,23 @@ export const queryRequestSchema = z.discriminatedUnion('kind', [
 ]);
 export type ShardQuery = z.infer<typeof queryRequestSchema>;
 
-export const statsSchema = z.array(z.object({ slot: count, keys: count, bytes: count }));
+const statsSchema = z.array(z.object({ slot: count, keys: count, bytes: count }));
 
-/** What a leader says, or what somebody says who does not lead (any more). */
-export const leaderAnswer = <T>(value: z.ZodType<T>) =>
+export type LeaderAnswer<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly leader: string | null };
+
+/** What a leader says, or what somebody says who does not lead (any more). To be made once: a schema is dear to make. */
+const leaderAnswer = <T>(value: z.ZodType<T>): z.ZodType<LeaderAnswer<T>> =>
   z.union([
     z.object({ ok: z.literal(true), value }),
     z.object({ ok: z.literal(false), leader: z.string().nullable() }),
   ]);
-export type LeaderAnswer<T> =
-  | { readonly ok: true; readonly value: T }
-  | { readonly ok: false; readonly leader: string | null };
+
+export const leaderAnswers = {
+  slotCommand: leaderAnswer(slotAnswerSchema),
+  copy: leaderAnswer(copyAnswerSchema),
+  stats: leaderAnswer<SlotStats[]>(statsSchema),
+  flag: leaderAnswer(z.boolean()),
+  done: leaderAnswer(z.literal(true)),
+};
