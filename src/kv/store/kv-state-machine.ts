@@ -35,6 +35,9 @@ const MISSING: LookupResult = { kind: 'missing' };
 
 export class KvStateMachine implements StateMachine {
   #state: StoreState | null = null;
+  /** What `servedSlots` last said, and the slots' states then: they change rarely, and to compare is quicker than to look. */
+  #served: SlotRanges = NO_SLOTS;
+  readonly #servedAt = new Uint8Array(SLOT_COUNT);
 
   /** Rejects with `DamagedState`, or with a clear error for a layout that this build does not know. */
   async open(engine: StateEngine, rows: StateRows): Promise<void> {
@@ -105,7 +108,11 @@ export class KvStateMachine implements StateMachine {
 
   servedSlots(): SlotRanges {
     const { control } = this.#opened.slots;
-    return slotsWhere((slot) => control.serves(slot));
+    if (Buffer.compare(this.#servedAt, control.state) !== 0) {
+      this.#servedAt.set(control.state);
+      this.#served = slotsWhere((slot) => control.serves(slot));
+    }
+    return this.#served;
   }
 
   serves(slot: number): boolean {
@@ -170,10 +177,11 @@ export class KvStateMachine implements StateMachine {
     const { slots } = this.#opened;
     let keys = 0;
     let bytes = 0;
-    for (let slot = 0; slot < SLOT_COUNT; slot++) {
-      if (!slots.control.serves(slot)) continue;
-      keys += slots.keys[slot]!;
-      bytes += slots.bytes[slot]!;
+    for (const [first, last] of this.servedSlots()) {
+      for (let slot = first; slot <= last; slot++) {
+        keys += slots.keys[slot]!;
+        bytes += slots.bytes[slot]!;
+      }
     }
     return { keys, bytes };
   }
