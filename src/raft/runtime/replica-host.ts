@@ -292,12 +292,14 @@ export class ReplicaHost {
   }
 
   #turn(): void {
-    this.#scheduled = false;
     if (this.#closed) return;
     const dirty = [...this.#dirty];
     this.#dirty.clear();
     for (const replica of dirty) replica.pass();
     this.#flush();
+    // Only now: what the passes have queued went with this flush, it needs no turn of its own.
+    this.#scheduled = false;
+    if (this.#dirty.size > 0) this.#wake();
   }
 
   #armTick(): void {
