@@ -23,22 +23,27 @@ type Change =
 class SimFile {
   content: Buffer = Buffer.alloc(0);
   length = 0;
-  durable: Buffer = Buffer.alloc(0);
   changes: Change[] = [];
+  #durable: Buffer = Buffer.alloc(0);
+  #durableLength = 0;
 
   bytes(): Buffer {
     return this.content.subarray(0, this.length);
   }
 
+  durable(): Buffer {
+    return this.#durable.subarray(0, this.#durableLength);
+  }
+
   write(bytes: Uint8Array, offset: number): void {
-    this.#grow(offset + bytes.length);
+    this.content = withRoom(this.content, offset + bytes.length);
     this.content.set(bytes, offset);
     this.length = Math.max(this.length, offset + bytes.length);
     this.changes.push({ kind: 'write', offset, bytes: Buffer.from(bytes) });
   }
 
   truncate(length: number): void {
-    this.#grow(length);
+    this.content = withRoom(this.content, length);
     this.content.fill(0, Math.min(length, this.length), this.content.length);
     this.length = length;
     this.changes.push({ kind: 'truncate', length });
@@ -48,11 +53,14 @@ class SimFile {
   sync(): void {
     for (const change of this.changes) {
       if (change.kind === 'truncate') {
-        this.durable = sized(this.durable, change.length);
+        this.#durable = withRoom(this.#durable, change.length);
+        this.#durable.fill(0, Math.min(change.length, this.#durableLength), this.#durable.length);
+        this.#durableLength = change.length;
       } else {
         const end = change.offset + change.bytes.length;
-        if (end > this.durable.length) this.durable = sized(this.durable, end);
-        change.bytes.copy(this.durable, change.offset);
+        this.#durable = withRoom(this.#durable, end);
+        change.bytes.copy(this.#durable, change.offset);
+        this.#durableLength = Math.max(this.#durableLength, end);
       }
     }
     this.changes = [];
@@ -61,15 +69,9 @@ class SimFile {
   reset(bytes: Buffer): void {
     this.content = Buffer.from(bytes);
     this.length = bytes.length;
-    this.durable = Buffer.from(bytes);
+    this.#durable = Buffer.from(bytes);
+    this.#durableLength = bytes.length;
     this.changes = [];
-  }
-
-  #grow(need: number): void {
-    if (need <= this.content.length) return;
-    const grown = Buffer.alloc(Math.max(need, 2 * this.content.length));
-    this.content.copy(grown);
-    this.content = grown;
   }
 }
 
@@ -245,7 +247,7 @@ export class SimDisk implements LogFiles {
 
   /** The file after a power cut: the synced image, and of each later change what luck makes of it. */
   #survivors(file: SimFile): Buffer {
-    let image: Buffer = Buffer.from(file.durable);
+    let image: Buffer = Buffer.from(file.durable());
     const luck = this.#chance(0.2) ? 1 : this.#random.next();
     for (const change of file.changes) {
       if (change.kind === 'truncate') {
@@ -279,6 +281,14 @@ export class SimDisk implements LogFiles {
   #below(limit: number): number {
     return Math.floor(this.#random.next() * limit);
   }
+}
+
+/** The bytes with room for `need`, zeroes behind them. Doubles, so that a file that grows a little at a time is rarely copied. */
+function withRoom(bytes: Buffer, need: number): Buffer {
+  if (need <= bytes.length) return bytes;
+  const grown = Buffer.alloc(Math.max(need, 2 * bytes.length));
+  bytes.copy(grown);
+  return grown;
 }
 
 function sized(image: Buffer, length: number): Buffer {
