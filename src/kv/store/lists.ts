@@ -3,12 +3,12 @@
  * speaks for exactly the slots whose keys it shows, whatever happens to them while it is read (F65).
  */
 import type { EngineSnapshot } from '../../raft/index.js';
+import { normalizeSlots, SLOT_COUNT, type SlotRange, type SlotRanges } from '../../shardctrl/index.js';
 import type { ListItem, ListPage, ListRequest } from './commands.js';
 import { DamagedState } from './damaged-state.js';
 import { after, keyOfRecord, META_KEY, recordKey, Table, tableStart } from './key-layout.js';
 import { decodeRecord, expiresOf, headFault, recordFault, slotOf } from './record-codec.js';
-import { SlotControl } from './slot-control.js';
-import { slotsWhere } from './slot-sets.js';
+import { servedInBlock } from './slot-control.js';
 import { decodeMeta, type StoreState } from './store-state.js';
 
 const ROWS_PER_READ = 256;
@@ -16,7 +16,9 @@ const BYTES_PER_READ = 1024 * 1024;
 const NO_VALUE = Buffer.alloc(0);
 
 interface View {
-  readonly control: SlotControl;
+  readonly served: SlotRanges;
+  /** The same, 1 for each slot. */
+  readonly serves: Uint8Array;
   readonly clock_ms: number;
 }
 
@@ -29,23 +31,27 @@ export async function listPage(state: StoreState, request: ListRequest): Promise
   try {
     const view = await readView(snapshot);
     const { items, next } = await collect(snapshot, view, request);
-    return { items, served: slotsWhere((slot) => view.control.serves(slot)), next };
+    return { items, served: view.served, next };
   } finally {
     await snapshot.close();
   }
 }
 
 async function readView(snapshot: EngineSnapshot): Promise<View> {
-  const control = new SlotControl();
+  const runs: SlotRange[] = [];
+  const serves = new Uint8Array(SLOT_COUNT);
   const [meta] = await snapshot.range({ gte: META_KEY, lt: tableStart(Table.Meta + 1) });
   for (const { key, value } of await snapshot.range({
     gte: tableStart(Table.Control),
     lt: tableStart(Table.Control + 1),
   })) {
-    const fault = control.decodeBlock(key[1]!, value);
+    const fault = servedInBlock(key[1]!, value, (first, last) => {
+      runs.push([first, last]);
+      serves.fill(1, first, last + 1);
+    });
     if (fault !== null) throw new DamagedState(fault);
   }
-  return { control, clock_ms: meta === undefined ? 0 : decodeMeta(meta.value).clock_ms };
+  return { served: normalizeSlots(runs), serves, clock_ms: meta === undefined ? 0 : decodeMeta(meta.value).clock_ms };
 }
 
 async function collect(
@@ -77,7 +83,7 @@ function shows(view: View, key: Buffer, row: Buffer): boolean {
   const fault = headFault(key, row);
   if (fault !== null) throw new DamagedState(fault);
   const expires_ms = expiresOf(row);
-  return view.control.serves(slotOf(row)) && (expires_ms === 0 || expires_ms > view.clock_ms);
+  return view.serves[slotOf(row)] === 1 && (expires_ms === 0 || expires_ms > view.clock_ms);
 }
 
 function listItem(key: Buffer, row: Buffer, keysOnly: boolean): ListItem {

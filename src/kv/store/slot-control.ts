@@ -16,6 +16,8 @@ const FORMAT = 1;
 const RUN_BYTES = 36;
 const HEAD_BYTES = 5;
 
+const isServed = (state: number): boolean => state === SlotState.Own || state === SlotState.Exporting;
+
 export class SlotControl {
   readonly state: Uint8Array = new Uint8Array(SLOT_COUNT);
   readonly outcome: Uint8Array = new Uint8Array(SLOT_COUNT);
@@ -29,8 +31,7 @@ export class SlotControl {
   readonly barredRound: Float64Array = new Float64Array(SLOT_COUNT);
 
   serves(slot: number): boolean {
-    const state = this.state[slot];
-    return state === SlotState.Own || state === SlotState.Exporting;
+    return isServed(this.state[slot]!);
   }
 
   #same(a: number, b: number): boolean {
@@ -68,25 +69,43 @@ export class SlotControl {
 
   /** Takes a row in. Returns what is wrong with it, or null. */
   decodeBlock(block: number, row: Buffer): string | null {
-    if (row[0] !== FORMAT) return `slot state format ${row[0]}, this build knows ${FORMAT}`;
-    if (row.length < HEAD_BYTES || (row.length - HEAD_BYTES) % RUN_BYTES !== 0) return 'slot state of a wrong length';
-    if (row.readUInt32LE(1) !== checksum(block, row, row.length)) return 'checksum of the slot state does not match';
-    const end = (block + 1) * BLOCK_SLOTS;
-    let slot = block * BLOCK_SLOTS;
-    for (let at = HEAD_BYTES; at < row.length; at += RUN_BYTES) {
-      const next = slot + row.readUInt16LE(at);
-      if (next > end || row[at + 2]! > SlotState.Importing || row[at + 3]! > MoveOutcome.Given)
-        return 'slot state is not valid';
-      this.state.fill(row[at + 2]!, slot, next);
-      this.outcome.fill(row[at + 3]!, slot, next);
-      this.move.fill(row.readDoubleLE(at + 4), slot, next);
-      this.floor.fill(row.readDoubleLE(at + 12), slot, next);
-      this.freezeRound.fill(row.readDoubleLE(at + 20), slot, next);
-      this.barredRound.fill(row.readDoubleLE(at + 28), slot, next);
-      slot = next;
-    }
-    return slot === end ? null : 'slot state does not name all slots';
+    return readBlock(block, row, (first, end, at) => {
+      this.state.fill(row[at + 2]!, first, end);
+      this.outcome.fill(row[at + 3]!, first, end);
+      this.move.fill(row.readDoubleLE(at + 4), first, end);
+      this.floor.fill(row.readDoubleLE(at + 12), first, end);
+      this.freezeRound.fill(row.readDoubleLE(at + 20), first, end);
+      this.barredRound.fill(row.readDoubleLE(at + 28), first, end);
+    });
   }
+}
+
+/** The slots that a row says are served, for who needs no more. Returns what is wrong with the row, or null. */
+export function servedInBlock(
+  block: number,
+  row: Buffer,
+  served: (first: number, last: number) => void,
+): string | null {
+  return readBlock(block, row, (first, end, at) => {
+    if (isServed(row[at + 2]!)) served(first, end - 1);
+  });
+}
+
+/** Calls `run` for the slots from `first` to below `end` that the run at `at` is about. */
+function readBlock(block: number, row: Buffer, run: (first: number, end: number, at: number) => void): string | null {
+  if (row[0] !== FORMAT) return `slot state format ${row[0]}, this build knows ${FORMAT}`;
+  if (row.length < HEAD_BYTES || (row.length - HEAD_BYTES) % RUN_BYTES !== 0) return 'slot state of a wrong length';
+  if (row.readUInt32LE(1) !== checksum(block, row, row.length)) return 'checksum of the slot state does not match';
+  const end = (block + 1) * BLOCK_SLOTS;
+  let slot = block * BLOCK_SLOTS;
+  for (let at = HEAD_BYTES; at < row.length; at += RUN_BYTES) {
+    const next = slot + row.readUInt16LE(at);
+    if (next > end || row[at + 2]! > SlotState.Importing || row[at + 3]! > MoveOutcome.Given)
+      return 'slot state is not valid';
+    run(slot, next, at);
+    slot = next;
+  }
+  return slot === end ? null : 'slot state does not name all slots';
 }
 
 function checksum(block: number, row: Buffer, end: number): number {
