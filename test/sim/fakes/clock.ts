@@ -10,10 +10,21 @@
  */
 import type { Clock, Timer } from '../../../src/raft/index.js';
 
-interface SimEvent extends Timer {
+class SimEvent implements Timer {
   readonly at_ms: number;
   readonly seq: number;
+  /** null: cancelled, or done. */
   run: (() => void) | null;
+
+  constructor(at_ms: number, seq: number, run: () => void) {
+    this.at_ms = at_ms;
+    this.seq = seq;
+    this.run = run;
+  }
+
+  cancel(): void {
+    this.run = null;
+  }
 }
 
 const BATCH = 32;
@@ -37,14 +48,7 @@ export class SimScheduler {
 
   /** At `at_ms`, or now if that is past. */
   at(at_ms: number, run: () => void): Timer {
-    const event: SimEvent = {
-      at_ms: Math.max(at_ms, this.#now_ms),
-      seq: this.#seq++,
-      run,
-      cancel() {
-        event.run = null;
-      },
-    };
+    const event = new SimEvent(Math.max(at_ms, this.#now_ms), this.#seq++, run);
     this.#push(event);
     return event;
   }
@@ -177,6 +181,24 @@ export interface SimClockOptions {
   readonly rate?: number;
 }
 
+/** A timer of a process: may still be cancelled when it was due but the process is paused. */
+class ClockTimer implements Timer {
+  readonly #event: Timer;
+  #run: (() => void) | null;
+
+  constructor(scheduler: SimScheduler, clock: SimClock, delay_ms: number, run: () => void) {
+    this.#run = run;
+    this.#event = scheduler.after(delay_ms, () => clock.run(this.#fire));
+  }
+
+  readonly #fire = (): void => this.#run?.();
+
+  cancel(): void {
+    this.#run = null;
+    this.#event.cancel();
+  }
+}
+
 /** Where the simulated wall clocks start: 2024-01-01. */
 export const SIM_EPOCH_ms = 1_704_067_200_000;
 
@@ -221,18 +243,7 @@ export class SimClock implements Clock {
   }
 
   after(delay_ms: number, run: () => void): Timer {
-    let live = true;
-    const timer = this.#scheduler.after(delay_ms / this.#rate, () => {
-      this.run(() => {
-        if (live) run();
-      });
-    });
-    return {
-      cancel() {
-        live = false;
-        timer.cancel();
-      },
-    };
+    return new ClockTimer(this.#scheduler, this, delay_ms / this.#rate, run);
   }
 
   soon(run: () => void): void {
