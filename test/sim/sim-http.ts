@@ -5,9 +5,17 @@
 import { type HttpRequest, type HttpResponse, type HttpSend, NotSent } from '../../src/kv/client/index.js';
 import { handleApi } from '../../src/kv/http/index.js';
 import type { ClusterNode } from '../../src/kv/server/index.js';
-import type { SimScheduler } from './fakes/clock.js';
+import type { SimClock, SimScheduler } from './fakes/clock.js';
 import type { SimRandom } from './fakes/random.js';
-import type { SimNode } from './sim-node.js';
+
+/** A machine as its clients meet it. */
+export interface HttpHost {
+  /** null while it is down. */
+  readonly node: ClusterNode | null;
+  readonly clock: SimClock | null;
+  /** Runs once, when the present process dies. The answer cancels it. */
+  onCrash(run: () => void): () => void;
+}
 
 export interface HttpFaults {
   /** Probability that a request, or an answer, never arrives. */
@@ -17,11 +25,11 @@ export interface HttpFaults {
 
 export class SimHttp {
   readonly #scheduler: SimScheduler;
-  readonly #nodes: ReadonlyMap<string, SimNode>;
+  readonly #nodes: ReadonlyMap<string, HttpHost>;
   readonly #random: SimRandom;
   readonly faults: HttpFaults = { loss: 0, delayMax_ms: 1 };
 
-  constructor(scheduler: SimScheduler, nodes: ReadonlyMap<string, SimNode>, random: SimRandom) {
+  constructor(scheduler: SimScheduler, nodes: ReadonlyMap<string, HttpHost>, random: SimRandom) {
     this.#scheduler = scheduler;
     this.#nodes = nodes;
     this.#random = random.fork('http');

@@ -13,6 +13,7 @@ import { SimNetwork, type SimTransport } from '../../sim/fakes/network.js';
 import { SimRandom } from '../../sim/fakes/random.js';
 import { SimEngines } from '../../sim/fakes/sim-engine.js';
 import { SimLog } from '../../sim/fakes/sim-log.js';
+import { SimHttp } from '../../sim/sim-http.js';
 
 const MIB = 1024 * 1024;
 export const RAFT: RaftSettings = {
@@ -37,7 +38,11 @@ export interface Machine {
   wallOffset_ms: number;
   clock: SimClock | null;
   transport: SimTransport | null;
+  log: SimLog | null;
   node: ClusterNode | null;
+  /** Runs once, when the present process dies. The answer cancels it. */
+  onCrash(run: () => void): () => void;
+  readonly crashListeners: Set<() => void>;
 }
 
 export class SimCluster {
@@ -46,6 +51,9 @@ export class SimCluster {
   readonly network: SimNetwork;
   readonly machines = new Map<string, Machine>();
   readonly bootstrap: { nodes: ReadonlyMap<string, string>; shards: number; replicas: number };
+  readonly raft: RaftSettings;
+  /** For clients that speak HTTP. */
+  readonly http: SimHttp;
   /** Events of level `error` and fatal ones, of all nodes. */
   readonly errors: string[] = [];
   #lives = 0;
@@ -55,13 +63,17 @@ export class SimCluster {
     readonly shards: number;
     readonly seed?: number;
     readonly replicas?: number;
+    readonly raft?: Partial<RaftSettings>;
   }) {
+    this.raft = { ...RAFT, ...options.raft };
     this.random = new SimRandom(options.seed ?? 1);
     this.network = new SimNetwork(this.scheduler, this.random);
     const ids = Array.from({ length: options.nodes }, (_, i) => `n${i + 1}`);
     const nodes = new Map(ids.map((id) => [id, `${id}:7101`]));
     this.bootstrap = { nodes, shards: options.shards, replicas: options.replicas ?? Math.min(3, options.nodes) };
+    this.http = new SimHttp(this.scheduler, this.machines, this.random);
     for (const id of ids) {
+      const crashListeners = new Set<() => void>();
       const machine: Machine = {
         id,
         disk: new SimDisk({ random: this.random.fork(`disk-${id}`), name: id }),
@@ -71,7 +83,13 @@ export class SimCluster {
         wallOffset_ms: 0,
         clock: null,
         transport: null,
+        log: null,
         node: null,
+        crashListeners,
+        onCrash: (run) => {
+          crashListeners.add(run);
+          return () => crashListeners.delete(run);
+        },
       };
       this.machines.set(id, machine);
     }
@@ -114,12 +132,13 @@ export class SimCluster {
     const log = new SimLog({ disk: machine.disk, clock, random: random.fork('log') });
     machine.clock = clock;
     machine.transport = transport;
+    machine.log = log;
     const starting = ClusterNode.start(
       {
         self: { id, http: `${id}:80`, peer: address, labels: {}, incarnation },
         clusterId: machine.clusterId,
         bootstrap: this.bootstrap,
-        raft: RAFT,
+        raft: this.raft,
         maxOperations: 10_000,
       },
       { clock, random: random.fork('node'), log, transport, engines: machine.engines },
@@ -151,6 +170,9 @@ export class SimCluster {
     machine.disk.kill();
     machine.engines.crash(this.random.fork(`crash-${this.#lives}`), 'kill');
     machine.node = null;
+    const listeners = [...machine.crashListeners];
+    machine.crashListeners.clear();
+    for (const run of listeners) run();
   }
 
   /** Also `node.json` is gone, or only the log and the states. */
