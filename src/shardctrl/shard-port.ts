@@ -105,7 +105,7 @@ export interface ShardPort {
   purged(shard: GroupId, slots: SlotRanges, timeout_ms: number): Promise<boolean>;
   /** Resolves once the shard has a leader that has committed in its term. */
   ready(shard: GroupId, timeout_ms: number): Promise<void>;
-  /** Gives the space of slots that left `shard` back to its disk; once a plan. */
+  /** Gives the space of slots that left `shard` back to the disks of all members that are there; once a plan. */
   reclaim(shard: GroupId, timeout_ms: number): Promise<void>;
   /** True once no node hosts data of this retired shard any more. */
   removed(

@@ -178,7 +178,16 @@ export class ClusterNode {
     const caller = new ShardCaller({ self, clock, rpc, maps, leaders, local: () => shardService });
     const slotsChanged = (): void => router.wake();
     shardService = new ShardService({ host, rpc, clock, stampOf, caller, slotsChanged, failed });
-    const shardPort = new ShardPortAdapter({ self, clock, host, rpc, caller, failed });
+    const shardPort = new ShardPortAdapter({
+      self,
+      clock,
+      host,
+      rpc,
+      maps,
+      caller,
+      down: (node) => node !== self && hello.state(node) === 'down',
+      failed,
+    });
     new ForwardService({ host, rpc, stampOf });
     const router = new Router({
       self,

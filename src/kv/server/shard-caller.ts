@@ -32,6 +32,11 @@ export class ShardCaller {
     this.#options = options;
   }
 
+  /** What this node says for the shards that it hosts. */
+  get local(): ShardService {
+    return this.#options.local();
+  }
+
   /** Rejects with `ShardUnavailable`. `attempt_ms` bounds one try, `timeout_ms` all of them. */
   async ask<T>(
     shard: GroupId,
@@ -49,7 +54,7 @@ export class ShardCaller {
       const to = leaders.candidate(shard, maps.membersOf(shard), attempt);
       let answered: LeaderAnswer<T> | null = null;
       if (to === self) {
-        answered = await within(clock, here(this.#options.local()), Math.max(1, left_ms), null);
+        answered = await within(clock, here(this.local), Math.max(1, left_ms), null);
       } else if (to !== null) {
         const called = await callJson(rpc, to, method, request, answer, Math.max(1, left_ms));
         answered = called.kind === 'answer' ? called.value : null;

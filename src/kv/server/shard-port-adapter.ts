@@ -1,4 +1,4 @@
-/** The controller's `ShardPort`, carried out by messages to the shards' leaders. */
+/** The controller's `ShardPort`, carried out by messages to the shards' leaders, or to all members where disks are meant. */
 import { z } from 'zod';
 import type { Clock, GroupId, NodeId, ReplicaHost } from '../../raft/index.js';
 import {
@@ -12,11 +12,14 @@ import {
   type SlotStats,
 } from '../../shardctrl/index.js';
 import { callJson, handleJson } from './json-rpc.js';
+import type { MapKeeper } from './map-keeper.js';
 import { Method, type Rpc } from './rpc.js';
 import type { ShardCaller } from './shard-caller.js';
 import { type LeaderAnswer, leaderAnswers, type ShardQuery } from './shard-schemas.js';
+import { delay, within } from './waiting.js';
 
 const ATTEMPT_MS = 1_000;
+const RECLAIM_PAUSE_MS = 250;
 
 const statusRequestSchema = z.object({ group: z.number() });
 const statusAnswerSchema = z.object({ hosted: z.boolean() });
@@ -26,7 +29,10 @@ export interface ShardPortOptions {
   readonly clock: Clock;
   readonly host: ReplicaHost;
   readonly rpc: Rpc;
+  readonly maps: MapKeeper;
   readonly caller: ShardCaller;
+  /** The node has been silent for so long that nobody should wait for it. */
+  readonly down: (node: NodeId) => boolean;
   readonly failed: (error: unknown) => void;
 }
 
@@ -87,8 +93,38 @@ export class ShardPortAdapter implements ShardPort {
     await this.#query({ kind: 'ready', shard }, leaderAnswers.done, timeout_ms);
   }
 
+  /**
+   * One member after the other: it is work for disks that also serve. Members that are down, or cannot do it in time, are
+   * passed over: they lose nothing by it, and give the space back after the next plan.
+   */
   async reclaim(shard: GroupId, timeout_ms: number): Promise<void> {
-    await this.#query({ kind: 'reclaim', shard }, leaderAnswers.done, timeout_ms);
+    const { clock, maps, down } = this.#options;
+    const deadline = clock.monotonic_ms() + timeout_ms;
+    const pending = new Set(maps.membersOf(shard));
+    let done = false;
+    for (;;) {
+      for (const node of pending) {
+        const left_ms = deadline - clock.monotonic_ms();
+        if (left_ms <= 0) break;
+        const reclaimed = !down(node) && (await this.#reclaimAt(node, shard, left_ms));
+        done ||= reclaimed;
+        if (reclaimed || down(node)) pending.delete(node);
+      }
+      if (pending.size === 0 || clock.monotonic_ms() + RECLAIM_PAUSE_MS >= deadline) break;
+      await delay(clock, RECLAIM_PAUSE_MS);
+    }
+    if (!done) throw new ShardUnavailable(`no member of s${shard} has given its space back within ${timeout_ms} ms`);
+  }
+
+  async #reclaimAt(node: NodeId, shard: GroupId, timeout_ms: number): Promise<boolean> {
+    const { caller, clock, rpc, self } = this.#options;
+    const query: ShardQuery = { kind: 'reclaim', shard };
+    if (node === self) {
+      const answer = await within(clock, caller.local.query(query), timeout_ms, null);
+      return answer?.ok === true;
+    }
+    const called = await callJson(rpc, node, Method.ShardQuery, query, leaderAnswers.done, timeout_ms);
+    return called.kind === 'answer' && called.value.ok;
   }
 
   #query<T>(query: ShardQuery, answer: z.ZodType<LeaderAnswer<T>>, timeout_ms: number): Promise<T> {

@@ -1,6 +1,6 @@
 /**
  * What a shard's leader does for the controller's driver and for other shards' leaders: slot commands and pages go into
- * its log, questions are answered from its applied state, copies run here.
+ * its log, questions are answered from its applied state, copies run here. Disks are every member's own.
  */
 import type { z } from 'zod';
 import type { Clock, GroupId, NodeId, Replica, ReplicaHost } from '../../raft/index.js';
@@ -98,6 +98,7 @@ export class ShardService {
   }
 
   async query(query: ShardQuery): Promise<LeaderAnswer<unknown>> {
+    if (query.kind === 'reclaim') return this.#reclaim(query.shard);
     const replica = this.#leading(query.shard);
     if (replica === null || !(await readBarrier(replica, this.#options.clock, BARRIER_MS))) {
       return this.#elsewhere(query.shard);
@@ -110,11 +111,21 @@ export class ShardService {
         return { ok: true, value: machine.purged(query.slots) };
       case 'ready':
         return replica.leads ? { ok: true, value: true } : this.#elsewhere(query.shard);
-      case 'reclaim':
-        return (await onState(this.#options.host, replica, () => reclaimed(replica))) === null
-          ? this.#elsewhere(query.shard)
-          : { ok: true, value: true };
     }
+  }
+
+  /**
+   * On this node's disk, whoever leads: every replica has a copy of what has left the shard. The barrier makes sure that
+   * its deletion has been applied here.
+   */
+  async #reclaim(shard: GroupId): Promise<LeaderAnswer<true>> {
+    const { host, clock } = this.#options;
+    const replica = host.get(shard);
+    // What is damaged is kept for a person to look at, until it is removed as a whole.
+    if (replica === undefined || replica.damage !== null) return { ok: true, value: true };
+    if (!(await readBarrier(replica, clock, BARRIER_MS))) return this.#elsewhere(shard);
+    const done = await onState(host, replica, () => reclaimed(replica));
+    return done === null ? this.#elsewhere(shard) : { ok: true, value: true };
   }
 
   #leading(shard: GroupId): Replica | null {
@@ -129,6 +140,8 @@ export class ShardService {
 }
 
 async function reclaimed(replica: Replica): Promise<true> {
+  // Rows gather for a moment before they reach the engine.
+  await replica.settled();
   await replica.engine.reclaim(Buffer.from([0x00]), Buffer.from([0xff]));
   return true;
 }
