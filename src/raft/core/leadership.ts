@@ -18,6 +18,9 @@ export class Leadership {
   transferTo: ReplicaId = NOBODY;
   transferElapsed = 0;
   timeoutNowSent = false;
+  /** What was committed at the tick `diskMarkedAt` and must soon be durable here, too (F37). */
+  diskMark = 0;
+  diskMarkedAt = 0;
   /** The commit index of the last heartbeat but one, and of the last: a learner that has not reached the first is behind. */
   caughtUpMark: number;
   nextCaughtUpMark: number;

@@ -8,6 +8,7 @@ import { campaignForTransfer, ownVotePersisted, startPreVote } from './election.
 import type { Leadership } from './leadership.js';
 import { ENTRY_OVERHEAD_BYTES } from './log-view.js';
 import { appliedTo, maybeLeaveJoint, proposeConfChange } from './membership.js';
+import { tickOwnDisk } from './own-disk.js';
 import { hasReadsDue, repeatQuestion, requestRead, startReads } from './reads.js';
 import {
   hasAppends,
@@ -159,6 +160,7 @@ export class RaftCore {
       core.becomeFollower(core.term, NOBODY);
       return;
     }
+    if (tickOwnDisk(core, lead)) return;
     if (tickTransfer(core, lead)) maybeLeaveJoint(core);
     lead.heartbeatElapsed++;
     if (lead.heartbeatElapsed < core.options.heartbeatTicks) return;
