@@ -33,6 +33,8 @@ export class Operation {
   maybeApplied = 0;
   waiting: WaitReason = { kind: 'no_map' };
   shard: GroupId = 0;
+  /** The shard whose place it takes on this node, also when the slot moves meanwhile. */
+  admittedFor: GroupId = 0;
   finished = false;
 
   constructor(

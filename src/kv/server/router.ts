@@ -17,6 +17,7 @@ import {
   type NotServing,
   stampCommand,
 } from '../store/index.js';
+import { Admission } from './admission.js';
 import type { GetRequest, KvOutcome, KvRequest, RequestContext } from './api.js';
 import { Attempt, type AttemptOwner } from './attempt.js';
 import type { ClusterClock } from './cluster-clock.js';
@@ -60,6 +61,7 @@ const IDEMPOTENCY_CONFLICT = 'the Idempotency-Key was used for another request o
 export class Router implements AttemptOwner {
   readonly #options: RouterOptions;
   readonly #active = new Set<Operation>();
+  readonly #admission: Admission;
   readonly #waiting = new Set<Operation>();
   #sweeper: Timer | null = null;
   #wakeScheduled = false;
@@ -67,6 +69,7 @@ export class Router implements AttemptOwner {
 
   constructor(options: RouterOptions) {
     this.#options = options;
+    this.#admission = new Admission(options.maxOperations, () => options.maps.map?.shards.length ?? 0);
     options.maps.onChange(() => this.wake());
   }
 
@@ -78,15 +81,13 @@ export class Router implements AttemptOwner {
     const now = this.#options.clock.monotonic_ms();
     const command = request.kind === 'get' ? null : encodeCommand(request, 0);
     const operation = new Operation(request, context, command, now, done);
-    if (this.#closed) {
-      operation.fail({ code: 'unavailable', detail: 'this node is shutting down' });
-    } else if (this.#active.size >= this.#options.maxOperations) {
-      operation.fail({ code: 'overloaded', detail: `${this.#active.size} requests are under way on this node` });
-    } else {
-      this.#active.add(operation);
-      this.#sweeper ??= this.#options.clock.after(SWEEP_MS, () => this.#sweep());
-      this.#attempt(operation);
-    }
+    if (this.#closed) return operation.fail({ code: 'unavailable', detail: 'this node is shutting down' });
+    operation.admittedFor = this.#options.maps.ownerOf(operation.slot);
+    const crowded = this.#admission.enter(operation.admittedFor);
+    if (crowded !== null) return operation.fail({ code: 'overloaded', detail: crowded });
+    this.#active.add(operation);
+    this.#sweeper ??= this.#options.clock.after(SWEEP_MS, () => this.#sweep());
+    this.#attempt(operation);
   }
 
   /** A leader was elected, a map arrived: what waits tries again, all in one turn. */
@@ -104,6 +105,7 @@ export class Router implements AttemptOwner {
     this.#sweeper?.cancel();
     const active = [...this.#active];
     this.#active.clear();
+    this.#admission.clear();
     this.#waiting.clear();
     for (const operation of active) operation.abandon(this.#options.maps.epoch);
   }
@@ -366,7 +368,7 @@ export class Router implements AttemptOwner {
   }
 
   #forget(operation: Operation): void {
-    this.#active.delete(operation);
+    if (this.#active.delete(operation)) this.#admission.leave(operation.admittedFor);
     this.#waiting.delete(operation);
   }
 

@@ -1,0 +1,102 @@
+/** What one shard, one disk or many idle groups cost the others. */
+import { describe, expect, it } from 'vitest';
+import type { KvOutcome } from '../../../src/kv/server/index.js';
+import { slotOfKey } from '../../../src/shardctrl/index.js';
+import { get, put, SimCluster } from './sim-cluster.js';
+
+/** The first keys that the shard owns. */
+function keysOf(cluster: SimCluster, shard: number, count: number): string[] {
+  const { maps } = cluster.nodes[0]!;
+  const keys: string[] = [];
+  for (let i = 0; keys.length < count; i++) {
+    if (maps.ownerOf(slotOfKey(Buffer.from(`key-${i}`))) === shard) keys.push(`key-${i}`);
+  }
+  return keys;
+}
+
+/** Of writes and reads one after the other, in ms. Each must be answered. */
+async function slowestOf(cluster: SimCluster, id: string, keys: readonly string[]): Promise<number> {
+  let slowest_ms = 0;
+  for (const key of keys) {
+    for (const request of [put(key, 'v'), get(key)]) {
+      const from_ms = cluster.scheduler.now_ms;
+      const outcome = await cluster.execute(id, request);
+      expect(outcome.kind).toBe(request.kind === 'put' ? 'stored' : 'found');
+      slowest_ms = Math.max(slowest_ms, cluster.scheduler.now_ms - from_ms);
+    }
+  }
+  return slowest_ms;
+}
+
+/** As many requests for keys of a shard as a node of these tests takes at all. */
+const FLOOD = 10_000;
+
+describe('F44: a shard in trouble', () => {
+  it('that has lost its majority, and is asked by thousands, takes neither places nor time from the others', async () => {
+    const cluster = await SimCluster.healthy({ nodes: 6, shards: 2, seed: 44 });
+    const [dead] = keysOf(cluster, 2, 1);
+    const keys = keysOf(cluster, 1, 40);
+    const quiet_ms = await slowestOf(cluster, 'n1', keys);
+    for (const { node } of cluster.node('n1').maps.map!.shards[1]!.members) cluster.kill(node);
+    await cluster.until(() => cluster.leaderOf(0) !== null && cluster.leaderOf(1) !== null, 'leaders of the others');
+    const refused: KvOutcome[] = [];
+    for (let i = 0; i < FLOOD; i++) {
+      void cluster.send('n1', get(dead!)).then((outcome) => refused.push(outcome));
+    }
+    expect(await slowestOf(cluster, 'n1', keys)).toBeLessThan(quiet_ms + 5);
+    await cluster.until(() => refused.length === FLOOD, 'an answer to everybody');
+    const codes = new Set(refused.map((outcome) => (outcome.kind === 'failed' ? outcome.error.code : outcome.kind)));
+    expect([...codes].sort()).toEqual(['no_leader', 'overloaded']);
+  });
+
+  it('with a hot key, more than its engine takes in, does not slow the others down', async () => {
+    const cluster = await SimCluster.healthy({ nodes: 3, shards: 2, seed: 45, raft: { maxUncommittedBytes: 200_000 } });
+    const [hot] = keysOf(cluster, 1, 1);
+    const keys = keysOf(cluster, 2, 40);
+    const quiet_ms = await slowestOf(cluster, 'n2', keys);
+    for (const id of ['n1', 'n2', 'n3']) {
+      const { engines } = cluster.machine(id);
+      engines.stall((await engines.list()).find((name) => name.startsWith('g1-'))!);
+    }
+    const kinds = new Map<string, number>();
+    let asked = 0;
+    let flooding = true;
+    const flood = (): void => {
+      for (let i = 0; i < 20; i++) {
+        asked++;
+        void cluster.send('n2', put(hot!, 'x'.repeat(20_000)), { timeout_ms: 500 }).then((outcome) => {
+          const kind = outcome.kind === 'failed' ? outcome.error.code : outcome.kind;
+          kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
+        });
+      }
+      if (flooding) cluster.scheduler.after(5, flood);
+    };
+    flood();
+    await cluster.until(() => (kinds.get('overloaded') ?? 0) > 100, 'the hot shard to be overloaded');
+    expect(await slowestOf(cluster, 'n2', keys)).toBeLessThan(quiet_ms + 5);
+    flooding = false;
+    for (const id of ['n1', 'n2', 'n3']) {
+      const { engines } = cluster.machine(id);
+      engines.resume((await engines.list()).find((name) => name.startsWith('g1-'))!);
+    }
+    await cluster.until(() => [...kinds.values()].reduce((sum, n) => sum + n, 0) === asked, 'an answer to everybody');
+    expect(await slowestOf(cluster, 'n2', [hot!])).toBeLessThan(quiet_ms + 5);
+  });
+});
+
+describe('F37: a node whose disk has become slow', () => {
+  it('loses its leaderships to nodes with better disks, and writes are as fast as before', async () => {
+    const cluster = await SimCluster.healthy({ nodes: 3, shards: 2, seed: 37 });
+    const keys = keysOf(cluster, 1, 20);
+    const quiet_ms = await slowestOf(cluster, 'n1', keys);
+    const slow = cluster.leaderOf(1)!;
+    const fast = ['n1', 'n2', 'n3'].find((id) => id !== slow)!;
+    cluster.machine(slow).log!.setSyncLatency(20_000, 20_000);
+    const waiting = cluster.send(fast, put(keys[0]!, 'w', { token: 'once' }), { timeout_ms: 30_000 });
+    const took_ms = await cluster.until(() => ![null, slow].includes(cluster.leaderOf(1)), 'another leader of s1');
+    // An election timeout until it is noticed, and a transfer: nobody has to wait for an election to begin by itself.
+    expect(took_ms).toBeLessThan(1.5 * cluster.raft.election_timeout_ms);
+    expect((await cluster.settle(waiting, 5_000)).kind).toBe('stored');
+    expect(await slowestOf(cluster, fast, keys)).toBeLessThan(quiet_ms + 5);
+  });
+});
