@@ -3,9 +3,13 @@
  *
  *   npm run sim -- --seed 7            one seed, with its timeline if it fails (--trace: always)
  *   npm run sim -- --seeds 1000        seeds 1 to 1000 (--from N), in --jobs N processes
+ *   npm run sim -- --time 10m          seed after seed, for so long (s, m, h)
+ *   npm run sim -- --seed 7 --shrink   which of its faults it takes, and for how long
+ *   npm run sim -- --total             how much of the present code has been simulated (ledger.jsonl)
  *   --seconds N                        simulated seconds of faults for each seed (default 60)
  *   --only kill,loss                   only these of the faults that the seed draws
  *   --first                            stop at the first seed that finds something
+ *   --ledger                           enter the run into ledger.jsonl
  *   --fresh                            without the seeds of seeds.txt, which run first otherwise
  */
 import { fork } from 'node:child_process';
@@ -14,6 +18,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import type { Fault } from './faults.js';
+import { currentHashes, enter, ledgerText, totalOf } from './ledger.js';
+import { shrink } from './shrink.js';
 import { Simulation, type SimulationResult } from './simulation.js';
 
 const { values: flags } = parseArgs({
@@ -27,6 +33,10 @@ const { values: flags } = parseArgs({
     trace: { type: 'boolean', default: false },
     first: { type: 'boolean', default: false },
     fresh: { type: 'boolean', default: false },
+    time: { type: 'string' },
+    shrink: { type: 'boolean', default: false },
+    ledger: { type: 'boolean', default: false },
+    total: { type: 'boolean', default: false },
     worker: { type: 'boolean', default: false },
   },
 });
@@ -42,6 +52,16 @@ const only = flags.only?.split(',') as Fault[] | undefined;
 
 const runSeed = (seed: number, keepTrace: boolean): Promise<SimulationResult> =>
   new Simulation({ seed, seconds, keepTrace, ...(only === undefined ? {} : { only }) }).run();
+
+const UNIT_MS = { s: 1_000, m: 60_000, h: 3_600_000 } as const;
+
+/** When to begin no further seed, by `performance.now()`. */
+function deadlineOf(time: string | undefined): number {
+  if (time === undefined) return Number.POSITIVE_INFINITY;
+  const parsed = /^(\d+)([smh])$/.exec(time);
+  if (parsed === null) throw new Error(`--time ${time} is not a whole number with s, m or h, as in 10m`);
+  return performance.now() + Number(parsed[1]) * UNIT_MS[parsed[2] as keyof typeof UNIT_MS];
+}
 
 /** Seeds that once found something, with a word on what. */
 function knownSeeds(): number[] {
@@ -61,6 +81,36 @@ async function one(seed: number): Promise<number> {
   return 1;
 }
 
+async function shrinkOne(seed: number): Promise<number> {
+  const { faults } = await runSeed(seed, false);
+  const found = await shrink({ faults, seconds }, async (attempt) => {
+    const { violation } = await new Simulation({
+      seed,
+      seconds: attempt.seconds,
+      keepTrace: false,
+      only: attempt.faults,
+    }).run();
+    console.log(`${violation === null ? 'quiet' : 'fails'}: ${attempt.seconds} s of ${attempt.faults.join(' ')}`);
+    return violation;
+  });
+  if (found === null) {
+    console.log(`seed ${seed} does not fail`);
+    return 0;
+  }
+  console.log(`VIOLATION at ${found.violation}`);
+  console.log(`  npm run sim -- --seed ${seed} --seconds ${found.seconds} --only ${found.faults.join(',')}`);
+  return 1;
+}
+
+function total(): number {
+  const { src } = currentHashes();
+  const { seeds, simulated_s, failed } = totalOf(ledgerText(), src);
+  console.log(
+    `src ${src}: ${seeds} seeds, ${(simulated_s / 3600).toFixed(1)} simulated hours, ${failed.length} failed ${failed.join(' ')}`,
+  );
+  return failed.length === 0 ? 0 : 1;
+}
+
 /** Takes seeds from the parent, one at a time. */
 function work(): void {
   process.on('message', (seed: number) => {
@@ -72,8 +122,10 @@ function work(): void {
   process.on('disconnect', () => process.exit(0));
 }
 
-async function many(seeds: number[]): Promise<number> {
+/** `next` gives one seed after the other, and undefined at the end. */
+async function many(next: () => number | undefined, from: number): Promise<number> {
   const started = performance.now();
+  const hashes = currentHashes();
   const failed: Omit<SimulationResult, 'trace'>[] = [];
   let done = 0;
   let simulated_ms = 0;
@@ -84,9 +136,9 @@ async function many(seeds: number[]): Promise<number> {
       const child = fork(fileURLToPath(import.meta.url), [...process.argv.slice(2), '--worker'], {
         execArgv: ['--import', 'tsx'],
       });
-      const next = (): void => {
-        const seed = seeds.shift();
-        if (seed === undefined || (flags.first && failed.length > 0)) {
+      const more = (): void => {
+        const seed = flags.first && failed.length > 0 ? undefined : next();
+        if (seed === undefined) {
           child.disconnect();
           resolve();
         } else child.send(seed);
@@ -102,29 +154,54 @@ async function many(seeds: number[]): Promise<number> {
             `seed ${result.seed}: ${result.violation.split('\n')[0]}\n  npm run sim -- --seed ${result.seed} --seconds ${seconds}`,
           );
         }
-        next();
+        more();
       });
       child.on('error', reject);
       child.on('exit', (code) => {
         if (code !== 0 && code !== null) reject(new Error(`a worker ended with ${code}`));
       });
-      next();
+      more();
     });
   await Promise.all(Array.from({ length: Number(flags.jobs) }, worker));
   const wall_s = (performance.now() - started) / 1000;
   console.log(
     `${done} seeds, ${(simulated_ms / 1000).toFixed(0)} simulated seconds in ${wall_s.toFixed(0)} s (${(simulated_ms / cpu_ms).toFixed(0)} per second of CPU), ${operations} operations`,
   );
+  if (flags.ledger) {
+    enter({
+      ...hashes,
+      date: new Date().toISOString().slice(0, 10),
+      seconds,
+      from,
+      seeds: done,
+      failed: failed.map(({ seed }) => seed),
+      simulated_s: Math.round(simulated_ms / 1000),
+      cpu_s: Math.round(cpu_ms / 1000),
+    });
+  }
   console.log(`sim: ${done - failed.length} passed, ${failed.length} failed`);
   return failed.length === 0 ? 0 : 1;
 }
 
 if (flags.worker) work();
-else if (flags.seed !== undefined) process.exitCode = await one(Number(flags.seed));
-else {
+else if (flags.total) process.exitCode = total();
+else if (flags.seed !== undefined) {
+  process.exitCode = await (flags.shrink ? shrinkOne(Number(flags.seed)) : one(Number(flags.seed)));
+} else {
+  // The ledger counts a range of seeds: those of seeds.txt are not a part of it.
+  process.exitCode = await many(seedsToPlay(flags.fresh || flags.ledger ? [] : knownSeeds()), Number(flags.from));
+}
+
+/** Known ones first, then as many as were asked for, or as there is time for. */
+function seedsToPlay(known: number[]): () => number | undefined {
+  const deadline = deadlineOf(flags.time);
   const from = Number(flags.from);
-  const count = Number(flags.seeds ?? 100);
-  process.exitCode = await many([
-    ...new Set([...(flags.fresh ? [] : knownSeeds()), ...Array.from({ length: count }, (_, i) => from + i)]),
-  ]);
+  const count = Number(flags.seeds ?? (flags.time === undefined ? 100 : Number.POSITIVE_INFINITY));
+  const played = new Set(known);
+  let at = from;
+  return () => {
+    if (known.length > 0) return known.shift();
+    while (played.has(at)) at++;
+    return at < from + count && performance.now() < deadline ? at++ : undefined;
+  };
 }
