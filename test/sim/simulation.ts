@@ -16,8 +16,10 @@ import { CommittedLog } from './invariants/committed-log.js';
 import { ElectionSafety } from './invariants/election-safety.js';
 import { EqualState } from './invariants/equal-state.js';
 import type { ReplicaView } from './invariants/invariant.js';
+import { LeaderAppendOnly } from './invariants/leader-append-only.js';
 import { LogMatching } from './invariants/log-matching.js';
 import { OneOwner } from './invariants/one-owner.js';
+import { SlotsCovered } from './invariants/slots-covered.js';
 import { Watch } from './invariants/watch.js';
 import { Nemesis } from './nemesis.js';
 import { SimHttp } from './sim-http.js';
@@ -64,7 +66,7 @@ export class Simulation {
   readonly #nodes: SimNode[] = [];
   readonly #faults: Set<Fault>;
   readonly #watch = new Watch({
-    always: [new ElectionSafety(), new CommittedLog(), new OneOwner()],
+    always: [new ElectionSafety(), new LeaderAppendOnly(), new CommittedLog(), new OneOwner(), new SlotsCovered()],
     often: [new EqualState(), new LogMatching()],
     often_ms: SLOW_CHECK_MS,
   });
