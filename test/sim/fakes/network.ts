@@ -82,7 +82,8 @@ interface Direction {
 export class SimNetwork {
   readonly scheduler: SimScheduler;
   readonly #random: SimRandom;
-  readonly #directions = new Map<string, Direction>();
+  /** By sender and receiver. */
+  readonly #directions = new Map<NodeId, Map<NodeId, Direction>>();
   readonly #endpoints = new Map<string, SimTransport>();
   /** Who listened at an address last: partitions hold for the dead, too. */
   readonly #owners = new Map<string, NodeId>();
@@ -140,7 +141,7 @@ export class SimNetwork {
 
   /** Ends all partitions. Frames that connections still hold arrive now, late. Dead hosts stay dead. */
   heal(): void {
-    for (const direction of this.#directions.values()) direction.blocked = false;
+    for (const from of this.#directions.values()) for (const direction of from.values()) direction.blocked = false;
     this.#unblock();
   }
 
@@ -238,13 +239,12 @@ export class SimNetwork {
   }
 
   #direction(a: NodeId, b: NodeId): Direction {
-    const name = `${a}>${b}`;
-    let direction = this.#directions.get(name);
-    if (direction === undefined) {
-      const random = this.#random.fork(name);
-      direction = { random, share: random.next(), blocked: false };
-      this.#directions.set(name, direction);
-    }
+    const known = this.#directions.get(a)?.get(b);
+    if (known !== undefined) return known;
+    const random = this.#random.fork(`${a}>${b}`);
+    const direction: Direction = { random, share: random.next(), blocked: false };
+    const from = this.#directions.get(a) ?? new Map<NodeId, Direction>();
+    this.#directions.set(a, from.set(b, direction));
     return direction;
   }
 }
