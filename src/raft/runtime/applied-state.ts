@@ -44,9 +44,22 @@ const newBatch = (): Batch => ({ ops: [], byKey: new Map(), bytes: 0, meta: null
 const keyText = (key: Uint8Array): string =>
   (Buffer.isBuffer(key) ? key : Buffer.from(key.buffer, key.byteOffset, key.byteLength)).toString('latin1');
 
+/** As JSON: a configuration goes with every batch, and rarely changes. */
+const confTexts = new WeakMap<ConfState, string>();
+
+function confText(conf: ConfState): string {
+  let text = confTexts.get(conf);
+  if (text === undefined) {
+    text = JSON.stringify(conf);
+    confTexts.set(conf, text);
+  }
+  return text;
+}
+
 /** Rows the state machine may not touch, as they stand in the engine. */
 export function encodeMeta(meta: SnapshotMeta): Buffer {
-  const body = Buffer.from(JSON.stringify({ v: META_VERSION, index: meta.index, term: meta.term, conf: meta.conf }));
+  const { index, term, conf } = meta;
+  const body = Buffer.from(`{"v":${META_VERSION},"index":${index},"term":${term},"conf":${confText(conf)}}`);
   const row = Buffer.allocUnsafe(4 + body.length);
   row.writeUInt32LE(crc32c(body), 0);
   body.copy(row, 4);
