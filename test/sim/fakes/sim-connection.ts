@@ -56,14 +56,10 @@ export class SimConnection {
     const { faults, stats } = network;
     const random = network.randomOf(this.from.self, this.to.self);
     const unordered = faults.unordered.includes(channel);
-    const release = (): void => {
-      this.#inFlight_bytes[channel]! -= bytes;
-    };
-    const deliver = (): void => this.#deliver(channel, frame);
     if (random.chance(faults.reset)) {
       stats.resets++;
-      this.#schedule(channel, false, () => {
-        release();
+      this.#at(this.#arrival_ms(channel, false, 0), () => {
+        this.#inFlight_bytes[channel]! -= bytes;
         this.to.dropInbound(this);
       });
       return true;
@@ -74,39 +70,34 @@ export class SimConnection {
     if (late) stats.reordered++;
     const repeatable = channel === Channel.Rpc && faults.repeatable(frame);
     const held = repeatable && random.chance(faults.late);
-    const arrive = (): void => {
-      release();
-      if (!lost) deliver();
+    const arrival_ms = this.#arrival_ms(channel, held || late, held ? HELD_MS : faults.reorder_ms);
+    this.#at(arrival_ms, () => {
+      this.#inFlight_bytes[channel]! -= bytes;
+      if (!lost) this.#deliver(channel, frame);
       if (repeatable) network.recall(this.to.self);
-    };
-    if (held) this.#schedule(channel, true, arrive, HELD_MS);
-    else this.#schedule(channel, late, arrive);
+    });
     if (unordered && random.chance(faults.duplicate)) {
       stats.duplicated++;
-      this.#schedule(channel, true, deliver);
+      this.#at(this.#arrival_ms(channel, true, faults.reorder_ms), () => this.#deliver(channel, frame));
     }
-    if (repeatable && faults.recalled(frame)) network.keep(this.to.self, deliver);
+    if (repeatable && faults.recalled(frame)) network.keep(this.to.self, () => this.#deliver(channel, frame));
     return true;
   }
 
   /** In the channel's order, or `late`: past those that follow. */
-  #schedule(
-    channel: Channel,
-    late: boolean,
-    arrive: () => void,
-    late_ms: number = this.#network.faults.reorder_ms,
-  ): void {
+  #arrival_ms(channel: Channel, late: boolean, late_ms: number): number {
     const network = this.#network;
     const [a, b] = [this.from.self, this.to.self];
-    let at_ms = network.scheduler.now_ms + network.delay_ms(a, b);
-    if (late) {
-      at_ms += network.randomOf(a, b).between(0, late_ms);
-    } else {
-      at_ms = Math.max(at_ms, this.#lastArrival_ms[channel]!);
-      this.#lastArrival_ms[channel] = at_ms;
-    }
+    const at_ms = network.scheduler.now_ms + network.delay_ms(a, b);
+    if (late) return at_ms + network.randomOf(a, b).between(0, late_ms);
+    this.#lastArrival_ms[channel] = Math.max(at_ms, this.#lastArrival_ms[channel]!);
+    return this.#lastArrival_ms[channel];
+  }
+
+  #at(at_ms: number, arrive: () => void): void {
+    const network = this.#network;
     network.scheduler.at(at_ms, () => {
-      if (this.#stuck.length > 0 || network.blocked(a, b)) this.#stuck.push(arrive);
+      if (this.#stuck.length > 0 || network.blocked(this.from.self, this.to.self)) this.#stuck.push(arrive);
       else arrive();
     });
   }

@@ -47,7 +47,7 @@ export class CommittedLog implements Invariant {
       for (const entry of entries) {
         if (entry.index > commit) break;
         at = entry.index;
-        const sum = crc32c(Buffer.from(entry.data.buffer, entry.data.byteOffset, entry.data.byteLength));
+        const sum = crc32c(entry.data);
         if (book.terms.length === at) {
           book.terms.push(entry.term);
           book.sums.push(sum);
