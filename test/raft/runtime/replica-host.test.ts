@@ -1,7 +1,7 @@
 /** What a group of replicas does for those who use it: elect, apply in order, answer each waiter once. */
 import { describe, expect, it } from 'vitest';
 import { chainOf } from './chain-machine.js';
-import { GROUP, World } from './world.js';
+import { GROUP, SETTINGS, World } from './world.js';
 
 const commands = (count: number, prefix = 'c'): string[] =>
   Array.from({ length: count }, (_, i) => `${prefix}${i}=${i}`);
@@ -74,6 +74,23 @@ describe('three replicas', () => {
     await world.run(n1!.stop());
     expect(pending.outcome).toEqual({ kind: 'unknown' });
     expect(late.outcome).toEqual({ kind: 'refused', reason: 'not_leader' });
+    await world.end();
+  });
+
+  it('take a turn for what has arrived, and none for what that turn has sent', async () => {
+    const world = await World.ready('turns');
+    await world.put(['a=1']);
+    await world.agreed();
+    const { clock } = world.nodes.find((node) => node !== world.leader)!.life!;
+    const soon = clock.soon.bind(clock);
+    let turns = 0;
+    clock.soon = (run) => {
+      turns++;
+      soon(run);
+    };
+    await world.scheduler.runFor(20 * SETTINGS.heartbeat_ms);
+    expect(turns).toBeGreaterThanOrEqual(19);
+    expect(turns).toBeLessThanOrEqual(21);
     await world.end();
   });
 
