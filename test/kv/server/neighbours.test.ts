@@ -1,4 +1,4 @@
-/** What one shard, one disk or many idle groups cost the others. */
+/** What one shard or one disk in trouble costs the others. */
 import { describe, expect, it } from 'vitest';
 import type { KvOutcome } from '../../../src/kv/server/index.js';
 import { slotOfKey } from '../../../src/shardctrl/index.js';
@@ -49,36 +49,28 @@ describe('F44: a shard in trouble', () => {
     expect([...codes].sort()).toEqual(['no_leader', 'overloaded']);
   });
 
-  it('with a hot key, more than its engine takes in, does not slow the others down', async () => {
-    const cluster = await SimCluster.healthy({ nodes: 3, shards: 2, seed: 45, raft: { maxUncommittedBytes: 200_000 } });
+  it('with a hot key, written faster than it can be replicated, refuses what is too much, and does not slow the others down', async () => {
+    const cluster = await SimCluster.healthy({ nodes: 3, shards: 2, seed: 45, raft: { maxUncommittedBytes: 20_000 } });
     const [hot] = keysOf(cluster, 1, 1);
     const keys = keysOf(cluster, 2, 40);
     const quiet_ms = await slowestOf(cluster, 'n2', keys);
-    for (const id of ['n1', 'n2', 'n3']) {
-      const { engines } = cluster.machine(id);
-      engines.stall((await engines.list()).find((name) => name.startsWith('g1-'))!);
-    }
     const kinds = new Map<string, number>();
     let asked = 0;
     let flooding = true;
     const flood = (): void => {
-      for (let i = 0; i < 20; i++) {
+      for (let i = 0; i < 5; i++) {
         asked++;
-        void cluster.send('n2', put(hot!, 'x'.repeat(20_000)), { timeout_ms: 500 }).then((outcome) => {
+        void cluster.send('n2', put(hot!, 'x'.repeat(2_000)), { timeout_ms: 500 }).then((outcome) => {
           const kind = outcome.kind === 'failed' ? outcome.error.code : outcome.kind;
           kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
         });
       }
-      if (flooding) cluster.scheduler.after(5, flood);
+      if (flooding) cluster.scheduler.after(1, flood);
     };
     flood();
     await cluster.until(() => (kinds.get('overloaded') ?? 0) > 100, 'the hot shard to be overloaded');
     expect(await slowestOf(cluster, 'n2', keys)).toBeLessThan(quiet_ms + 5);
     flooding = false;
-    for (const id of ['n1', 'n2', 'n3']) {
-      const { engines } = cluster.machine(id);
-      engines.resume((await engines.list()).find((name) => name.startsWith('g1-'))!);
-    }
     await cluster.until(() => [...kinds.values()].reduce((sum, n) => sum + n, 0) === asked, 'an answer to everybody');
     expect(await slowestOf(cluster, 'n2', [hot!])).toBeLessThan(quiet_ms + 5);
   });
