@@ -11,7 +11,15 @@ import type { GroupId, NodeId } from '../../raft/index.js';
 import { SLOT_COUNT } from '../../shardctrl/index.js';
 import { COMMAND_HEAD_BYTES } from '../store/index.js';
 
-export const REFUSALS = ['not_leader', 'not_here', 'overloaded', 'superseded', 'transferring', 'too_old'] as const;
+export const REFUSALS = [
+  'not_leader',
+  'not_here',
+  'overloaded',
+  'superseded',
+  'transferring',
+  'too_old',
+  'disk_full',
+] as const;
 export type Refusal = (typeof REFUSALS)[number];
 
 export type ForwardReply =

@@ -13,7 +13,8 @@ export type WaitReason =
   | { readonly kind: 'slot_moving'; readonly shard: GroupId; readonly phase: string; readonly move: number }
   | { readonly kind: 'unreachable'; readonly shard: GroupId }
   | { readonly kind: 'too_old'; readonly shard: GroupId }
-  | { readonly kind: 'overloaded'; readonly shard: GroupId };
+  | { readonly kind: 'overloaded'; readonly shard: GroupId }
+  | { readonly kind: 'disk_full'; readonly shard: GroupId };
 
 export class Operation {
   readonly request: KvRequest;
@@ -117,6 +118,10 @@ function explain(reason: WaitReason, slot: number, timeout_ms: number, away: str
       return { code: 'unavailable', detail: `shard ${shard} did not answer within ${timeout_ms} ms${missing}`, shard };
     case 'too_old': {
       const detail = `no replica of shard ${shard} that could be reached has heard from its leader recently enough${missing}`;
+      return { code: 'unavailable', detail, shard };
+    }
+    case 'disk_full': {
+      const detail = `the disk of the node that leads shard ${shard} is full: it takes no writes until there is space; reads go on`;
       return { code: 'unavailable', detail, shard };
     }
     case 'overloaded':

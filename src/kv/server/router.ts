@@ -308,11 +308,12 @@ export class Router implements AttemptOwner {
     if (operation.finished) return;
     if (operation.isWrite) operation.maybeApplied--;
     if (!attempt.current) return;
-    if (again && reason !== 'overloaded') {
+    const kind = reason === 'overloaded' || reason === 'disk_full' ? reason : 'no_leader';
+    if (again && kind === 'no_leader') {
       operation.out = false;
       return this.#attempt(operation);
     }
-    this.#retryLater(attempt, { kind: reason === 'overloaded' ? 'overloaded' : 'no_leader', shard });
+    this.#retryLater(attempt, { kind, shard });
   }
 
   unknown(attempt: Attempt): void {

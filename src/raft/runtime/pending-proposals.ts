@@ -13,7 +13,7 @@ export interface ProposalWaiter {
   unknown(): void;
 }
 
-export type ProposalRefusal = 'not_leader' | 'transferring' | 'overloaded' | 'superseded';
+export type ProposalRefusal = 'not_leader' | 'transferring' | 'overloaded' | 'disk_full' | 'superseded';
 
 interface Pending {
   readonly term: Term;

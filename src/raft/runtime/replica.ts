@@ -422,12 +422,14 @@ export class Replica {
 
   #takeProposals(): void {
     if (this.#inbox.length === 0) return;
-    if (this.#appendsInFlight > 0 && this.#inboxBytes < HELD_BYTES) return;
+    // What is in flight on a full disk waits for space; what comes now is told at once (F36).
+    const { full } = this.#env.log;
+    if (this.#appendsInFlight > 0 && this.#inboxBytes < HELD_BYTES && !full) return;
     const inbox = this.#inbox;
     this.#inbox = [];
     this.#inboxBytes = 0;
-    if (this.#overloaded && this.isLeader) {
-      for (const { waiter } of inbox) waiter.refused('overloaded');
+    if (this.isLeader && (full || this.#overloaded)) {
+      for (const { waiter } of inbox) waiter.refused(full ? 'disk_full' : 'overloaded');
       return;
     }
     const result = this.#core.propose(inbox.map((proposal) => proposal.data));

@@ -92,3 +92,51 @@ describe('F37: a node whose disk has become slow', () => {
     expect(await slowestOf(cluster, fast, keys)).toBeLessThan(quiet_ms + 5);
   });
 });
+
+describe('F36: full disks', () => {
+  const fill = (cluster: SimCluster, id: string): void => {
+    const { disk } = cluster.machine(id);
+    disk.limitTo(disk.usedBytes());
+  };
+
+  it('of all nodes: writes are refused with an error that says so, reads go on, and writes again when there is space', async () => {
+    const cluster = await SimCluster.healthy({ nodes: 3, shards: 2, seed: 36 });
+    const keys = keysOf(cluster, 1, 20);
+    await slowestOf(cluster, 'n1', keys);
+    for (const id of ['n1', 'n2', 'n3']) fill(cluster, id);
+    const leader = cluster.leaderOf(1)!;
+    // What finds the disk full is in the log already: nobody can know yet what becomes of it.
+    while (!cluster.machine(leader).log!.full) {
+      void cluster.send(leader, put(keys[0]!, 'x'.repeat(10_000)), { timeout_ms: 100 });
+      await cluster.scheduler.runFor(50);
+    }
+    for (const id of ['n1', 'n2', 'n3']) {
+      const refused = await cluster.execute(id, put(keys[1]!, 'w'), { timeout_ms: 500 });
+      const detail = expect.stringContaining('the disk of the node that leads shard s1 is full');
+      expect(refused).toMatchObject({ kind: 'failed', error: { code: 'unavailable', shard: 's1', detail } });
+      for (const key of keys.slice(1)) expect(await cluster.value(id, key)).toBe('v');
+    }
+    await cluster.scheduler.runFor(10_000);
+    expect(await cluster.value('n2', keys[1]!)).toBe('v');
+    for (const { disk } of cluster.machines.values()) disk.limitTo(Number.POSITIVE_INFINITY);
+    await cluster.until(() => !cluster.machine(leader).log!.full, 'the log to find its space');
+    await slowestOf(cluster, 'n3', keys);
+    expect(cluster.errors).toEqual([]);
+  });
+
+  it('of one node, which led: the others take over, and writes go on', async () => {
+    const cluster = await SimCluster.healthy({ nodes: 3, shards: 2, seed: 361 });
+    const keys = keysOf(cluster, 1, 20);
+    const quiet_ms = await slowestOf(cluster, 'n1', keys);
+    const leader = cluster.leaderOf(1)!;
+    fill(cluster, leader);
+    while (!cluster.machine(leader).log!.full) {
+      void cluster.send(leader, put(keys[0]!, 'x'.repeat(10_000)));
+      await cluster.scheduler.runFor(50);
+    }
+    const other = ['n1', 'n2', 'n3'].find((id) => id !== leader)!;
+    expect((await cluster.put(other, keys[1]!, 'w')).kind).toBe('stored');
+    expect(cluster.leaderOf(1)).not.toBe(leader);
+    expect(await slowestOf(cluster, other, keys)).toBeLessThan(quiet_ms + 5);
+  });
+});

@@ -177,3 +177,47 @@ describe('a leader', () => {
     await world.end();
   });
 });
+
+describe('F40 while frames pass in one direction only', () => {
+  it.each([
+    { what: 'a follower does not hear its leader', blocked: [['n1', 'n3']], elections: 0 },
+    { what: 'a leader does not hear a follower', blocked: [['n3', 'n1']], elections: 0 },
+    { what: 'followers do not hear each other', blocked: [['n2', 'n3']], elections: 0 },
+    {
+      what: 'a leader hears nobody',
+      blocked: [
+        ['n2', 'n1'],
+        ['n3', 'n1'],
+      ],
+      elections: 1,
+    },
+    {
+      what: 'nobody hears the leader',
+      blocked: [
+        ['n1', 'n2'],
+        ['n1', 'n3'],
+      ],
+      elections: 1,
+    },
+  ] as const)('there is no storm of elections: $what', async ({ blocked, elections }) => {
+    const world = await World.ready('one way');
+    await world.put(['a=1']);
+    const before = world.nodes[0]!.replica.term;
+    const terms = (): number[] => world.nodes.map((node) => node.replica.term - before);
+    for (const [from, to] of blocked) world.network.partition(from, to, true);
+    for (let minute = 0; minute < 4; minute++) {
+      await world.scheduler.runFor(15_000);
+      const leading = world.nodes.filter((node) => node.replica.leads);
+      expect(leading).toHaveLength(1);
+      const pending = leading[0]!.propose(`m${minute}=1`);
+      await world.until(() => pending.outcome !== null);
+      expect(pending.outcome!.kind).toBe('applied');
+      // Two candidates at once cost a term more.
+      expect(Math.max(...terms())).toBeLessThanOrEqual(2 * elections);
+    }
+    world.network.heal();
+    await world.agreed();
+    expect(Math.max(...terms())).toBeLessThanOrEqual(2 * elections);
+    await world.end();
+  });
+});
