@@ -19,12 +19,12 @@ const LISTS = keysNamed('list-', 8);
 const KEYS = keysNamed('key-', 100);
 const same = (key: string): string => key;
 
-/** All processes of a shard end at once, and are started again: the last of them after a while. */
+/** The machines of a shard lose their power at once, and are started again one by one. */
 async function restartShard(cluster: SimCluster, shard: number): Promise<void> {
   const members = mapOf(cluster)
     .shards.find(({ id }) => id === shard)!
     .members.map(({ node }) => node);
-  for (const id of members) cluster.kill(id);
+  for (const id of members) cluster.kill(id, 'power-cut');
   await cluster.scheduler.runFor(500);
   for (const id of members) {
     await cluster.start(id);

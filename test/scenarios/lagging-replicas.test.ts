@@ -35,7 +35,7 @@ describe('replicas that lag behind', () => {
     expect(cluster.replica(sleeper, 1).status().firstIndex).toBeGreaterThan(missed + 1);
 
     await planDone(cluster, await startReshard(cluster, 2, sleeper));
-    for (const id of idsOf(cluster)) cluster.kill(id);
+    for (const id of idsOf(cluster)) cluster.kill(id, 'power-cut');
     for (const id of idsOf(cluster)) await cluster.start(id);
     await cluster.untilHealthy();
     for (const id of idsOf(cluster)) expect(await wrongKeys(cluster, KEYS, value(3), id)).toEqual([]);

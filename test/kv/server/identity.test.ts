@@ -108,6 +108,40 @@ describe('a node that comes back', () => {
     await expect(cluster.start('n2')).rejects.toThrow(/n2 belongs to cluster [0-9a-f]{32} .* the log is lost/);
   });
 
+  it('with an old copy of its disk is found out by the leaders, serves nothing and confirms nothing (F26)', async () => {
+    const cluster = await SimCluster.healthy({ nodes: 3, shards: 2, seed: 26 });
+    const groups = [1, 2];
+    for (let i = 0; i < 20; i++) await cluster.put('n1', `k${i}`, 'old');
+    const old = [...cluster.machines.keys()].find((id) => groups.every((group) => cluster.leaderOf(group) !== id))!;
+    const others = [...cluster.machines.keys()].filter((id) => id !== old);
+    const { disk, engines } = cluster.machine(old);
+    cluster.kill(old);
+    const files = disk.list().map((name) => [name, Buffer.from(disk.contents(name))] as const);
+    const states = engines.copy();
+    await cluster.start(old);
+    await cluster.untilHealthy();
+    for (let i = 0; i < 20; i++) await cluster.put(others[0]!, `k${i}`, 'new');
+    // It has confirmed all of that, and forgets it.
+    const last = (id: string, group: number): number => cluster.replica(id, group).commit;
+    await cluster.until(() => groups.every((group) => last(old, group) === last(others[0]!, group)), 'all to be there');
+    cluster.kill(old);
+    cluster.wipe(old, 'log and states');
+    for (const [name, bytes] of files) cluster.machine(old).disk.put(name, bytes);
+    cluster.machine(old).engines.putBack(states);
+    await cluster.start(old);
+    const { host } = cluster.node(old);
+    const lost = (group: number): boolean => host.damaged(group)?.reason.includes('the log lost entries') === true;
+    await cluster.until(() => groups.every(lost), 'its replicas to be found out');
+    expect(await cluster.value(old, 'k1')).toBe('new');
+    // It is no member of any majority: with another one gone, the last must not lead on its vote.
+    cluster.kill(others[1]!);
+    await cluster.scheduler.runFor(10_000);
+    expect(groups.map((group) => cluster.leaderOf(group))).toEqual([null, null]);
+    await cluster.start(others[1]!);
+    await cluster.until(() => groups.every((group) => cluster.leaderOf(group) !== null), 'the others to lead again');
+    for (let i = 0; i < 20; i++) expect(await cluster.value(others[0]!, `k${i}`)).toBe('new');
+  });
+
   it('to the nodes of another cluster is refused by name (F28)', async () => {
     const cluster = await SimCluster.healthy({ nodes: 3, shards: 1 });
     cluster.kill('n3');

@@ -11,7 +11,7 @@ import { SimClock, SimScheduler } from '../../sim/fakes/clock.js';
 import { SimDisk } from '../../sim/fakes/disk.js';
 import { SimNetwork, type SimTransport } from '../../sim/fakes/network.js';
 import { SimRandom } from '../../sim/fakes/random.js';
-import { SimEngines } from '../../sim/fakes/sim-engine.js';
+import { type CrashKind, SimEngines } from '../../sim/fakes/sim-engine.js';
 import { SimLog } from '../../sim/fakes/sim-log.js';
 import { SimHttp } from '../../sim/sim-http.js';
 
@@ -162,13 +162,14 @@ export class SimCluster {
     return machine.node;
   }
 
-  /** The process is gone at once; what was not synced stays in the page cache. */
-  kill(id: string): void {
+  /** The process is gone at once; what was not synced stays in the page cache, unless the power goes. */
+  kill(id: string, kind: CrashKind = 'kill'): void {
     const machine = this.machine(id);
     machine.clock?.stop();
     this.network.crash(id, 'process');
-    machine.disk.kill();
-    machine.engines.crash(this.random.fork(`crash-${this.#lives}`), 'kill');
+    if (kind === 'kill') machine.disk.kill();
+    else machine.disk.crash();
+    machine.engines.crash(this.random.fork(`crash-${this.#lives}`), kind);
     machine.node = null;
     const listeners = [...machine.crashListeners];
     machine.crashListeners.clear();

@@ -24,6 +24,8 @@ export interface SimEnginesOptions {
 /** `kill`: the process is gone, the machine stays: the page cache keeps what was written. */
 export type CrashKind = 'power-cut' | 'kill';
 
+export type EnginesCopy = ReadonlyMap<string, readonly (readonly [Buffer, Buffer])[]>;
+
 const UNFLUSHED_BYTES_MAX = 4 * 1024 * 1024;
 
 /** The engines of one node. Survives the node's crashes: hand the same object to the node's next life. */
@@ -88,6 +90,29 @@ export class SimEngines implements StateEngines {
 
   names(): readonly string[] {
     return [...this.#disks.keys()];
+  }
+
+  /** What a copy of the files holds, taken while no process runs. */
+  copy(): EnginesCopy {
+    const copyOf = (disk: SimEngineDisk): [Buffer, Buffer][] => {
+      const rows: [Buffer, Buffer][] = [];
+      disk.rows.scan(Buffer.alloc(0), null, (key, value) => {
+        rows.push([key, value]);
+        return true;
+      });
+      return rows;
+    };
+    return new Map([...this.#disks].map(([name, disk]) => [name, copyOf(disk)]));
+  }
+
+  /** The copy takes the place of everything (F26). No process may run. */
+  putBack(copy: EnginesCopy): void {
+    this.#disks.clear();
+    for (const [name, rows] of copy) {
+      const disk = this.#disk(name);
+      disk.apply(rows.map(([key, value]) => ({ key, value })));
+      disk.flushed(disk.applied);
+    }
   }
 
   /**
