@@ -25,6 +25,28 @@ export interface LocalClusterOptions {
   readonly replicas?: number;
   /** Merged into every node's configuration file. */
   readonly config?: Readonly<Record<string, unknown>>;
+  /** Where nodes listen, where that is not on free ports of 127.0.0.1. Asked again at each attempt to start. */
+  readonly place?: (ids: readonly string[]) => Promise<readonly NodePlace[]>;
+  /** Called once for each node, with its empty data directory, before anything is started. */
+  readonly prepare?: (node: LocalNode) => void;
+  /** How a node's program is started, where that is not as it stands. Asked at each start. */
+  readonly launch?: (id: string) => NodeLaunch;
+  /** A node's process has ended, by whatever cause. */
+  readonly ended?: (node: LocalNode, ended: Ended) => void;
+}
+
+/** Addresses as `host:port`. */
+export interface NodePlace {
+  readonly http: string;
+  readonly peer: string;
+  /** Where the other nodes are told to dial. Default: `peer`. */
+  readonly advertisedPeer?: string;
+}
+
+export interface NodeLaunch {
+  /** Put in front of the command line. */
+  readonly prefix?: readonly string[];
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 export interface LocalNode {
@@ -47,41 +69,51 @@ export function nodeEnvironment(): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(QUORATE_|NODE_OPTIONS$)/.test(name)));
 }
 
+async function freePlaces(ids: readonly string[]): Promise<NodePlace[]> {
+  const ports = await freePorts(ids.length * 2);
+  return ids.map((_, i) => ({ http: `127.0.0.1:${ports[i]}`, peer: `127.0.0.1:${ports[ids.length + i]}` }));
+}
+
 async function prepareNodes(dir: string, options: LocalClusterOptions): Promise<LocalNode[]> {
   const count = options.nodes ?? 3;
-  const ports = await freePorts(count * 2);
   const ids = Array.from({ length: count }, (_, i) => `n${i + 1}`);
-  const peers = Object.fromEntries(ids.map((id, i) => [id, `127.0.0.1:${ports[count + i]}`]));
+  const places = await (options.place ?? freePlaces)(ids);
+  const peers = Object.fromEntries(ids.map((id, i) => [id, places[i]!.advertisedPeer ?? places[i]!.peer]));
   return ids.map((id, i): LocalNode => {
     const dataDir = join(dir, id);
     mkdirSync(dataDir);
     const configFile = join(dir, `${id}.yaml`);
-    const http = `127.0.0.1:${ports[i]}`;
+    const { http, peer } = places[i]!;
     const config = {
       id,
       data_dir: dataDir,
-      listen: { http, peer: peers[id] },
+      listen: { http, peer },
+      advertise: { http, peer: peers[id] },
       bootstrap: { nodes: peers, shards: options.shards ?? 2, replicas: options.replicas ?? Math.min(3, count) },
       ...options.config,
     };
     writeFileSync(configFile, stringify(config));
-    return { id, http: `http://${http}`, configFile, dataDir, logFile: join(dir, `${id}.log`), process: null };
+    const node = { id, http: `http://${http}`, configFile, dataDir, logFile: join(dir, `${id}.log`), process: null };
+    options.prepare?.(node);
+    return node;
   });
 }
 
 export class LocalCluster {
   readonly nodes: readonly LocalNode[];
   readonly dir: string;
+  readonly #options: LocalClusterOptions;
 
-  private constructor(dir: string, nodes: readonly LocalNode[]) {
+  private constructor(dir: string, nodes: readonly LocalNode[], options: LocalClusterOptions) {
     this.dir = dir;
     this.nodes = nodes;
+    this.#options = options;
   }
 
   static async start(options: LocalClusterOptions = {}): Promise<LocalCluster> {
     for (let attempt = 1; ; attempt++) {
       const dir = mkdtempSync(join(tmpdir(), 'quorate-'));
-      const cluster = new LocalCluster(dir, await prepareNodes(dir, options));
+      const cluster = new LocalCluster(dir, await prepareNodes(dir, options), options);
       try {
         for (const node of cluster.nodes) cluster.startNode(node);
         await cluster.whenHealthy();
@@ -125,15 +157,19 @@ export class LocalCluster {
   startNode(node: LocalNode): void {
     if (node.process !== null) throw new Error(`${node.id} runs already`);
     const log = openSync(node.logFile, 'a');
-    const child = spawn(process.execPath, [...NODE_FLAGS, PROGRAM, 'node', '--config', node.configFile], {
+    const { prefix = [], environment = {} } = this.#options.launch?.(node.id) ?? {};
+    const program = [process.execPath, ...NODE_FLAGS, PROGRAM, 'node', '--config', node.configFile];
+    const [command, ...args] = [...prefix, ...program] as [string, ...string[]];
+    const child = spawn(command, args, {
       // The channel ends the node should this process die before it could.
       stdio: ['ignore', log, log, 'ipc'],
-      env: { ...nodeEnvironment(), QUORATE_DEV_CHILD: '1' },
+      env: { ...nodeEnvironment(), QUORATE_DEV_CHILD: '1', ...environment },
     });
     closeSync(log);
     node.process = child;
-    child.once('exit', () => {
+    child.once('exit', (code, signal) => {
       if (node.process === child) node.process = null;
+      this.#options.ended?.(node, { code, signal });
     });
   }
 
