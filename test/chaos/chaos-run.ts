@@ -1,0 +1,231 @@
+/**
+ * A run from its first process to its last: cluster, clients and probes are started, the lanes do harm until the time is up,
+ * then comes calm, in which everything must be served and every plan must end; then what the clients saw is judged.
+ */
+
+import { SimRandom } from '../sim/fakes/random.js';
+import type { ChaosOptions } from './arguments.js';
+import type { Feasible } from './feasible.js';
+import { Journal } from './journal.js';
+import { runFaults } from './lanes/fault-lane.js';
+import { ReshardLane } from './lanes/reshard-lane.js';
+import { pause } from './pause.js';
+import { removeKeys } from './remove-keys.js';
+import type { RunRecord } from './report/run-record.js';
+import { LocalSite } from './site/local-site.js';
+import { ClusterWatch } from './watch/cluster-watch.js';
+import { ServiceProbe } from './watch/service-probe.js';
+import type { Finding, WorkloadRun } from './workloads/workload.js';
+
+/** In the calm; a plan copies little here, but the machine may be slow. */
+const PLAN_LIMIT_MS = 60_000;
+/** Clients answer within ten seconds; whoever does not end long after that hangs. */
+const WORKLOAD_LIMIT_MS = 60_000;
+const MAX_SHOWN = 200;
+
+export interface ChaosPorts {
+  readonly say: (line: string) => void;
+  /** Somebody wants it to end. */
+  readonly interrupt: AbortSignal;
+  /** What must be taken away should this process have to end at once; null: nothing any more. */
+  readonly onSite: (site: LocalSite | null) => void;
+  /** Called while the logs of the nodes are still there. */
+  readonly beforeClose: (site: LocalSite, journal: Journal) => void;
+}
+
+export interface RunResult {
+  readonly record: RunRecord;
+  readonly runs: readonly NamedRun[];
+}
+
+export interface NamedRun {
+  readonly name: string;
+  readonly run: WorkloadRun;
+}
+
+export async function runChaos(options: ChaosOptions, plan: Feasible, ports: ChaosPorts): Promise<RunResult> {
+  const random = new SimRandom(options.seed);
+  const began_ms = performance.now();
+  // The run's own clock begins when the cluster stands.
+  let zero_ms = began_ms;
+  const journal = new Journal(() => performance.now() - zero_ms, ports.say);
+  const foreign = options.endpoints.length > 0;
+  const site = foreign ? null : await openSite(options, plan, journal, random);
+  ports.onSite(site);
+  zero_ms = performance.now();
+  const course = new Course(options, plan, { journal, random, site, interrupt: ports.interrupt });
+  try {
+    await course.run();
+  } catch (error) {
+    journal.crash(`the harness failed: ${(error as Error).stack ?? String(error)}`);
+  } finally {
+    await course.close();
+    if (site !== null) ports.beforeClose(site, journal);
+    await site?.close();
+    ports.onSite(null);
+  }
+  return { record: course.record(journal.now()), runs: course.runs };
+}
+
+function openSite(options: ChaosOptions, plan: Feasible, journal: Journal, random: SimRandom): Promise<LocalSite> {
+  const { nodes, shards, replicas } = options;
+  const { network, smallDisks, faketime } = plan;
+  return LocalSite.open({ nodes, shards, replicas, network, smallDisks, faketime, journal, random });
+}
+
+interface CoursePorts {
+  readonly journal: Journal;
+  readonly random: SimRandom;
+  readonly site: LocalSite | null;
+  readonly interrupt: AbortSignal;
+}
+
+class Course {
+  readonly runs: readonly NamedRun[];
+  readonly #options: ChaosOptions;
+  readonly #plan: Feasible;
+  readonly #ports: CoursePorts;
+  readonly #endpoints: readonly string[];
+  readonly #prefix: string;
+  readonly #watch: ClusterWatch;
+  readonly #probe: ServiceProbe;
+  readonly #clientsStop = new AbortController();
+  #findings: readonly Finding[] = [];
+
+  constructor(options: ChaosOptions, plan: Feasible, ports: CoursePorts) {
+    this.#options = options;
+    this.#plan = plan;
+    this.#ports = ports;
+    const { journal, random, site } = ports;
+    this.#endpoints = site === null ? options.endpoints : site.cluster.endpoints;
+    // A cluster of others may have seen this seed before; keys must be new.
+    this.#prefix = `chaos/${options.seed}-${Date.now().toString(36)}/`;
+    const now = (): number => journal.now();
+    const common = { endpoints: this.#endpoints, prefix: this.#prefix, now };
+    this.#watch = new ClusterWatch(this.#endpoints, journal);
+    this.#probe = new ServiceProbe({ ...common, watch: this.#watch, random: random.fork('probe') });
+    const context = { ...common, signal: this.#clientsStop.signal };
+    this.runs = options.workloads.map(({ name, start }) => ({
+      name,
+      run: start({ ...context, random: random.fork(name) }),
+    }));
+  }
+
+  async run(): Promise<void> {
+    const { journal, random, interrupt } = this.#ports;
+    await this.#watch.start();
+    await Promise.all(this.runs.map(({ run }) => run.prepare()));
+    this.#probe.start();
+    const clients = Promise.all(this.runs.map(({ run }) => run.run()));
+    // Awaited later; until then a failure is not to be taken for one that nobody looks at.
+    clients.catch((error: unknown) => journal.crash(`a client failed: ${(error as Error).stack}`));
+    const over = AbortSignal.any([AbortSignal.timeout(this.#options.time_ms), interrupt, journal.crashed]);
+    const common = { journal, random, signal: over };
+    const reshards = new ReshardLane({
+      ...common,
+      endpoints: this.#endpoints,
+      watch: this.#watch,
+      restore: this.#ports.site === null,
+    });
+    await Promise.all([
+      this.#faults(over),
+      this.#options.reshard ? reshards.run() : pause(this.#options.time_ms, over),
+    ]);
+    await this.#calm(reshards);
+    this.#clientsStop.abort();
+    await within(WORKLOAD_LIMIT_MS, clients);
+    await this.#finish();
+  }
+
+  async #faults(over: AbortSignal): Promise<void> {
+    const { site, journal, random } = this.#ports;
+    if (site === null || this.#plan.nemeses.length === 0) return pause(this.#options.time_ms, over);
+    await runFaults({
+      nemeses: this.#plan.nemeses,
+      site,
+      journal,
+      probe: this.#probe,
+      random: random.fork('faults'),
+      limit_ms: this.#options.limit_ms,
+      signal: over,
+    });
+  }
+
+  /** Nothing is wrong with the cluster any more: now it must serve, and what it has begun must end. */
+  async #calm(reshards: ReshardLane): Promise<void> {
+    const { journal, site } = this.#ports;
+    for (const id of site?.ids ?? []) site?.start(id);
+    const calm_ms = journal.now();
+    const served = await this.#probe.whenServed(calm_ms, this.#options.limit_ms);
+    if (served === null) {
+      const unserved = this.#probe.unservedSince(calm_ms).join(', ');
+      journal.stall(`${unserved} not served within ${this.#options.limit_ms / 1000} s of calm`);
+    }
+    await reshards.finish(PLAN_LIMIT_MS);
+  }
+
+  async #finish(): Promise<void> {
+    const { journal, site } = this.#ports;
+    for (const { name, run } of this.runs) {
+      try {
+        await run.finish();
+      } catch (error) {
+        journal.stall(`${name}: ${(error as Error).message}`);
+      }
+    }
+    this.#findings = this.runs.flatMap(({ run }) => run.judge()).slice(0, MAX_SHOWN);
+    if (site === null) await removeKeys(this.#endpoints, this.#prefix);
+  }
+
+  async close(): Promise<void> {
+    this.#clientsStop.abort();
+    await this.#probe.stop();
+    await this.#watch.stop();
+    for (const { run } of this.runs) run.close();
+  }
+
+  record(run_ms: number): RunRecord {
+    const { journal, interrupt } = this.#ports;
+    return {
+      command: commandOf(this.#options),
+      cluster: this.#describe(),
+      run_ms,
+      limit_ms: this.#options.limit_ms,
+      journal,
+      samples: this.#probe.samples,
+      workloads: this.runs.map(({ name, run }) => ({
+        name,
+        operations: run.history.operations(),
+        extra: run.extraLines?.().length ?? 0,
+      })),
+      findings: this.#findings,
+      skipped: this.#plan.skipped,
+      interrupted: interrupt.aborted,
+    };
+  }
+
+  #describe(): string {
+    const { nodes, shards, replicas, endpoints } = this.#options;
+    if (endpoints.length > 0) return `the cluster at ${endpoints.join(', ')}`;
+    const links = this.#plan.network === 'proxy' ? 'links through proxies' : 'a network namespace for each node';
+    return `${nodes} nodes, ${shards} shards at first, ${replicas} replicas, ${links}`;
+  }
+}
+
+async function within(limit_ms: number, work: Promise<unknown>): Promise<void> {
+  const late = new AbortController();
+  const timer = pause(limit_ms, late.signal).then(() => {
+    if (!late.signal.aborted) throw new Error(`clients did not end within ${limit_ms / 1000} s`);
+  });
+  await Promise.race([work, timer]).finally(() => late.abort());
+}
+
+/** Same seed, same faults on the same victims at about the same times; processes are not as exact as a simulator. */
+function commandOf(options: ChaosOptions): string {
+  const { time_ms, nemesisNames, seed, nodes, shards, endpoints, reshard, nemeses } = options;
+  const named =
+    nemesisNames.length > 0 ? nemesisNames.join(',') : nemeses.length > 0 ? 'all' : reshard ? 'reshard' : 'none';
+  const shape =
+    endpoints.length > 0 ? [`--endpoints ${endpoints.join(',')}`] : [`--nodes ${nodes}`, `--shards ${shards}`];
+  return ['npm run chaos --', `--time ${time_ms / 1000}s`, `--nemesis ${named}`, `--seed ${seed}`, ...shape].join(' ');
+}
