@@ -3,6 +3,7 @@
  * then comes calm, in which everything must be served and every plan must end; then what the clients saw is judged.
  */
 
+import { setMaxListeners } from 'node:events';
 import { SimRandom } from '../sim/fakes/random.js';
 import type { ChaosOptions } from './arguments.js';
 import type { Feasible } from './feasible.js';
@@ -96,6 +97,7 @@ class Course {
     this.#options = options;
     this.#plan = plan;
     this.#ports = ports;
+    setMaxListeners(0, this.#clientsStop.signal);
     const { journal, random, site } = ports;
     this.#endpoints = site === null ? options.endpoints : site.cluster.endpoints;
     // A cluster of others may have seen this seed before; keys must be new.
@@ -119,7 +121,7 @@ class Course {
     const clients = Promise.all(this.runs.map(({ run }) => run.run()));
     // Awaited later; until then a failure is not to be taken for one that nobody looks at.
     clients.catch((error: unknown) => journal.crash(`a client failed: ${(error as Error).stack}`));
-    const over = AbortSignal.any([AbortSignal.timeout(this.#options.time_ms), interrupt, journal.crashed]);
+    const over = firstOf(this.#options.time_ms, [interrupt, journal.crashed]);
     const common = { journal, random, signal: over };
     const reshards = new ReshardLane({
       ...common,
@@ -210,6 +212,23 @@ class Course {
     const links = this.#plan.network === 'proxy' ? 'links through proxies' : 'a network namespace for each node';
     return `${nodes} nodes, ${shards} shards at first, ${replicas} replicas, ${links}`;
   }
+}
+
+/** Aborts when the time is up, or with the first of the signals. Not `AbortSignal.any`: what it makes may be collected while awaited. */
+function firstOf(time_ms: number, signals: readonly AbortSignal[]): AbortSignal {
+  const first = new AbortController();
+  // A lane or a client at a time listens; there are many of them.
+  setMaxListeners(0, first.signal);
+  const timer = setTimeout(() => first.abort(), time_ms);
+  const end = (): void => {
+    clearTimeout(timer);
+    first.abort();
+  };
+  for (const signal of signals) {
+    if (signal.aborted) end();
+    signal.addEventListener('abort', end, { once: true });
+  }
+  return first.signal;
 }
 
 async function within(limit_ms: number, work: Promise<unknown>): Promise<void> {

@@ -47,6 +47,8 @@ export interface NodeLaunch {
   /** Put in front of the command line. */
   readonly prefix?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
+  /** In a process group of its own: a Ctrl-C that is meant for this process does not reach it. */
+  readonly detached?: boolean;
 }
 
 export interface LocalNode {
@@ -157,10 +159,11 @@ export class LocalCluster {
   startNode(node: LocalNode): void {
     if (node.process !== null) throw new Error(`${node.id} runs already`);
     const log = openSync(node.logFile, 'a');
-    const { prefix = [], environment = {} } = this.#options.launch?.(node.id) ?? {};
+    const { prefix = [], environment = {}, detached = false } = this.#options.launch?.(node.id) ?? {};
     const program = [process.execPath, ...NODE_FLAGS, PROGRAM, 'node', '--config', node.configFile];
     const [command, ...args] = [...prefix, ...program] as [string, ...string[]];
     const child = spawn(command, args, {
+      detached,
       // The channel ends the node should this process die before it could.
       stdio: ['ignore', log, log, 'ipc'],
       env: { ...nodeEnvironment(), QUORATE_DEV_CHILD: '1', ...environment },

@@ -90,7 +90,7 @@ export class LocalSite implements Site {
 
   #launch(id: string): NodeLaunch {
     const namespace = this.#links instanceof NamespaceLinks ? this.#links.launch(id) : {};
-    return { ...namespace, ...this.clocks?.launch(id) };
+    return { ...namespace, ...this.clocks?.launch(id), detached: true };
   }
 
   #ended(node: LocalNode, { code, signal }: Ended): void {
