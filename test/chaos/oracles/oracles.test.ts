@@ -6,7 +6,10 @@ import { ACCOUNTS, judgeBank, OPENING_BALANCE } from './bank-oracle.js';
 import { judgeCounter } from './counter-oracle.js';
 import { judgeScans, type Scan } from './list-oracle.js';
 
-const raised = (operation: Operation, value: string): Operation => ({ ...operation, outcome: { kind: 'stored', value } });
+const raised = (operation: Operation, value: string): Operation => ({
+  ...operation,
+  outcome: { kind: 'stored', value },
+});
 
 describe('the counter oracle', () => {
   const honest = told(`
@@ -28,7 +31,9 @@ describe('the counter oracle', () => {
 
   it('finds a write that took effect twice (F50)', () => {
     const twice: Operation = { ...read, outcome: { kind: 'found', value: '2', revision: 7, version: 3 } };
-    expect(judgeCounter([...numbered.slice(0, 2), twice], [])[0]).toContain('3 writes took effect, but the counter shows 2');
+    expect(judgeCounter([...numbered.slice(0, 2), twice], [])[0]).toContain(
+      '3 writes took effect, but the counter shows 2',
+    );
   });
 
   it('finds an increment that was lost', () => {
