@@ -4,6 +4,7 @@
  */
 
 import { setMaxListeners } from 'node:events';
+import { availableParallelism, loadavg } from 'node:os';
 import { SimRandom } from '../sim/fakes/random.js';
 import type { ChaosOptions } from './arguments.js';
 import type { Feasible } from './feasible.js';
@@ -128,6 +129,7 @@ class Course {
       endpoints: this.#endpoints,
       watch: this.#watch,
       restore: this.#ports.site === null,
+      nodeLost: () => (this.#ports.site?.spent.size ?? 0) > 0,
     });
     await Promise.all([
       this.#faults(over),
@@ -191,6 +193,7 @@ class Course {
     return {
       command: commandOf(this.#options),
       cluster: this.#describe(),
+      machine: `${availableParallelism()} cores, load ${loadavg()[0]!.toFixed(1)} at the end`,
       run_ms,
       limit_ms: this.#options.limit_ms,
       journal,

@@ -2,7 +2,7 @@
  * Bytes on the disk of one node change while it is down (F34, F38). The node must notice; what is damaged stays out of
  * service until members can be replaced, so its node is spent, and never more of them than every shard can spare.
  */
-import { closeSync, fstatSync, openSync, readdirSync, readSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readdirSync, readSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import type { SimRandom } from '../../sim/fakes/random.js';
 import type { Nemesis } from './nemesis.js';
@@ -11,8 +11,9 @@ const FLIPS = 16;
 
 function filesBelow(directory: string): string[] {
   return readdirSync(directory, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile() && !/^(LOCK|lock|LOG|LOG\.old)$/.test(entry.name))
+    .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name))
+    .filter((path) => statSync(path).size > 0)
     .sort();
 }
 
@@ -53,6 +54,6 @@ const nemesis = (variant: string, directory: string, pattern: RegExp, describe: 
 });
 
 export const CORRUPTIONS: readonly Nemesis[] = [
-  nemesis('log', 'log', /./, 'bytes of the write-ahead log of a minority flipped while it is down'),
-  nemesis('state', 'state', /\.(ldb|log)$/, 'bytes of a LevelDB of a minority flipped while it is down'),
+  nemesis('log', 'log', /\.wal$/, 'bytes of the write-ahead log of a minority flipped while it is down'),
+  nemesis('state', 'state', /\.ldb$|MANIFEST|\.log$/, 'bytes of a LevelDB of a minority flipped while it is down'),
 ];

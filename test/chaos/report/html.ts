@@ -40,7 +40,7 @@ export function renderHtml(record: RunRecord): string {
 <title>Chaos: ${escaped(verdict)}</title>
 <style>${STYLE}</style>
 <h1 class="${verdict}">${escaped(VERDICT_WORDS[verdict])}</h1>
-<p>${escaped(record.cluster)}; ${seconds(record.run_ms)}<br>again: <code>${escaped(record.command)}</code></p>
+<p>${escaped(record.cluster)}; ${escaped(record.machine)}; ${seconds(record.run_ms)}<br>again: <code>${escaped(record.command)}</code></p>
 ${renderTimeline(record, summary)}
 ${texts('What is wrong', [
   ...record.findings.map(({ workload, message }) => `${workload}: ${message}`),

@@ -16,7 +16,8 @@ export function renderPage(record: RunRecord, files: readonly string[]): string 
   return [
     '',
     VERDICT_WORDS[verdictOf(record)],
-    `${record.cluster}; ${seconds(record.run_ms)}; again: ${record.command}`,
+    `${record.cluster}; ${record.machine}; ${seconds(record.run_ms)}`,
+    `again: ${record.command}`,
     ...section('what is wrong', [
       ...record.findings.map(({ workload, message }) => `${workload}: ${message}`),
       ...record.journal.crashes.map(({ text }) => text),

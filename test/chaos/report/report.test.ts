@@ -44,6 +44,7 @@ const GROW: FaultSpan = {
 const RECORD: RunRecord = {
   command: 'npm run chaos -- --time 10s --nemesis kill --seed 7',
   cluster: '3 nodes, 2 shards at first',
+  machine: '2 cores, load 1.0 at the end',
   run_ms: 10_000,
   limit_ms: 10_000,
   journal: {

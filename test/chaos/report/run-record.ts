@@ -16,6 +16,8 @@ export interface RunRecord {
   readonly command: string;
   /** `3 nodes, 2 shards, 3 replicas, links through proxies`. */
   readonly cluster: string;
+  /** How busy it was: on a busy one, times say little about the store. */
+  readonly machine: string;
   readonly run_ms: number;
   readonly limit_ms: number;
   readonly journal: Pick<Journal, 'faults' | 'leaders' | 'epochs' | 'notes' | 'crashes' | 'stalls'>;

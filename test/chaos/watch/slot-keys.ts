@@ -1,21 +1,16 @@
 /** A key for every slot, so that a probe can ask for exactly the shard it means. */
 import { SLOT_COUNT, slotOfKey } from '../../../src/shardctrl/index.js';
 
-export class SlotKeys {
-  readonly #keys: string[] = new Array(SLOT_COUNT).fill('');
-  readonly #prefix: string;
-  #next = 0;
-
-  constructor(prefix: string) {
-    this.#prefix = prefix;
+/** Index: the slot. All are found together: each try finds a key for some slot, and there are only 16,384. */
+export function keysOfSlots(prefix: string): readonly string[] {
+  const keys: string[] = new Array(SLOT_COUNT).fill('');
+  let missing = SLOT_COUNT;
+  for (let next = 0; missing > 0; next++) {
+    const key = `${prefix}${next.toString(36)}`;
+    const slot = slotOfKey(Buffer.from(key));
+    if (keys[slot] !== '') continue;
+    keys[slot] = key;
+    missing--;
   }
-
-  /** Searched for when first asked for: a slot takes 16,384 tries on average, but all others on the way are kept. */
-  keyOf(slot: number): string {
-    while (this.#keys[slot] === '') {
-      const key = `${this.#prefix}${(this.#next++).toString(36)}`;
-      this.#keys[slotOfKey(Buffer.from(key))] ||= key;
-    }
-    return this.#keys[slot]!;
-  }
+  return keys;
 }
