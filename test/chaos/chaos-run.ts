@@ -56,17 +56,19 @@ export async function runChaos(options: ChaosOptions, plan: Feasible, ports: Cha
   ports.onSite(site);
   zero_ms = performance.now();
   const course = new Course(options, plan, { journal, random, site, interrupt: ports.interrupt });
+  let end_ms = 0;
   try {
     await course.run();
   } catch (error) {
     journal.crash(`the harness failed: ${(error as Error).stack ?? String(error)}`);
   } finally {
+    end_ms = journal.now();
     await course.close();
     if (site !== null) ports.beforeClose(site, journal);
     await site?.close();
     ports.onSite(null);
   }
-  return { record: course.record(journal.now()), runs: course.runs };
+  return { record: course.record(end_ms), runs: course.runs };
 }
 
 function openSite(options: ChaosOptions, plan: Feasible, journal: Journal, random: SimRandom): Promise<LocalSite> {

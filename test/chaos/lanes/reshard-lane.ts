@@ -59,7 +59,7 @@ export class ReshardLane {
 
   /** In the calm: the plan under way ends within the limit, and a cluster of others gets its number of shards back. */
   async finish(limit_ms: number): Promise<void> {
-    const { journal, watch, restore } = this.#options;
+    const { watch, restore } = this.#options;
     await this.#adopt();
     await this.#follow(new AbortController().signal, limit_ms);
     if (this.#open === null && restore && watch.shards.length !== this.#began) {
