@@ -2,7 +2,7 @@
  * The harness as a program: wrong usage, its list, and one short real run with kills and reshards. How long a shard may be away
  * is not judged here, where the machine is shared: that is what longer runs are for.
  */
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,7 +12,12 @@ import { EXIT } from './exit-codes.js';
 
 const PROGRAM = join(import.meta.dirname, 'main.ts');
 const out = mkdtempSync(join(tmpdir(), 'quorate-chaos-test-'));
-afterAll(() => rmSync(out, { recursive: true, force: true }));
+const children = new Set<ChildProcess>();
+afterAll(() => {
+  // Only where a test has failed; its nodes end with it.
+  for (const child of children) child.kill('SIGKILL');
+  rmSync(out, { recursive: true, force: true });
+});
 
 interface Ended {
   readonly code: number | null;
@@ -26,6 +31,8 @@ function chaos(
   during: (stdout: string, kill: (signal: NodeJS.Signals) => void) => void = () => undefined,
 ): Promise<Ended> {
   const child = spawn(process.execPath, ['--import', 'tsx', PROGRAM, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  children.add(child);
+  child.once('close', () => children.delete(child));
   let [stdout, stderr] = ['', ''];
   child.stdout.on('data', (chunk: Buffer) => {
     stdout += chunk.toString();
