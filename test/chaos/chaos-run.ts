@@ -56,19 +56,17 @@ export async function runChaos(options: ChaosOptions, plan: Feasible, ports: Cha
   ports.onSite(site);
   zero_ms = performance.now();
   const course = new Course(options, plan, { journal, random, site, interrupt: ports.interrupt });
-  let end_ms = 0;
   try {
     await course.run();
   } catch (error) {
     journal.crash(`the harness failed: ${(error as Error).stack ?? String(error)}`);
   } finally {
-    end_ms = journal.now();
     await course.close();
     if (site !== null) ports.beforeClose(site, journal);
     await site?.close();
     ports.onSite(null);
   }
-  return { record: course.record(end_ms), runs: course.runs };
+  return { record: course.record(), runs: course.runs };
 }
 
 function openSite(options: ChaosOptions, plan: Feasible, journal: Journal, random: SimRandom): Promise<LocalSite> {
@@ -95,6 +93,7 @@ class Course {
   readonly #probe: ServiceProbe;
   readonly #clientsStop = new AbortController();
   #findings: readonly Finding[] = [];
+  #end_ms: number | null = null;
 
   constructor(options: ChaosOptions, plan: Feasible, ports: CoursePorts) {
     this.#options = options;
@@ -179,24 +178,32 @@ class Course {
         journal.stall(`${name}: ${(error as Error).message}`);
       }
     }
+    // The checker may take its time, and all of this process's: that is no time of the cluster.
+    await this.#watched();
     this.#findings = this.runs.flatMap(({ run }) => run.judge()).slice(0, MAX_SHOWN);
     if (site === null) await removeKeys(this.#endpoints, this.#prefix);
   }
 
-  async close(): Promise<void> {
-    this.#clientsStop.abort();
+  /** The end of what is measured. */
+  async #watched(): Promise<void> {
+    this.#end_ms ??= this.#ports.journal.now();
     await this.#probe.stop();
     await this.#watch.stop();
+  }
+
+  async close(): Promise<void> {
+    this.#clientsStop.abort();
+    await this.#watched();
     for (const { run } of this.runs) run.close();
   }
 
-  record(run_ms: number): RunRecord {
+  record(): RunRecord {
     const { journal, interrupt } = this.#ports;
     return {
       command: commandOf(this.#options),
       cluster: this.#describe(),
       machine: `${availableParallelism()} cores, load ${loadavg()[0]!.toFixed(1)} at the end`,
-      run_ms,
+      run_ms: this.#end_ms ?? journal.now(),
       limit_ms: this.#options.limit_ms,
       journal,
       samples: this.#probe.samples,
