@@ -117,6 +117,18 @@ describe('a log in a directory', () => {
     await third.close();
   });
 
+  it('is locked though the lock`s own files are damaged: they hold nothing, and are made anew', async () => {
+    const log = await openLogStorage({ directory, workerUrl });
+    await create(log);
+    await log.close();
+    const lock = join(directory, 'lock');
+    for (const name of await readdir(lock)) await writeFile(join(lock, name), 'rotten');
+    const again = await openLogStorage({ directory, workerUrl });
+    expect(again.recovered().size).toBe(1);
+    await expect(openLogStorage({ directory, workerUrl })).rejects.toMatchObject({ name: 'LogLocked' });
+    await again.close();
+  });
+
   it('F33: an I/O error in the worker reaches everybody once', async () => {
     const log = await openLogStorage({ directory, workerUrl, segmentBytes: 8192 });
     const onFailure = vi.fn();
