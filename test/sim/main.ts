@@ -47,6 +47,12 @@ interface Report {
   readonly cpu_ms: number;
 }
 
+/**
+ * A collector that works on many threads at once saves time where cores are idle, and costs CPU; here each core has its
+ * worker. A young generation that is larger than usual is collected less often.
+ */
+const WORKER_FLAGS = ['--single-threaded-gc', '--max-semi-space-size=32'];
+
 const seconds = Number(flags.seconds);
 const only = flags.only?.split(',') as Fault[] | undefined;
 
@@ -134,7 +140,7 @@ async function many(next: () => number | undefined, from: number): Promise<numbe
   const worker = (): Promise<void> =>
     new Promise((resolve, reject) => {
       const child = fork(fileURLToPath(import.meta.url), [...process.argv.slice(2), '--worker'], {
-        execArgv: ['--import', 'tsx'],
+        execArgv: ['--import', 'tsx', ...WORKER_FLAGS],
       });
       const more = (): void => {
         const seed = flags.first && failed.length > 0 ? undefined : next();
