@@ -81,7 +81,7 @@ function explore(folder: string, variant: Variant, limits: Limits): string {
 export function read(text: string, names: ReadonlyMap<number, string>): { found: Finding; states: number } {
   const states = Number(/(\d+) states, stored/.exec(text)?.[1] ?? 0);
   const errors = /errors: (\d+)/.exec(text)?.[1];
-  if (/out of memory|max search depth too small|memory limit/.test(text) || errors === undefined)
+  if (errors === undefined || (errors === '0' && /Search not completed|search depth too small/.test(text)))
     return { found: 'unfinished', states };
   if (errors === '0') return { found: 'quiet', states };
   if (/non-progress cycle/.test(text)) return { found: 'cycle', states };

@@ -20,6 +20,7 @@ import { LeaderAppendOnly } from './invariants/leader-append-only.js';
 import { LogMatching } from './invariants/log-matching.js';
 import { OneOwner } from './invariants/one-owner.js';
 import { SlotsCovered } from './invariants/slots-covered.js';
+import { Verdicts } from './invariants/verdicts.js';
 import { Watch } from './invariants/watch.js';
 import { Nemesis } from './nemesis.js';
 import { SimHttp } from './sim-http.js';
@@ -70,6 +71,7 @@ export class Simulation {
     often: [new EqualState(), new LogMatching()],
     often_ms: SLOW_CHECK_MS,
   });
+  readonly #verdicts = new Verdicts((what) => this.#fail(what));
   #violation: string | null = null;
   /** Replicas have come or gone. */
   #stale = true;
@@ -108,7 +110,7 @@ export class Simulation {
       trace: this.#trace,
       failed: (what) => this.#fail(what),
     });
-    await this.#guarded(() => this.#play(http, workload));
+    await this.#guarded(() => this.#verdicts.during(() => this.#play(http, workload)));
     workload.close();
     if (this.#violation === null) {
       const verdict = checkLinearizable(registerModel, history.operations());

@@ -57,6 +57,11 @@ export class SimEngine implements StateEngine {
     this.#onClosed = onClosed;
   }
 
+  /** For who watches a simulation: tells whose engine it is. */
+  get name(): string {
+    return this.#name;
+  }
+
   get(key: Uint8Array): Buffer | undefined {
     this.#mustBeOpen();
     const value = this.#disk.rows.get(key);

@@ -1,0 +1,92 @@
+/**
+ * Every command that a shard accepts or refuses is what the guards table says. The log of a group is one: whoever applies
+ * an entry first is judged by the table (slot-reference.ts), whoever applies it later must answer the same. So nothing is
+ * lost where a replica jumps over entries by a snapshot: another one has applied them.
+ *
+ * It listens in at the port of the state machine, by standing in front of `KvStateMachine`'s methods while a simulation
+ * runs; the group is read from the name of the engine that the machine is opened on.
+ */
+import { type KvResult, KvStateMachine } from '../../../src/kv/store/index.js';
+import type { Entry, StateEngine, StateRows } from '../../../src/raft/index.js';
+import { nameOf } from './invariant.js';
+import { commandOf, type MachineView, SlotReference } from './slot-reference.js';
+
+interface Group {
+  readonly name: string;
+  readonly reference: SlotReference;
+  readonly answers: Map<number, string>;
+  /** The highest entry that anybody has applied. */
+  index: number;
+}
+
+export class Verdicts {
+  readonly #failed: (what: string) => void;
+  readonly #groups = new Map<number, Group>();
+  readonly #groupOf = new WeakMap<object, Group>();
+  /** Entries judged by the table; for the test that it judges at all. */
+  judged = 0;
+
+  constructor(failed: (what: string) => void) {
+    this.#failed = failed;
+  }
+
+  /** Listens while `run` runs; one simulation at a time in a process. */
+  async during<T>(run: () => Promise<T>): Promise<T> {
+    const { open, apply } = KvStateMachine.prototype;
+    const self = this;
+    KvStateMachine.prototype.open = function (this: KvStateMachine, engine: StateEngine, rows: StateRows) {
+      self.opened(this, (engine as StateEngine & { readonly name?: string }).name ?? '');
+      return open.call(this, engine, rows);
+    };
+    KvStateMachine.prototype.apply = function (this: KvStateMachine, entry: Entry) {
+      return self.applied(this, entry, () => apply.call(this, entry));
+    };
+    try {
+      return await run();
+    } finally {
+      KvStateMachine.prototype.open = open;
+      KvStateMachine.prototype.apply = apply;
+    }
+  }
+
+  opened(machine: object, engine: string): void {
+    const number = Number(/^g(\d+)-/.exec(engine)?.[1] ?? Number.NaN);
+    if (Number.isNaN(number)) throw new Error(`engine ${JSON.stringify(engine)} belongs to no group`);
+    const known = this.#groups.get(number);
+    const group = known ?? { name: nameOf(number), reference: new SlotReference(), answers: new Map(), index: 0 };
+    this.#groups.set(number, group);
+    this.#groupOf.set(machine, group);
+  }
+
+  applied(machine: MachineView, entry: Entry, apply: () => KvResult): KvResult {
+    const group = this.#groupOf.get(machine);
+    if (group === undefined) throw new Error('a machine applies that was never opened');
+    return entry.index > group.index ? this.#first(group, machine, entry, apply) : this.#again(group, entry, apply);
+  }
+
+  #first(group: Group, machine: MachineView, entry: Entry, apply: () => KvResult): KvResult {
+    const command = commandOf(entry.data);
+    if (command === null) return apply();
+    const before = group.reference.before(command, machine);
+    const answer = apply();
+    group.index = entry.index;
+    this.judged++;
+    if (isStep(entry)) group.answers.set(entry.index, JSON.stringify(answer));
+    const wrong = group.reference.read(command, answer, before, machine);
+    if (wrong !== null) this.#failed(`guards table: ${group.name} at index ${entry.index}: ${wrong}`);
+    return answer;
+  }
+
+  #again(group: Group, entry: Entry, apply: () => KvResult): KvResult {
+    const answer = apply();
+    if (!isStep(entry)) return answer;
+    const before = group.answers.get(entry.index);
+    const now = JSON.stringify(answer);
+    if (before !== now)
+      this.#failed(`guards table: ${group.name} at index ${entry.index}: answered ${now} here, ${before} elsewhere`);
+    return answer;
+  }
+}
+
+/** Commands on slots have kinds from 4 on (command-format.ts); all others are writes and expiries of keys. */
+const isStep = (entry: Entry): boolean => (entry.data[1] ?? 0) >= 4;
