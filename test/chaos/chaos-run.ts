@@ -107,6 +107,7 @@ class Course {
     const now = (): number => journal.now();
     const common = { endpoints: this.#endpoints, prefix: this.#prefix, now };
     this.#watch = new ClusterWatch(this.#endpoints, journal);
+    site?.learnLeaders(() => this.#watch.leaders);
     this.#probe = new ServiceProbe({ ...common, watch: this.#watch, random: random.fork('probe') });
     const context = { ...common, signal: this.#clientsStop.signal };
     this.runs = options.workloads.map(({ name, start }) => ({

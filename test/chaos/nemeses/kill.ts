@@ -1,6 +1,6 @@
 /** kill -9 of one node, of several (a majority of the cluster: nothing can be served), of all at once; then they start again. */
 import type { SimRandom } from '../../sim/fakes/random.js';
-import type { Site } from '../site/site.js';
+import { drawVictims, type Site } from '../site/site.js';
 import { type Fault, type Nemesis, names } from './nemesis.js';
 
 async function kill(site: Site, victims: readonly string[]): Promise<Fault | null> {
@@ -19,7 +19,7 @@ const nemesis = (variant: string, describe: string, count: (nodes: number) => nu
   describe,
   needs: [],
   inject: (site: Site, random: SimRandom) =>
-    kill(site, random.shuffle(site.targets).slice(0, count(site.ids.length)).sort()),
+    kill(site, [...drawVictims(site, site.targets, random).slice(0, count(site.ids.length))].sort()),
 });
 
 export const KILLS: readonly Nemesis[] = [

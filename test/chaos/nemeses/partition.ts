@@ -1,6 +1,7 @@
 /** Links that are cut, silently: packets go out and nobody gets them, in one direction or in both. */
 import type { SimRandom } from '../../sim/fakes/random.js';
 import { bothWays, type Direction, directionName } from '../links/links.js';
+import { drawVictims } from '../site/site.js';
 import { type Nemesis, names } from './nemesis.js';
 
 export interface Shape {
@@ -56,7 +57,7 @@ const nemesis = (variant: string, describe: string, draw: Draw): Nemesis => ({
   describe,
   needs: [],
   inject: async (site, random) => {
-    const { what, cuts } = draw(random.shuffle(site.ids), random);
+    const { what, cuts } = draw(drawVictims(site, site.ids, random), random);
     await site.links.set(cuts, { cut: true });
     return { what: `partition ${what}`, heal: () => site.links.heal() };
   },

@@ -1,4 +1,5 @@
 /** SIGSTOP, later SIGCONT: a process that is there but does nothing, and believes no time has passed (F12). */
+import { drawVictims } from '../site/site.js';
 import type { Nemesis } from './nemesis.js';
 import { names } from './nemesis.js';
 
@@ -7,7 +8,7 @@ const nemesis = (variant: string, describe: string, share: (nodes: number) => nu
   describe,
   needs: [],
   inject: async (site, random) => {
-    const victims = random.shuffle(site.targets).slice(0, share(site.ids.length)).sort();
+    const victims = [...drawVictims(site, site.targets, random).slice(0, share(site.ids.length))].sort();
     if (victims.length === 0) return null;
     for (const id of victims) site.pause(id);
     return {

@@ -38,6 +38,7 @@ export class LocalSite implements Site {
   #links: Links | null = null;
   #cluster: LocalCluster | null = null;
   #closing = false;
+  #leaders: () => readonly string[] = () => [];
 
   private constructor(options: LocalSiteOptions) {
     this.#options = options;
@@ -124,6 +125,15 @@ export class LocalSite implements Site {
 
   get spent(): ReadonlySet<string> {
     return this.#spent;
+  }
+
+  get leaders(): readonly string[] {
+    return this.#leaders();
+  }
+
+  /** Who watches the cluster tells who leads. */
+  learnLeaders(leaders: () => readonly string[]): void {
+    this.#leaders = leaders;
   }
 
   dataDir(id: string): string {

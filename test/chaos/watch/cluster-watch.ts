@@ -38,6 +38,11 @@ export class ClusterWatch {
     return this.#epoch;
   }
 
+  /** Nodes that lead the controller or a shard. */
+  get leaders(): readonly string[] {
+    return [...this.#terms.values()].flatMap(({ leader }) => (leader === null ? [] : [leader]));
+  }
+
   /** Resolves when the map is known for the first time. */
   async start(): Promise<void> {
     await this.#round();

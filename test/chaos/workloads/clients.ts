@@ -19,10 +19,11 @@ export class Clients {
     this.#workload = workload;
     this.#context = context;
     this.history = new HistoryRecorder(context.now);
-    this.#clients = Array.from(
-      { length: count },
-      (_, i) => new RecordingClient(`${workload}${i + 1}`, context.endpoints, this.history),
-    );
+    // Every second one stays with one node; the first goes wherever it is served, since it also reads in the end.
+    this.#clients = Array.from({ length: count }, (_, i) => {
+      const endpoints = context.random.fork(`endpoints-${i}`).shuffle(context.endpoints);
+      return new RecordingClient(`${workload}${i + 1}`, endpoints, i % 2 === 1, this.history);
+    });
   }
 
   get first(): RecordingClient {

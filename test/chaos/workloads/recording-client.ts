@@ -3,6 +3,8 @@ import { OutcomeUnknown, QuorateClient, QuorateError } from '../../../src/kv/cli
 import type { Answer, Condition, HistoryRecorder, Invocation } from '../../checker/history.js';
 
 const TIMEOUT_MS = 10_000;
+/** Whoever stays with one node waits in vain while it is down. */
+const LOYAL_TIMEOUT_MS = 3_000;
 
 /** What a client may be told when things go wrong: certainly not applied. Anything else is a fault of the store. */
 const REFUSALS: ReadonlySet<string> = new Set(['no_leader', 'slot_moving', 'unavailable', 'overloaded']);
@@ -27,10 +29,16 @@ export class RecordingClient {
   /** Answers that the contract does not allow at such times. */
   readonly strange: string[] = [];
 
-  constructor(name: string, endpoints: readonly string[], history: HistoryRecorder) {
+  /**
+   * `loyal`: to the first endpoint, for life, as behind a load balancer; also while that node is cut off and still believes
+   * that it leads. Only such clients see what a deposed leader says.
+   */
+  constructor(name: string, endpoints: readonly string[], loyal: boolean, history: HistoryRecorder) {
     this.name = name;
     this.#history = history;
-    this.#client = new QuorateClient({ endpoints, timeout_ms: TIMEOUT_MS });
+    this.#client = loyal
+      ? new QuorateClient({ endpoints: endpoints.slice(0, 1), direct: false, timeout_ms: LOYAL_TIMEOUT_MS })
+      : new QuorateClient({ endpoints, timeout_ms: TIMEOUT_MS });
   }
 
   get plain(): QuorateClient {
