@@ -36,12 +36,12 @@ function checkAll(variants: readonly Variant[], limits: Limits): number {
   console.log(row(['variant', 'expected', 'found', 'states', 'seconds']));
   let failed = 0;
   for (const variant of variants) {
-    const { found, states, seconds, run } = check(variant, limits);
+    const { found, states, seconds, run } = check(variant, limits, flags.runs);
     const right = found === variant.expected;
     if (!right) failed++;
     const mark = right ? '' : '  <-- not as expected';
     console.log(row([variant.name, variant.expected, found, `${states}`, `${seconds.toFixed(1)}${mark}`]));
-    if (run.length > 0 && (flags.runs || !right)) console.log(run.map((step) => `    ${step}`).join('\n'));
+    if (run.length > 0) console.log(run.map((step) => `    ${step}`).join('\n'));
   }
   console.log(`model: ${variants.length - failed} passed, ${failed} failed`);
   return failed;
