@@ -102,6 +102,29 @@ export function hashPair(seed: number, a: Uint8Array, b: Uint8Array, from = 0, t
   finish(a.length, to - from);
 }
 
+/** Hashes whole blocks of four words: `words.length` is a multiple of four. Leaves the result in `hash`. */
+export function hashWords(seed: number, words: Int32Array): void {
+  let h1 = seed;
+  let h2 = seed;
+  let h3 = seed;
+  let h4 = seed;
+  for (let i = 0; i < words.length; i += 4) {
+    h1 ^= Math.imul(rotate(Math.imul(words[i]!, C1), 15), C2);
+    h1 = (Math.imul((rotate(h1, 19) + h2) | 0, 5) + 0x561ccd1b) | 0;
+    h2 ^= Math.imul(rotate(Math.imul(words[i + 1]!, C2), 16), C3);
+    h2 = (Math.imul((rotate(h2, 17) + h3) | 0, 5) + 0x0bcaa747) | 0;
+    h3 ^= Math.imul(rotate(Math.imul(words[i + 2]!, C3), 17), C4);
+    h3 = (Math.imul((rotate(h3, 15) + h4) | 0, 5) + 0x96cd1c35) | 0;
+    h4 ^= Math.imul(rotate(Math.imul(words[i + 3]!, C4), 18), C1);
+    h4 = (Math.imul((rotate(h4, 13) + h1) | 0, 5) + 0x32ac3b17) | 0;
+  }
+  state[0] = h1;
+  state[1] = h2;
+  state[2] = h3;
+  state[3] = h4;
+  finish(words.length * 4, 0);
+}
+
 /** `sums[at*4 .. at*4+3] += hash`, modulo 2^128; word 0 is the lowest. */
 export function addHash(sums: Uint32Array, at: number): void {
   let carry = 0;

@@ -18,7 +18,7 @@ import {
 } from '../../shardctrl/index.js';
 import { crc32cOf } from './checksum.js';
 import { DamagedState } from './damaged-state.js';
-import { addHash, addSum, digestText, hash, hashPair, subtractHash, subtractSum } from './digest.js';
+import { addHash, addSum, digestText, hash, hashWords, subtractHash, subtractSum } from './digest.js';
 import { controlKey, sumsKey, Table, tableStart } from './key-layout.js';
 import { BLOCK_SLOTS, SlotControl } from './slot-control.js';
 
@@ -238,37 +238,42 @@ export class SlotTable {
 
   /** Of states and sums of all slots; only those that changed since the last call are hashed again. */
   stateHash(): string {
-    const position = Buffer.allocUnsafe(2 + 4 * 8);
-    const sums = Buffer.allocUnsafe(3 * 8 + 16);
     for (const slot of this.#dirtyHashes.list) {
       if (this.#isBlank(slot)) {
         hash.fill(0);
       } else {
-        this.#fill(slot, position, sums);
-        hashPair(HASH_SEED ^ slot, position, sums);
+        this.#describe(slot);
+        hashWords(HASH_SEED ^ slot, slotWords);
       }
       addHash(this.#hash, 0);
       subtractSum(this.#hash, this.#hashes, slot);
-      this.#hashes.set(hash, slot * 4);
+      for (let i = 0; i < 4; i++) this.#hashes[slot * 4 + i] = hash[i]!;
     }
     this.#dirtyHashes.clear();
     return digestText(this.#hash);
   }
 
-  #fill(slot: number, position: Buffer, sums: Buffer): void {
+  /** Into `slotNumbers` and `slotDigest`: all that is known of the slot. */
+  #describe(slot: number): void {
     const { control } = this;
-    position[0] = control.state[slot]!;
-    position[1] = control.outcome[slot]!;
-    position.writeDoubleLE(control.move[slot]!, 2);
-    position.writeDoubleLE(control.floor[slot]!, 10);
-    position.writeDoubleLE(control.freezeRound[slot]!, 18);
-    position.writeDoubleLE(control.barredRound[slot]!, 26);
-    sums.writeDoubleLE(this.keys[slot]!, 0);
-    sums.writeDoubleLE(this.bytes[slot]!, 8);
-    sums.writeDoubleLE(this.idempotency[slot]!, 16);
-    for (let i = 0; i < 4; i++) sums.writeUInt32LE(this.digest[slot * 4 + i]!, 24 + i * 4);
+    slotNumbers[0] = control.state[slot]! + 256 * control.outcome[slot]!;
+    slotNumbers[1] = control.move[slot]!;
+    slotNumbers[2] = control.floor[slot]!;
+    slotNumbers[3] = control.freezeRound[slot]!;
+    slotNumbers[4] = control.barredRound[slot]!;
+    slotNumbers[5] = this.keys[slot]!;
+    slotNumbers[6] = this.bytes[slot]!;
+    slotNumbers[7] = this.idempotency[slot]!;
+    for (let i = 0; i < 4; i++) slotDigest[i] = this.digest[slot * 4 + i]!;
   }
 }
+
+/** What is hashed of a slot: eight numbers and its digest, as words in the machine's order. The hash is compared, never kept. */
+const SLOT_BYTES = 80;
+const described = new ArrayBuffer(SLOT_BYTES);
+const slotNumbers = new Float64Array(described, 0, 8);
+const slotDigest = new Uint32Array(described, 64, 4);
+const slotWords = new Int32Array(described);
 
 export const tableRows = (engine: StateEngine, table: number): ReturnType<StateEngine['range']> =>
   engine.range({ gte: tableStart(table), lt: tableStart(table + 1) });
