@@ -47,14 +47,17 @@ function encodeRow(value: unknown): Buffer {
   return row;
 }
 
-/** Throws `ReplicaDamaged` if the row is not what `put` wrote (F38). */
-export function decodeRow(key: Uint8Array, row: Buffer): unknown {
+/** Throws `ReplicaDamaged` if the row is not what `put` wrote (F38). Returns its JSON. */
+function checkRow(key: Uint8Array, row: Buffer): Buffer {
   const name = `row ${Buffer.from(key).toString('hex')} of the controller's state`;
   if (row[0] !== VERSION) throw new ReplicaDamaged(`${name} has format ${row[0]}, this build knows ${VERSION}`);
   const json = row.subarray(HEAD_BYTES);
   if (row.length <= HEAD_BYTES || row.readUInt32BE(1) !== crc32c(json)) throw new ReplicaDamaged(`${name} is corrupt`);
-  return JSON.parse(json.toString('utf8'));
+  return json;
 }
+
+/** Throws as `checkRow` does. */
+export const decodeRow = (key: Uint8Array, row: Buffer): unknown => JSON.parse(checkRow(key, row).toString('utf8'));
 
 /** Rows as JSON values, with the digest kept up. */
 export class DigestedRows {
@@ -89,7 +92,10 @@ export class DigestedRows {
 
   #uncount(key: Uint8Array): void {
     const old = this.#rows.get(key);
-    if (old !== undefined) this.#sum = (this.#sum - hashOf(key, old)) & MASK;
+    if (old === undefined) return;
+    // Else what rotted would be taken off the digest in place of what was counted.
+    checkRow(key, old);
+    this.#sum = (this.#sum - hashOf(key, old)) & MASK;
   }
 
   digest(): string {
