@@ -100,13 +100,14 @@ export class ShardPortAdapter implements ShardPort {
   async reclaim(shard: GroupId, timeout_ms: number): Promise<void> {
     const { clock, maps, down } = this.#options;
     const deadline = clock.monotonic_ms() + timeout_ms;
+    const query: ShardQuery = { kind: 'reclaim', shard, run: `${this.#options.self} ${clock.monotonic_ms()}` };
     const pending = new Set(maps.membersOf(shard));
     let done = false;
     for (;;) {
       for (const node of pending) {
         const left_ms = deadline - clock.monotonic_ms();
         if (left_ms <= 0) break;
-        const reclaimed = !down(node) && (await this.#reclaimAt(node, shard, left_ms));
+        const reclaimed = !down(node) && (await this.#reclaimAt(node, query, Math.min(left_ms, ATTEMPT_MS)));
         done ||= reclaimed;
         if (reclaimed || down(node)) pending.delete(node);
       }
@@ -116,9 +117,9 @@ export class ShardPortAdapter implements ShardPort {
     if (!done) throw new ShardUnavailable(`no member of s${shard} has given its space back within ${timeout_ms} ms`);
   }
 
-  async #reclaimAt(node: NodeId, shard: GroupId, timeout_ms: number): Promise<boolean> {
+  /** Long work, asked for again and again: a node that has just started may have let the question fall. */
+  async #reclaimAt(node: NodeId, query: ShardQuery, timeout_ms: number): Promise<boolean> {
     const { caller, clock, rpc, self } = this.#options;
-    const query: ShardQuery = { kind: 'reclaim', shard };
     if (node === self) {
       const answer = await within(clock, caller.local.query(query), timeout_ms, null);
       return answer?.ok === true;

@@ -61,7 +61,8 @@ export const queryRequestSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('stats'), shard: count, slots }),
   z.object({ kind: z.literal('purged'), shard: count, slots }),
   z.object({ kind: z.literal('ready'), shard: count }),
-  z.object({ kind: z.literal('reclaim'), shard: count }),
+  /** `run`: asked for again under the same one, it is the same work. */
+  z.object({ kind: z.literal('reclaim'), shard: count, run: z.string().max(200) }),
 ]);
 export type ShardQuery = z.infer<typeof queryRequestSchema>;
 

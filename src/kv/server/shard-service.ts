@@ -41,6 +41,8 @@ export type CopyRequest = z.infer<typeof copyRequestSchema>;
 
 export class ShardService {
   readonly #options: ShardServiceOptions;
+  /** The last one of each shard, under way or done. */
+  readonly #reclaims = new Map<GroupId, { readonly run: string; readonly answer: Promise<LeaderAnswer<true>> }>();
 
   constructor(options: ShardServiceOptions) {
     this.#options = options;
@@ -98,7 +100,7 @@ export class ShardService {
   }
 
   async query(query: ShardQuery): Promise<LeaderAnswer<unknown>> {
-    if (query.kind === 'reclaim') return this.#reclaim(query.shard);
+    if (query.kind === 'reclaim') return this.#reclaimOnce(query.shard, query.run);
     const replica = this.#leading(query.shard);
     if (replica === null || !(await readBarrier(replica, this.#options.clock, BARRIER_MS))) {
       return this.#elsewhere(query.shard);
@@ -112,6 +114,19 @@ export class ShardService {
       case 'ready':
         return replica.leads ? { ok: true, value: true } : this.#elsewhere(query.shard);
     }
+  }
+
+  #reclaimOnce(shard: GroupId, run: string): Promise<LeaderAnswer<true>> {
+    const known = this.#reclaims.get(shard);
+    if (known?.run === run) return known.answer;
+    const answer = this.#reclaim(shard);
+    this.#reclaims.set(shard, { run, answer });
+    // What did not work out is tried again with the next question.
+    const forget = (): void => {
+      if (this.#reclaims.get(shard)?.answer === answer) this.#reclaims.delete(shard);
+    };
+    answer.then(({ ok }) => (ok ? undefined : forget()), forget);
+    return answer;
   }
 
   /**

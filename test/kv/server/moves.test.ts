@@ -166,3 +166,28 @@ describe('while slots move', () => {
     }
   });
 });
+
+describe('the space of slots that have moved', () => {
+  const reclaims = (cluster: SimCluster): number[] =>
+    [...cluster.machines.values()].map(
+      ({ engines }) => engines.reclaimed.filter((name) => name.startsWith('g1-')).length,
+    );
+
+  it('is given back once on the disk of every member of the source (F61)', async () => {
+    const cluster = await SimCluster.healthy({ nodes: 3, shards: 2, seed: 61 });
+    for (const key of KEYS) await cluster.put('n1', key, 'v');
+    await moveAll(cluster);
+    await cluster.planOver();
+    expect(reclaims(cluster)).toEqual([1, 1, 1]);
+  });
+
+  it('is not waited for where a member is down: the plan ends', async () => {
+    const cluster = await SimCluster.healthy({ nodes: 3, shards: 2, seed: 62 });
+    const down = [...cluster.machines.keys()].find((id) => [0, 1, 2].every((group) => cluster.leaderOf(group) !== id))!;
+    cluster.kill(down);
+    const others = [...cluster.machines.keys()].filter((id) => id !== down);
+    await moveAll(cluster, others[0]!);
+    expect(await cluster.planOver()).toBeLessThan(20_000);
+    expect(reclaims(cluster).sort()).toEqual([0, 1, 1]);
+  });
+});

@@ -33,6 +33,8 @@ export class SimEngines implements StateEngines {
   readonly #disks = new Map<string, SimEngineDisk>();
   readonly #handles = new Map<string, SimEngine>();
   readonly #options: SimEnginesOptions;
+  /** Engines that were told to give space back, each time. */
+  readonly reclaimed: string[] = [];
   #life = 0;
 
   constructor(options: SimEnginesOptions = {}) {
@@ -46,7 +48,10 @@ export class SimEngines implements StateEngines {
     const handle = new SimEngine(
       name,
       this.#disk(name),
-      (operation, run) => this.#later(operation, run),
+      (operation, run) => {
+        if (operation === 'reclaim') this.reclaimed.push(name);
+        this.#later(operation, run);
+      },
       () => {
         if (this.#handles.get(name) === handle) this.#handles.delete(name);
       },
