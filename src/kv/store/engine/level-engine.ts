@@ -18,6 +18,11 @@ type NativeBatch = ReturnType<typeof newBatch>;
 
 /** Below every key in use, so that compacting this "range" compacts no table and only writes the memtable out. */
 const UNUSED_KEY = Buffer.alloc(0);
+/** Deletions below and above every key in use. */
+const ENDS: readonly EngineOp[] = [
+  { key: UNUSED_KEY, value: null },
+  { key: Buffer.alloc(16, 0xff), value: null },
+];
 const PAGE_ROWS = 1000;
 const PAGE_BYTES = 256 * 1024;
 const NO_SYNC = { sync: false };
@@ -167,7 +172,18 @@ export class LevelEngine implements StateEngine {
   }
 
   reclaim(gte: Uint8Array, lt: Uint8Array): Promise<void> {
-    return this.#queues.reclaims.run(() => this.#db.compactRange(gte, lt));
+    return this.#queues.reclaims.run(() => this.#reclaimNow(gte, lt));
+  }
+
+  /**
+   * LevelDB merges a table only with those of the level below, so the lowest ones stay as they are when nothing lies above
+   * them, although they may hold values together with their deletions (written out of one memtable). Two deletions of
+   * nothing, as far apart as can be, make a table that lies above all others.
+   */
+  async #reclaimNow(gte: Uint8Array, lt: Uint8Array): Promise<void> {
+    await this.flush();
+    await this.write(ENDS);
+    await this.#db.compactRange(gte, lt);
   }
 
   async sizeBytes(): Promise<number> {

@@ -50,6 +50,31 @@ describe('LevelDB engines', () => {
     return image;
   }
 
+  describe('reclaim', () => {
+    const ROWS = 200;
+    const all = (value: (i: number) => Buffer | null) =>
+      Array.from({ length: ROWS }, (_, i) => ({ key: Buffer.from(`row ${i}`), value: value(i) }));
+
+    it.each([
+      { where: 'in memory', flushed: 0 },
+      { where: 'in a table', flushed: ROWS },
+      { where: 'partly in a table, partly in memory', flushed: ROWS / 2 },
+    ])('gives back the bytes of what was deleted, when it was still $where (F61)', async ({ flushed }) => {
+      const engine = await sandbox.open();
+      const chance = new Lehmer(61);
+      const rows = all(() => chance.bytes(5_000));
+      const [first, second] = [rows.slice(0, flushed), rows.slice(flushed)];
+      await engine.write(first);
+      if (flushed > 0) await engine.flush();
+      await engine.write(second);
+      expect(await engine.sizeBytes()).toBeGreaterThan(ROWS * 5_000);
+      await engine.write(all(() => null));
+      await engine.reclaim(Buffer.of(0x00), Buffer.of(0xff));
+      expect(await engine.sizeBytes()).toBeLessThan(10_000);
+      await engine.close();
+    });
+  });
+
   describe('flush', () => {
     it('makes everything durable: no log is needed afterwards (F32)', async () => {
       const image = await flushedImage();
