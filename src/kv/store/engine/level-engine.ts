@@ -7,6 +7,7 @@
  */
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ClassicLevel } from 'classic-level';
 import type { EngineOp, EngineRange, EngineRow, EngineSnapshot, StateEngine } from '../../../raft/index.js';
 import { logNumber } from './level-log-repair.js';
@@ -23,6 +24,8 @@ const ENDS: readonly EngineOp[] = [
   { key: UNUSED_KEY, value: null },
   { key: Buffer.alloc(16, 0xff), value: null },
 ];
+const LET_GO_ATTEMPTS = 10;
+const LET_GO_PAUSE_MS = 200;
 const PAGE_ROWS = 1000;
 const PAGE_BYTES = 256 * 1024;
 const NO_SYNC = { sync: false };
@@ -183,7 +186,27 @@ export class LevelEngine implements StateEngine {
   async #reclaimNow(gte: Uint8Array, lt: Uint8Array): Promise<void> {
     await this.flush();
     await this.write(ENDS);
+    const before = await this.#tables();
     await this.#db.compactRange(gte, lt);
+    await this.#letGoOf(before);
+  }
+
+  /**
+   * Tables that a read was using when they were replaced stay on disk until LevelDB writes its next one, which in a quiet
+   * shard may be never: so it is made to write one, and again while a read goes on.
+   */
+  async #letGoOf(replaced: readonly string[]): Promise<void> {
+    for (let attempt = 0; attempt < LET_GO_ATTEMPTS; attempt++) {
+      const left = new Set(await this.#tables());
+      if (!replaced.some((name) => left.has(name))) return;
+      if (attempt > 0) await sleep(LET_GO_PAUSE_MS);
+      await this.write(ENDS);
+      await this.flush();
+    }
+  }
+
+  async #tables(): Promise<string[]> {
+    return (await readdir(this.#directory)).filter((name) => /\.(ldb|sst)$/.test(name));
   }
 
   async sizeBytes(): Promise<number> {

@@ -73,6 +73,23 @@ describe('LevelDB engines', () => {
       expect(await engine.sizeBytes()).toBeLessThan(10_000);
       await engine.close();
     });
+
+    it('gives them back although a read goes on that still needs them (F61)', async () => {
+      const engine = await sandbox.open();
+      const chance = new Lehmer(62);
+      await engine.write(all(() => chance.bytes(5_000)));
+      await engine.flush();
+      let reclaiming = true;
+      const reads = Array.from({ length: 4 }, async () => {
+        while (reclaiming) await engine.range({ gte: Buffer.of(0x00), lt: Buffer.of(0xff) });
+      });
+      await engine.write(all(() => null));
+      await engine.reclaim(Buffer.of(0x00), Buffer.of(0xff));
+      reclaiming = false;
+      expect(await engine.sizeBytes()).toBeLessThan(10_000);
+      await Promise.all(reads);
+      await engine.close();
+    });
   });
 
   describe('flush', () => {
