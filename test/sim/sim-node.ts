@@ -56,6 +56,8 @@ export class SimNode {
   readonly #crashListeners = new Set<() => void>();
   /** The next failure to go on is what was asked for. */
   #doomed = false;
+  /** In this life a sync fails, or has failed. */
+  #syncFails = false;
   #harm: DiskHarm = 'none';
 
   constructor(options: SimNodeOptions) {
@@ -104,6 +106,7 @@ export class SimNode {
     const { id, scheduler, network, random, trace, bootstrap, raft, clockRate } = this.#options;
     if (this.#life !== null) return;
     const number = ++this.#lives;
+    this.#syncFails = false;
     const stream = random.fork(`life-${number}`);
     const clock = new SimClock(scheduler, { rate: clockRate });
     trace.add(id, 'starts');
@@ -143,7 +146,7 @@ export class SimNode {
         event: (level, text, fields) => {
           this.#options.changed();
           trace.add(id, `${level} ${text} ${JSON.stringify(fields)}`);
-          if (level === 'error' && !this.#excused(text))
+          if (level === 'error' && !this.#excused(text, fields))
             this.#options.failed(`${id}: ${text} ${JSON.stringify(fields)}`);
         },
         fatal,
@@ -169,6 +172,7 @@ export class SimNode {
   failSync(): void {
     if (this.#life === null) return;
     this.#doomed = true;
+    this.#syncFails = true;
     this.#disk.failNextSync(Object.assign(new Error('EIO: i/o error, fdatasync'), { code: 'EIO' }));
   }
 
@@ -246,7 +250,9 @@ export class SimNode {
   }
 
   /** An error that the log of a node may show because of what was done to its disk. */
-  #excused(text: string): boolean {
+  #excused(text: string, fields: Readonly<Record<string, unknown>>): boolean {
+    // Whoever waited for the log when its sync failed says so, before the process ends or as it does.
+    if (this.#syncFails && JSON.stringify(fields).includes('EIO: i/o error, fdatasync')) return true;
     if (/wrong_incarnation/.test(text)) return this.#options.anyWiped();
     return this.#harm === 'rotten' ? /damage|corrupt/.test(text) : this.#harm === 'wiped';
   }
