@@ -104,6 +104,28 @@ describe('stamps', () => {
     expect(stamps.next(applied_ms) - right_ms()).toBe(500);
   });
 
+  it('go on at half the pace when most clocks are set back, until the time of the cluster has caught up (F13)', async () => {
+    const { scheduler, clock, cluster, right_ms } = world({ peers: 2 });
+    const say = (wrongBy_ms: number): void => {
+      for (const id of ['n2', 'n3']) cluster.heard(id, right_ms() + wrongBy_ms);
+    };
+    const stamps = new StampClock(cluster);
+    say(0);
+    const before_ms = stamps.next(0);
+    clock.jumpWall(-HOUR_MS);
+    say(-10_000);
+    // In steps of less than a millisecond: none may be lost.
+    for (let i = 0; i < 10_000; i++) {
+      await scheduler.runFor(0.5);
+      stamps.next(0);
+    }
+    expect(stamps.next(0) - before_ms).toBe(2_500);
+    await scheduler.runFor(14_000);
+    expect(stamps.next(0) - before_ms).toBe(9_500);
+    await scheduler.runFor(5_000);
+    expect(stamps.next(0)).toBe(cluster.now_ms());
+  });
+
   it('of a shard that has none yet are the time of the cluster', () => {
     const { cluster, right_ms } = world({ peers: 2 });
     expect(new StampClock(cluster).next(0)).toBe(right_ms());
