@@ -20,8 +20,10 @@ export interface DriverSettings {
   readonly backOffFirst_ms: number;
   readonly backOffLast_ms: number;
   readonly purgePoll_ms: number;
-  /** How long a plan waits for every node to confirm that a retired shard's data is gone. Nodes that are away do it later. */
+  /** How long a plan waits for nodes that answer to remove the data of its retired shards. */
   readonly removalPatience_ms: number;
+  /** The same for nodes that do not answer: they do it when they come back. */
+  readonly silencePatience_ms: number;
 }
 
 export const DRIVER_DEFAULTS: DriverSettings = {
@@ -39,4 +41,5 @@ export const DRIVER_DEFAULTS: DriverSettings = {
   backOffLast_ms: 2_000,
   purgePoll_ms: 50,
   removalPatience_ms: 60_000,
+  silencePatience_ms: 10_000,
 };

@@ -2,10 +2,9 @@
  * The end of a plan whose slots have all moved: sources give the space back, shards that own nothing any more are retired
  * and their replicas gone, and only then the plan is done. A plan that failed or was cancelled skips what is not due.
  */
-import type { GroupId } from '../raft/index.js';
 import type { PlanState, Tombstone } from './plan.js';
 import { shardName } from './shard-map.js';
-import { ShardUnavailable } from './shard-port.js';
+import type { Remains } from './shard-port.js';
 import type { Asker, Tenure } from './tenure.js';
 
 const NOBODY_WAITS: Asker = { stalled: () => {} };
@@ -13,16 +12,8 @@ const NOBODY_WAITS: Asker = { stalled: () => {} };
 /** Resolves when the plan is over, or when it turned out that it is not due yet. */
 export async function windUp(tenure: Tenure, plan: PlanState): Promise<void> {
   await reclaim(tenure, plan);
-  const warnings: string[] = [];
-  for (const shard of plan.retiring) {
-    if (tenure.windingUp(plan.id)) break;
-    const result = await tenure.propose({ kind: 'shard_retired', shard });
-    if (result.kind !== 'ok') {
-      tenure.event('error', `${shardName(shard)} could not be retired`, { plan: plan.id, result });
-      return tenure.sleep(tenure.settings.backOffLast_ms);
-    }
-    warnings.push(...(await untilRemoved(tenure, plan, shard)));
-  }
+  if (!(await retire(tenure, plan))) return tenure.sleep(tenure.settings.backOffLast_ms);
+  const warnings = await untilRemoved(tenure, plan);
   const result = await tenure.propose({ kind: 'plan_finished', plan: plan.id, warnings });
   if (result.kind === 'ok') {
     tenure.event('info', 'a plan has ended', { plan: plan.id, status: plan.ending?.outcome ?? 'done' });
@@ -45,33 +36,57 @@ async function reclaim(tenure: Tenure, plan: PlanState): Promise<void> {
   }
 }
 
-/** Warnings, where nodes that are away will have to do it later. */
-async function untilRemoved(tenure: Tenure, plan: PlanState, shard: GroupId): Promise<string[]> {
-  const tombstone = tenure.controller.state().tombstones().get(shard);
-  if (tombstone === undefined) throw new Error(`invariant: ${shardName(shard)} is retired and has no tombstone`);
-  const until_ms = tenure.clock.monotonic_ms() + tenure.settings.removalPatience_ms;
-  while (!(await isRemoved(tenure, tombstone))) {
-    if (tenure.windingUp(plan.id)) return [];
-    if (tenure.clock.monotonic_ms() >= until_ms) {
-      const nodes = tombstone.members.map((member) => member.node).join(', ');
-      const waited = `${tenure.settings.removalPatience_ms / 1000} s`;
-      return [
-        `not all of ${nodes} have confirmed within ${waited} that the data of ${shardName(shard)} is gone; those that are away remove it when they come back`,
-      ];
+/** False where a shard could not be retired. */
+async function retire(tenure: Tenure, plan: PlanState): Promise<boolean> {
+  for (const shard of plan.retiring) {
+    if (tenure.windingUp(plan.id)) break;
+    const result = await tenure.propose({ kind: 'shard_retired', shard });
+    if (result.kind !== 'ok') {
+      tenure.event('error', `${shardName(shard)} could not be retired`, { plan: plan.id, result });
+      return false;
     }
-    await tenure.sleep(tenure.settings.purgePoll_ms * 4);
   }
-  return [];
+  return true;
 }
 
-async function isRemoved(tenure: Tenure, tombstone: Tombstone): Promise<boolean> {
-  try {
-    const { shard, members } = tombstone;
-    return await tenure.shards.removed(shard, members, tenure.settings.call_timeout_ms);
-  } catch (error) {
-    if (error instanceof ShardUnavailable) return false;
-    throw error;
-  } finally {
-    tenure.check();
+/** Until nothing is left of the retired shards, or patience has run out. Warnings, where nodes will have to do it later. */
+async function untilRemoved(tenure: Tenure, plan: PlanState): Promise<readonly string[]> {
+  const { removalPatience_ms, silencePatience_ms, purgePoll_ms } = tenure.settings;
+  const begun_ms = tenure.clock.monotonic_ms();
+  let left = retiredOf(tenure, plan);
+  for (;;) {
+    left = await stillThere(tenure, left);
+    if (left.length === 0 || tenure.windingUp(plan.id)) return [];
+    const waited_ms = tenure.clock.monotonic_ms() - begun_ms;
+    const patience_ms = left.some(({ hosting }) => hosting.length > 0) ? removalPatience_ms : silencePatience_ms;
+    if (waited_ms >= patience_ms) return left.map((shard) => warningOf(shard, waited_ms));
+    await tenure.sleep(purgePoll_ms * 4);
   }
+}
+
+interface Retired extends Tombstone, Remains {}
+
+function retiredOf(tenure: Tenure, plan: PlanState): readonly Retired[] {
+  return plan.retiring.flatMap((shard) => {
+    const tombstone = tenure.controller.state().tombstones().get(shard);
+    return tombstone === undefined ? [] : [{ ...tombstone, hosting: [], silent: [] }];
+  });
+}
+
+async function stillThere(tenure: Tenure, shards: readonly Retired[]): Promise<readonly Retired[]> {
+  const { call_timeout_ms } = tenure.settings;
+  const asked = await Promise.all(
+    shards.map(async (retired): Promise<Retired> => {
+      const remains = await tenure.shards.remains(retired.shard, retired.members, call_timeout_ms);
+      return { ...retired, ...remains };
+    }),
+  );
+  tenure.check();
+  return asked.filter(({ hosting, silent }) => hosting.length + silent.length > 0);
+}
+
+function warningOf({ shard, hosting, silent }: Retired, waited_ms: number): string {
+  const nodes = [...hosting, ...silent].join(', ');
+  const waited = `${Math.round(waited_ms / 1000)} s`;
+  return `not confirmed within ${waited} by ${nodes}: that the data of ${shardName(shard)} is gone; nodes that are away remove it when they come back`;
 }

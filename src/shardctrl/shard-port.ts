@@ -4,7 +4,8 @@
  *
  * Every command carries its move id `move`: the index of the controller's log entry that started the attempt. It is the fence.
  */
-import type { GroupId, NodeId, ReplicaId } from '../raft/index.js';
+import type { GroupId, NodeId } from '../raft/index.js';
+import type { ShardMember } from './shard-map.js';
 import type { SlotRanges } from './slot-ranges.js';
 
 export type MoveId = number;
@@ -82,7 +83,13 @@ export interface SlotStats {
   readonly bytes: number;
 }
 
-/** All calls reject with `ShardUnavailable` after `timeout_ms` without a definite answer. */
+/** Of a retired shard: the members whose data is not gone, or not known to be. */
+export interface Remains {
+  readonly hosting: readonly NodeId[];
+  readonly silent: readonly NodeId[];
+}
+
+/** All calls but `remains` reject with `ShardUnavailable` after `timeout_ms` without a definite answer. */
 export interface ShardPort {
   slotCommand(shard: GroupId, command: SlotCommand, timeout_ms: number): Promise<SlotAnswer>;
   /**
@@ -107,10 +114,6 @@ export interface ShardPort {
   ready(shard: GroupId, timeout_ms: number): Promise<void>;
   /** Gives the space of slots that left `shard` back to the disks of all members that are there; once a plan. */
   reclaim(shard: GroupId, timeout_ms: number): Promise<void>;
-  /** True once no node hosts data of this retired shard any more. */
-  removed(
-    shard: GroupId,
-    members: readonly { readonly node: NodeId; readonly replica: ReplicaId }[],
-    timeout_ms: number,
-  ): Promise<boolean>;
+  /** Who of `members` still has data of this retired shard, as far as they answer within `timeout_ms`. Never rejects. */
+  remains(shard: GroupId, members: readonly ShardMember[], timeout_ms: number): Promise<Remains>;
 }

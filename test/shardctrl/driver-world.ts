@@ -68,6 +68,8 @@ export class DriverWorld {
   /** Copies that deliver something broken. */
   brokenCopies = 0;
   removed = true;
+  /** Nodes that do not say whether they host a shard. */
+  readonly silent = new Set<string>();
   leader: DriverHandle | null = null;
   readonly #settings: Partial<DriverSettings>;
   #number = 0;
@@ -229,8 +231,13 @@ export class DriverWorld {
         this.#call(handle, 'reclaim', shard, timeout_ms, () => {
           this.reclaimed.push(shard);
         }),
-      removed: (shard, _members, timeout_ms) =>
-        this.#call(handle, 'removed', 0, timeout_ms, () => !shards.all.has(shard)),
+      remains: async (shard, members) => {
+        const nodes = shards.all.has(shard) ? members.map(({ node }) => node) : [];
+        return {
+          hosting: nodes.filter((node) => !this.silent.has(node)),
+          silent: nodes.filter((node) => this.silent.has(node)),
+        };
+      },
     };
   }
 

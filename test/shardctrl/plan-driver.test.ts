@@ -270,6 +270,17 @@ describe('the driver', () => {
     for (const name of ['s2', 'n1', 'n2', 'n3']) expect(plan.warnings.join()).toContain(name);
   });
 
+  it('waits for all retired shards at once, and not long for nodes that say nothing', async () => {
+    const world = await DriverWorld.make(3);
+    world.removed = false;
+    for (const node of ['n1', 'n2', 'n3']) world.silent.add(node);
+    world.elect();
+    world.apply({ kind: 'reshard', shards: 1 });
+    const plan = await world.untilOver();
+    expect(plan.status).toBe('done');
+    expect(plan.warnings.filter((warning) => warning.includes('not confirmed within 10 s'))).toHaveLength(2);
+  });
+
   it('waits for a shard that is only just being made', async () => {
     const world = await DriverWorld.make(1);
     world.elect();

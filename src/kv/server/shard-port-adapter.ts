@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { Clock, GroupId, NodeId, ReplicaHost } from '../../raft/index.js';
 import {
   type MoveId,
+  type Remains,
   type ShardMember,
   type ShardPort,
   ShardUnavailable,
@@ -139,17 +140,23 @@ export class ShardPortAdapter implements ShardPort {
     );
   }
 
-  async removed(shard: GroupId, members: readonly ShardMember[], timeout_ms: number): Promise<boolean> {
-    const { host, rpc, self } = this.#options;
-    for (const { node } of members) {
-      if (node === self) {
-        if (host.knows(shard)) return false;
-        continue;
-      }
-      const called = await callJson(rpc, node, Method.NodeStatus, { group: shard }, statusAnswerSchema, timeout_ms);
-      if (called.kind !== 'answer') throw new ShardUnavailable(`${node} did not say whether it still hosts s${shard}`);
-      if (called.value.hosted) return false;
-    }
-    return true;
+  async remains(shard: GroupId, members: readonly ShardMember[], timeout_ms: number): Promise<Remains> {
+    const hosting: NodeId[] = [];
+    const silent: NodeId[] = [];
+    const ask = async ({ node }: ShardMember): Promise<void> => {
+      const hosted = await this.#hosts(node, shard, timeout_ms);
+      if (hosted !== false) (hosted === null ? silent : hosting).push(node);
+    };
+    await Promise.all(members.map(ask));
+    return { hosting, silent };
+  }
+
+  /** null: no answer. */
+  async #hosts(node: NodeId, shard: GroupId, timeout_ms: number): Promise<boolean | null> {
+    const { host, rpc, self, down } = this.#options;
+    if (node === self) return host.knows(shard);
+    if (down(node)) return null;
+    const called = await callJson(rpc, node, Method.NodeStatus, { group: shard }, statusAnswerSchema, timeout_ms);
+    return called.kind === 'answer' ? called.value.hosted : null;
   }
 }
