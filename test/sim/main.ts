@@ -12,13 +12,12 @@
  *   --ledger                           enter the run into ledger.jsonl
  *   --fresh                            without the seeds of seeds.txt, which run first otherwise
  */
-import { fork } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import type { Fault } from './faults.js';
 import { currentHashes, enter, ledgerText, totalOf } from './ledger.js';
+import { runJobs } from './pool.js';
 import { shrink } from './shrink.js';
 import { Simulation, type SimulationResult } from './simulation.js';
 
@@ -37,22 +36,8 @@ const { values: flags } = parseArgs({
     shrink: { type: 'boolean', default: false },
     ledger: { type: 'boolean', default: false },
     total: { type: 'boolean', default: false },
-    worker: { type: 'boolean', default: false },
   },
 });
-/** What a worker says of a seed. */
-interface Report {
-  readonly result: Omit<SimulationResult, 'trace'>;
-  /** Of the process, in user mode: unlike wall time it does not depend on what else the machine does. */
-  readonly cpu_ms: number;
-}
-
-/**
- * A collector that works on many threads at once saves time where cores are idle, and costs CPU; here each core has its
- * worker. A young generation that is larger than usual is collected less often.
- */
-const WORKER_FLAGS = ['--single-threaded-gc', '--max-semi-space-size=32'];
-
 const seconds = Number(flags.seconds);
 const only = flags.only?.split(',') as Fault[] | undefined;
 
@@ -117,17 +102,6 @@ function total(): number {
   return failed.length === 0 ? 0 : 1;
 }
 
-/** Takes seeds from the parent, one at a time. */
-function work(): void {
-  process.on('message', (seed: number) => {
-    const before = process.cpuUsage();
-    void runSeed(seed, false).then(({ trace: _, ...result }) => {
-      process.send?.({ result, cpu_ms: process.cpuUsage(before).user / 1000 } satisfies Report);
-    });
-  });
-  process.on('disconnect', () => process.exit(0));
-}
-
 /** `next` gives one seed after the other, and undefined at the end. */
 async function many(next: () => number | undefined, from: number): Promise<number> {
   const started = performance.now();
@@ -137,38 +111,25 @@ async function many(next: () => number | undefined, from: number): Promise<numbe
   let simulated_ms = 0;
   let cpu_ms = 0;
   let operations = 0;
-  const worker = (): Promise<void> =>
-    new Promise((resolve, reject) => {
-      const child = fork(fileURLToPath(import.meta.url), [...process.argv.slice(2), '--worker'], {
-        execArgv: ['--import', 'tsx', ...WORKER_FLAGS],
-      });
-      const more = (): void => {
-        const seed = flags.first && failed.length > 0 ? undefined : next();
-        if (seed === undefined) {
-          child.disconnect();
-          resolve();
-        } else child.send(seed);
-      };
-      child.on('message', ({ result, cpu_ms: spent_ms }: Report) => {
-        done++;
-        cpu_ms += spent_ms;
-        simulated_ms += result.simulated_ms;
-        operations += result.operations.ok;
-        if (result.violation !== null) {
-          failed.push(result);
-          console.log(
-            `seed ${result.seed}: ${result.violation.split('\n')[0]}\n  npm run sim -- --seed ${result.seed} --seconds ${seconds}`,
-          );
-        }
-        more();
-      });
-      child.on('error', reject);
-      child.on('exit', (code) => {
-        if (code !== 0 && code !== null) reject(new Error(`a worker ended with ${code}`));
-      });
-      more();
-    });
-  await Promise.all(Array.from({ length: Number(flags.jobs) }, worker));
+  await runJobs(
+    Number(flags.jobs),
+    () => {
+      const seed = flags.first && failed.length > 0 ? undefined : next();
+      return seed === undefined ? undefined : { seed, seconds, only: only ?? null };
+    },
+    ({ result, cpu_ms: spent_ms }) => {
+      done++;
+      cpu_ms += spent_ms;
+      simulated_ms += result.simulated_ms;
+      operations += result.operations.ok;
+      if (result.violation !== null) {
+        failed.push(result);
+        console.log(
+          `seed ${result.seed}: ${result.violation.split('\n')[0]}\n  npm run sim -- --seed ${result.seed} --seconds ${seconds}`,
+        );
+      }
+    },
+  );
   const wall_s = (performance.now() - started) / 1000;
   console.log(
     `${done} seeds, ${(simulated_ms / 1000).toFixed(0)} simulated seconds in ${wall_s.toFixed(0)} s (${(simulated_ms / cpu_ms).toFixed(0)} per second of CPU), ${operations} operations`,
@@ -189,8 +150,7 @@ async function many(next: () => number | undefined, from: number): Promise<numbe
   return failed.length === 0 ? 0 : 1;
 }
 
-if (flags.worker) work();
-else if (flags.total) process.exitCode = total();
+if (flags.total) process.exitCode = total();
 else if (flags.seed !== undefined) {
   process.exitCode = await (flags.shrink ? shrinkOne(Number(flags.seed)) : one(Number(flags.seed)));
 } else {

@@ -188,10 +188,8 @@ class ClockTimer implements Timer {
 
   constructor(scheduler: SimScheduler, clock: SimClock, delay_ms: number, run: () => void) {
     this.#run = run;
-    this.#event = scheduler.after(delay_ms, () => clock.run(this.#fire));
+    this.#event = scheduler.after(delay_ms, () => clock.run(() => this.#run?.()));
   }
-
-  readonly #fire = (): void => this.#run?.();
 
   cancel(): void {
     this.#run = null;
@@ -215,6 +213,8 @@ export class SimClock implements Clock {
   #wallOffset_ms: number;
   #paused = false;
   #stopped = false;
+  /** How often the process has done anything. */
+  runs = 0;
   #held: (() => void)[] = [];
 
   constructor(scheduler: SimScheduler, options: SimClockOptions = {}) {
@@ -254,7 +254,10 @@ export class SimClock implements Clock {
   run(what: () => void): void {
     if (this.#stopped) return;
     if (this.#paused) this.#held.push(what);
-    else what();
+    else {
+      this.runs++;
+      what();
+    }
   }
 
   pause(): void {

@@ -63,12 +63,22 @@ export interface WatchOptions {
 /** The replicas of a process that runs, or nothing. */
 export interface Hosting {
   readonly id: string;
+  /** How often the process has done anything: where it has not, nothing of it can have moved. */
+  readonly clock: { readonly runs: number } | null;
   readonly node: { readonly host: { groups(): readonly number[]; get(group: number): Replica | undefined } } | null;
+}
+
+interface Process {
+  readonly clock: { readonly runs: number };
+  readonly views: readonly Watched[];
+  /** As of the last look. */
+  runs: number;
 }
 
 export class Watch {
   readonly #options: WatchOptions;
   #views: Watched[] = [];
+  #processes: Process[] = [];
   #pending: Watched[] = [];
   #next_ms = 0;
   #onLeader: (view: ReplicaView, what: 'elected' | 'committed') => void = () => {};
@@ -84,12 +94,29 @@ export class Watch {
   /** A process has started or ended, a replica has come or gone. */
   refresh(nodes: readonly Hosting[]): void {
     const known = new Map(this.#views.map((view) => [view.replica, view]));
-    this.#views = nodes.flatMap(({ id, node }) =>
-      (node?.host.groups() ?? []).flatMap((group) => {
-        const replica = node?.host.get(group);
+    this.#processes = nodes.flatMap(({ id, clock, node }) => {
+      if (clock === null || node === null) return [];
+      const views = node.host.groups().flatMap((group) => {
+        const replica = node.host.get(group);
         return replica === undefined ? [] : [known.get(replica) ?? new Watched(id, group, replica)];
-      }),
-    );
+      });
+      return [{ clock, views, runs: -1 }];
+    });
+    this.#views = this.#processes.flatMap(({ views }) => views);
+  }
+
+  #moved(): Watched[] | null {
+    let moved: Watched[] | null = null;
+    for (const process of this.#processes) {
+      if (process.runs === process.clock.runs) continue;
+      process.runs = process.clock.runs;
+      for (const view of process.views) {
+        if (!view.moved()) continue;
+        moved ??= [];
+        moved.push(view);
+      }
+    }
+    return moved;
   }
 
   /** Told of elections, and of what leaders commit, after the step in which it happened. */
@@ -99,11 +126,8 @@ export class Watch {
 
   /** What is violated, or null. */
   check(now_ms: number): string | null {
-    let changed: Watched[] | null = null;
-    for (const view of this.#views) {
-      if (!view.moved()) continue;
-      changed ??= [];
-      changed.push(view);
+    const changed = this.#moved();
+    for (const view of changed ?? []) {
       if (view.elected) this.#onLeader(view, 'elected');
       else if (view.committed) this.#onLeader(view, 'committed');
       if (view.pending) continue;
