@@ -21,6 +21,17 @@ export interface CoupOptions {
   readonly bounce: (node: SimNode) => void;
 }
 
+/** Right now, before anybody has heard of the new leader; as soon as it has committed anything; in between; or later. */
+type Moment = 'now' | 'commit' | 'soon' | 'later';
+const MOMENTS: readonly Moment[] = ['now', 'now', 'commit', 'commit', 'soon', 'later'];
+
+/**
+ * Figure 8: a leader is cut off with entries that nobody else has, the next one before anybody has heard of it, and the
+ * one after that, which may be the first again, as soon as it has committed anything. Who was cut off second has the
+ * newer entry then.
+ */
+const FIGURE_8: readonly Moment[] = ['now', 'commit'];
+
 export class Coup {
   readonly #options: CoupOptions;
   #group = -1;
@@ -29,6 +40,8 @@ export class Coup {
   #awaited: ReplicaView | null = null;
   /** Leaders still to be cut off. */
   #left = 0;
+  /** When the next of them are; after that chance decides. */
+  #script: Moment[] = [];
   /** Of the blow that is planned, and of the end that is. */
   #blow = 0;
   #end = 0;
@@ -45,7 +58,8 @@ export class Coup {
     if (this.#left > 0 || views.length === 0) return;
     const view = random.pick(views);
     this.#group = view.group;
-    this.#left = random.int(1, 6);
+    this.#script = random.chance(0.6) ? [...FIGURE_8] : [];
+    this.#left = this.#script.length + random.int(1, 4);
     this.#isolate(view.node);
   }
 
@@ -61,8 +75,7 @@ export class Coup {
     const { scheduler, network, random } = this.#options;
     this.#left--;
     this.#awaited = null;
-    // Some right now, before anybody has heard; some as soon as they have committed anything; some in between, or later.
-    const when = random.pick(['now', 'now', 'commit', 'commit', 'soon', 'later']);
+    const when = this.#script.shift() ?? random.pick(MOMENTS);
     const blow = ++this.#blow;
     const strike = (): void => {
       if (blow === this.#blow) this.#strike(view.node, when === 'commit' ? 0 : 0.4);

@@ -60,8 +60,8 @@ export const STRIKES: readonly Fault[] = [
 export function drawFaults(random: SimRandom): Set<Fault> {
   const density = random.between(0.15, 0.5);
   const faults = new Set(FAULTS.filter(() => random.chance(density)));
-  // Most of what can go wrong in this store needs slots on the move.
-  if (random.chance(0.6)) faults.add('shuttle');
+  // Most of what can go wrong in this store needs slots on the move; and there is no old command of a move without one.
+  if (faults.has('late_rpc') || random.chance(0.6)) faults.add('shuttle');
   // Left alone, one node may come to lead everything, and nothing of a move crosses the network.
   if (faults.has('late_rpc') || random.chance(0.3)) faults.add('transfer');
   if (random.chance(0.25)) faults.add('coup');
@@ -85,8 +85,9 @@ export function networkFaults(faults: ReadonlySet<Fault>, r: SimRandom): Partial
     duplicate: faults.has('duplicate') ? r.between(0.01, 0.2) : 0,
     reorder: faults.has('reorder') ? r.between(0.005, 0.1) : 0,
     reset: faults.has('reset') ? r.between(0.0005, 0.01) : 0,
-    late: faults.has('late_rpc') ? r.between(0.1, 0.6) : 0,
-    late_ms: r.pick([2_000, 4_000, 20_000]),
+    held: faults.has('late_rpc') ? r.between(0, 0.2) : 0,
+    late: faults.has('late_rpc') ? r.between(0.3, 0.9) : 0,
+    late_ms: r.pick([4_000, 20_000, 60_000]),
     repeatable: (frame) => frame[KIND_AT] === REQUEST && REPEATED.has(frame[METHOD_AT]!),
     recalled: (frame) => frame[METHOD_AT] === Method.SlotCommand,
   };

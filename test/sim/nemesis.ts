@@ -58,7 +58,7 @@ export class Nemesis {
     const random = options.random.fork('nemesis');
     this.#random = random;
     this.#pace_ms = random.between(800, 6_000);
-    this.#shuttlePace_ms = random.between(300, 2_500);
+    this.#shuttlePace_ms = random.between(100, 1_500);
     this.#ranges = this.#drawRanges();
     this.#coup = new Coup({ ...options, random: random.fork('coup'), bounce: (node) => this.#bounce(node) });
     this.#strikes = STRIKES.filter((fault) => options.faults.has(fault));
@@ -273,7 +273,16 @@ export class Nemesis {
     this.#coup.end();
     const { network, http, nodes, trace } = this.#options;
     trace.add('nemesis', 'calm');
-    network.setFaults({ loss: 0, duplicate: 0, reorder: 0, reset: 0, late: 0, delayMin_ms: 0.1, delayMax_ms: 1 });
+    network.setFaults({
+      loss: 0,
+      duplicate: 0,
+      reorder: 0,
+      reset: 0,
+      held: 0,
+      late: 0,
+      delayMin_ms: 0.1,
+      delayMax_ms: 1,
+    });
     network.heal();
     http.faults.loss = 0;
     http.faults.delayMax_ms = 1;

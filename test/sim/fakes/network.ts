@@ -32,9 +32,11 @@ export interface NetworkFaults {
   readonly repeatable: (frame: Uint8Array) => boolean;
   /** Those of them that come again long after. */
   readonly recalled: (frame: Uint8Array) => boolean;
+  /** Probability that such a request is held up for a second at most. */
+  readonly held: number;
   /**
-   * Probability that such a request is held up for a second at most; and that it comes again, up to `late_ms` after the
-   * first time: close behind a later one to the same node, for that is where it can do most harm.
+   * Probability that one comes again, up to `late_ms` after the first time: close behind a later one to the same node, for
+   * that is where it can do most harm.
    */
   readonly late: number;
   readonly late_ms: number;
@@ -51,6 +53,7 @@ export const CALM: NetworkFaults = {
   unordered: [Channel.Raft],
   repeatable: () => false,
   recalled: () => false,
+  held: 0,
   late: 0,
   late_ms: 20_000,
 };
@@ -71,6 +74,8 @@ interface Kept {
 }
 
 const KEPT_MAX = 64;
+/** That may follow one request. */
+const RECALLED_MAX = 6;
 
 interface Direction {
   readonly random: SimRandom;
@@ -214,10 +219,11 @@ export class SimNetwork {
   recall(to: NodeId): void {
     const { late } = this.#faults;
     const kept = this.#kept.get(to);
+    if (late === 0 || kept === undefined) return;
+    while (kept.length > 0 && kept[0]!.until_ms < this.scheduler.now_ms) kept.shift();
     const random = this.#direction('', to).random;
-    for (let i = 0; i < 3 && kept !== undefined && kept.length > 0 && random.chance(late); i++) {
-      const { deliver, until_ms } = kept[random.int(0, kept.length - 1)]!;
-      if (until_ms < this.scheduler.now_ms) continue;
+    for (let i = 0; i < RECALLED_MAX && kept.length > 0 && random.chance(late); i++) {
+      const { deliver } = random.pick(kept);
       this.stats.duplicated++;
       this.scheduler.after(random.between(0, random.pick([5, 50, 500])), deliver);
     }

@@ -69,7 +69,7 @@ export class SimConnection {
     const late = unordered && random.chance(faults.reorder);
     if (late) stats.reordered++;
     const repeatable = channel === Channel.Rpc && faults.repeatable(frame);
-    const held = repeatable && random.chance(faults.late);
+    const held = repeatable && random.chance(faults.held);
     const arrival_ms = this.#arrival_ms(channel, held || late, held ? HELD_MS : faults.reorder_ms);
     this.#at(arrival_ms, () => {
       this.#inFlight_bytes[channel]! -= bytes;
