@@ -223,7 +223,7 @@ export interface StateMachine {
   keysOf(entry: Entry): Uint8Array[];
   /**
    * Why this row of the engine is not what this machine wrote, or null. Asked of each row before it is streamed to another
-   * replica: rot must not spread to those that are sound (F35). What `open` checks by itself need not be told here.
+   * replica: rot must not spread to those that are sound, and whose row it is must know (F35).
    */
   rowFault(key: Buffer, value: Buffer): string | null;
   /** Equal on any two replicas at the same applied index (F30). Cheap enough to call often. */

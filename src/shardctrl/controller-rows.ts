@@ -47,13 +47,19 @@ function encodeRow(value: unknown): Buffer {
   return row;
 }
 
-/** Throws `ReplicaDamaged` if the row is not what `put` wrote (F38). Returns its JSON. */
-function checkRow(key: Uint8Array, row: Buffer): Buffer {
+/** Why the row is not what `put` wrote, or null (F38). */
+export function rowFault(key: Uint8Array, row: Buffer): string | null {
   const name = `row ${Buffer.from(key).toString('hex')} of the controller's state`;
-  if (row[0] !== VERSION) throw new ReplicaDamaged(`${name} has format ${row[0]}, this build knows ${VERSION}`);
-  const json = row.subarray(HEAD_BYTES);
-  if (row.length <= HEAD_BYTES || row.readUInt32BE(1) !== crc32c(json)) throw new ReplicaDamaged(`${name} is corrupt`);
-  return json;
+  if (row[0] !== VERSION) return `${name} has format ${row[0]}, this build knows ${VERSION}`;
+  const sound = row.length > HEAD_BYTES && row.readUInt32BE(1) === crc32c(row.subarray(HEAD_BYTES));
+  return sound ? null : `${name} is corrupt`;
+}
+
+/** Throws `ReplicaDamaged` if it has a fault. Returns its JSON. */
+function checkRow(key: Uint8Array, row: Buffer): Buffer {
+  const fault = rowFault(key, row);
+  if (fault !== null) throw new ReplicaDamaged(fault);
+  return row.subarray(HEAD_BYTES);
 }
 
 /** Throws as `checkRow` does. */

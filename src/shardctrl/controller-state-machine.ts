@@ -3,6 +3,7 @@
  * Deterministic: entries in, rows and results out; time is the stamp in an entry. Everybody on the node who wants to
  * know the map asks its local replica here.
  */
+
 import {
   type Entry,
   EntryKind,
@@ -21,6 +22,7 @@ import {
 import { applyInit, applyRegisterNode } from './cluster-commands.js';
 import { decodeControllerCommand } from './command-codec.js';
 import type { CheckedCommand, ControllerResult } from './commands.js';
+import { rowFault } from './controller-rows.js';
 import { ControllerState } from './controller-state.js';
 import type { ControllerView } from './driver-ports.js';
 import type { Batch, PlanId, PlanState, PlanSummary, StoredReceipt, Tombstone } from './plan.js';
@@ -74,9 +76,8 @@ export class ControllerStateMachine implements StateMachine, ControllerView {
     return [];
   }
 
-  /** `open` reads every row, and its checksum, so there is nothing left to ask. */
-  rowFault(): null {
-    return null;
+  rowFault(key: Buffer, value: Buffer): string | null {
+    return rowFault(key, value);
   }
 
   stateHash(): string {

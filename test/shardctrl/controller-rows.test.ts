@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { StateRows } from '../../src/raft/index.js';
 import { DigestedRows, RowKind, rowKey } from '../../src/shardctrl/controller-rows.js';
+import { ControllerStateMachine } from '../../src/shardctrl/index.js';
 
 class MapRows implements StateRows {
   readonly rows = new Map<string, Buffer>();
@@ -20,6 +21,30 @@ class MapRows implements StateRows {
 }
 
 const KEY = rowKey(RowKind.Plan, 7);
+
+describe('a row that is asked whether it is sound', () => {
+  const sound = (): Buffer => {
+    const rows = new MapRows();
+    new DigestedRows(rows).put(KEY, { status: 'running' });
+    return rows.get(KEY)!;
+  };
+
+  it('says nothing if it is', () => {
+    expect(new ControllerStateMachine().rowFault(KEY, sound())).toBeNull();
+  });
+
+  it('tells of any bit that flipped, and of any end that is missing, so that no snapshot carries it on (F35)', () => {
+    const machine = new ControllerStateMachine();
+    for (let bit = 0; bit < sound().length * 8; bit++) {
+      const row = sound();
+      row[bit >> 3]! ^= 1 << (bit & 7);
+      expect(machine.rowFault(KEY, row)).toMatch(/corrupt|format/);
+    }
+    for (let length = 0; length < sound().length; length++) {
+      expect(machine.rowFault(KEY, sound().subarray(0, length))).toMatch(/corrupt|format/);
+    }
+  });
+});
 
 describe('rows with a digest', () => {
   it('have the digest of what is there, however it came about', () => {

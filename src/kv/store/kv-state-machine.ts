@@ -21,12 +21,12 @@ import { decodeCommand, isWrite, writeTarget } from './command-codec.js';
 import type { ExpireCommand, KvCommand, KvResult, ListPage, ListRequest, LookupResult } from './commands.js';
 import { applyExpire, dueKeys, mayBeDue } from './expiry.js';
 import { type ExportCursor, type ExportPage, exportRecords, type PurgeCandidates, purgeCandidates } from './exports.js';
-import { idempotencyFault } from './idempotency-codec.js';
-import { idempotencyKey, keyOfRecord, placeOf, placeOfIdempotency, recordKey, Table } from './key-layout.js';
+import { idempotencyKey, placeOf, recordKey } from './key-layout.js';
 import { listPage } from './lists.js';
 import { applyInit, applySlotCommand } from './moves.js';
 import { applyPage, applyPurge } from './pages.js';
 import { decodeRecord, expiresOf, recordFault } from './record-codec.js';
+import { rowFault } from './row-faults.js';
 import { slotsWhere } from './slot-sets.js';
 import { StoreState } from './store-state.js';
 import { applyWrite } from './writes.js';
@@ -70,10 +70,8 @@ export class KvStateMachine implements StateMachine {
     return [record, idempotencyKey(placeOf(slotOfKey(target.key), target.key, target.token.key))];
   }
 
-  /** Of records, and of what is remembered of writes; all other rows with a checksum are read by `open`. */
   rowFault(key: Buffer, value: Buffer): string | null {
-    if (key[0] === Table.Record) return recordFault(keyOfRecord(key), value);
-    return key[0] === Table.Idempotency ? idempotencyFault(placeOfIdempotency(key), value) : null;
+    return rowFault(key, value);
   }
 
   stateHash(): string {

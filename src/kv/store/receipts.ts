@@ -45,7 +45,7 @@ export class Receipts {
   async open(engine: StateEngine): Promise<void> {
     for (const { key, value } of await tableRows(engine, Table.Receipt)) {
       const move = Number(key.readBigUInt64BE(1));
-      this.#keep(key, move, { receipt: decode(key, value), row: value });
+      this.#keep(key, move, { receipt: decodeReceipt(key, value), row: value });
     }
   }
 
@@ -98,7 +98,8 @@ function encode(key: Buffer, { kind, round, index, revision, clock_ms, sums }: R
 
 const checksum = (key: Buffer, row: Buffer): number => crc32cOf(row, 5, row.length, crc32cOf(key, 0, key.length));
 
-function decode(key: Buffer, row: Buffer): Receipt {
+/** Throws `DamagedState` if the row is not what was written. */
+export function decodeReceipt(key: Buffer, row: Buffer): Receipt {
   if (row[0] !== FORMAT) throw new DamagedState(`a receipt has format ${row[0]}, this build knows ${FORMAT}`);
   if (row.length < 5 || row.readUInt32LE(1) !== checksum(key, row)) {
     throw new DamagedState('checksum of a receipt does not match');

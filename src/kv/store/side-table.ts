@@ -42,9 +42,8 @@ export class SideTable {
 
   async open(engine: StateEngine): Promise<void> {
     for (const { key, value } of await tableRows(engine, this.#table)) {
-      if (value.length !== 12 || value.readUInt32LE(8) !== checksum(key, value)) {
-        throw new DamagedState('checksum of a noted change does not match');
-      }
+      const fault = sideFault(key, value);
+      if (fault !== null) throw new DamagedState(fault);
       const keyEnd = HEAD_BYTES + key.readUInt16BE(4);
       const kind = key[3] === SubjectKind.Key ? SubjectKind.Key : SubjectKind.Idempotency;
       const subject = { kind, key: key.subarray(HEAD_BYTES, keyEnd), token: key.toString('latin1', keyEnd) };
@@ -132,3 +131,9 @@ function rowValue(row: Buffer, revision: number): Buffer {
 }
 
 const checksum = (row: Buffer, value: Buffer): number => crc32cOf(value, 0, 8, crc32cOf(row, 0, row.length));
+
+/** What is wrong with a row of such a table, or null (F38). */
+export function sideFault(key: Buffer, row: Buffer): string | null {
+  const sound = row.length === 12 && row.readUInt32LE(8) === checksum(key, row);
+  return sound ? null : 'checksum of a noted change does not match';
+}

@@ -223,13 +223,9 @@ export class SlotTable {
   }
 
   #decodeSums(key: Buffer, row: Buffer): void {
+    const fault = sumsFault(key, row);
+    if (fault !== null) throw new DamagedState(fault);
     const slot = key.readUInt16BE(1);
-    if (row[0] !== FORMAT)
-      throw new DamagedState(`sums of slot ${slot} have format ${row[0]}, this build knows ${FORMAT}`);
-    const sound =
-      row.length === SUMS_BYTES &&
-      row.readUInt32LE(1) === crc32cOf(row, KEYS_AT, SUMS_BYTES, crc32cOf(key, 0, key.length));
-    if (!sound) throw new DamagedState(`checksum of the sums of slot ${slot} does not match`);
     this.keys[slot] = row.readDoubleLE(KEYS_AT);
     this.bytes[slot] = row.readDoubleLE(BYTES_AT);
     this.idempotency[slot] = row.readDoubleLE(IDEMPOTENCY_AT);
@@ -277,3 +273,13 @@ const slotWords = new Int32Array(described);
 
 export const tableRows = (engine: StateEngine, table: number): ReturnType<StateEngine['range']> =>
   engine.range({ gte: tableStart(table), lt: tableStart(table + 1) });
+
+/** What is wrong with a row of sums, or null (F38). */
+export function sumsFault(key: Buffer, row: Buffer): string | null {
+  const slot = key.readUInt16BE(1);
+  if (row[0] !== FORMAT) return `sums of slot ${slot} have format ${row[0]}, this build knows ${FORMAT}`;
+  const sound =
+    row.length === SUMS_BYTES &&
+    row.readUInt32LE(1) === crc32cOf(row, KEYS_AT, SUMS_BYTES, crc32cOf(key, 0, key.length));
+  return sound ? null : `checksum of the sums of slot ${slot} does not match`;
+}

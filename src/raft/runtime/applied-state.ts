@@ -77,6 +77,9 @@ export function decodeMeta(row: Buffer): AppliedMeta {
   return { index: parsed.index, term: parsed.term, conf: parsed.conf };
 }
 
+/** No row of the state machine: the runtime checks it where it reads it. */
+export const isRuntimeRow = (key: Buffer): boolean => key[0] === META_KEY[0];
+
 export class AppliedState implements StateRows {
   readonly engine: StateEngine;
   #open = newBatch();

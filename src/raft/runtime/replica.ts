@@ -29,7 +29,7 @@ import {
   term,
 } from '../core/index.js';
 import type { RecoveredGroup, StateEngine, StateMachine } from '../ports.js';
-import { AppliedState } from './applied-state.js';
+import { AppliedState, isRuntimeRow } from './applied-state.js';
 import { ApplyQueue } from './apply-queue.js';
 import { asDamage, isDamage, ReplicaDamaged } from './damage.js';
 import { type ReplicaEnvironment, TICKS_PER_HEARTBEAT } from './environment.js';
@@ -151,7 +151,7 @@ export class Replica {
       clock: environment.clock,
       send: environment.sendSnapshot,
       leaderTerm: () => (this.isLeader ? this.#core.term : null),
-      fault: ({ key, value }) => this.#machine.rowFault(key, value),
+      fault: ({ key, value }) => (isRuntimeRow(key) ? null : this.#machine.rowFault(key, value)),
       started: (node, meta) => this.#event('info', `sending a snapshot at index ${meta.index} to ${node}`),
       done: (to, node, ok, why) => this.#snapshotDone(to, node, ok, why),
       failed: (engine, error) => this.#snapshotUnreadable(engine, error),

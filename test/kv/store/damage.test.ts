@@ -81,6 +81,26 @@ describe('F38: a bit flips in a row at rest', () => {
   });
 });
 
+describe('F35: a row that is streamed to another replica', () => {
+  it('has no fault as long as it is what was written', async () => {
+    const shard = await filled();
+    for (const { key, value } of await shard.engine.range({ gte: Buffer.from([0x01]), lt: Buffer.from([0xff]) })) {
+      expect([key, shard.machine.rowFault(key, value)]).toEqual([key, null]);
+    }
+  });
+
+  it.each([0x01, 0x02, 0x03, 0x04, 0x10, 0x12, 0x15])(
+    'is found out if a bit of it has flipped: table %i',
+    async (table) => {
+      const shard = await filled();
+      for await (const flip of flips(shard, table)) {
+        const [row] = await shard.engine.range({ gte: Buffer.from([table]), lt: Buffer.from([table + 1]), limit: 1 });
+        expect(shard.machine.rowFault(row!.key, row!.value), flip).not.toBeNull();
+      }
+    },
+  );
+});
+
 describe('opening', () => {
   it('refuses another layout by name, and rows without a meta row', async () => {
     const shard = await filled();
