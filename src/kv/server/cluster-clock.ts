@@ -10,9 +10,11 @@ import type { Clock, NodeId } from '../../raft/index.js';
 const MAX_DISTANCE_MS = 500;
 /** What a node said longer ago than this no longer counts. */
 const FORGET_MS = 30_000;
+/** An answer that took longer may have been read off the other's clock that much earlier: it tells too little. */
+const ROUND_TRIP_MAX_MS = 500;
 
 interface Sample {
-  /** The peer's wall clock minus our monotonic clock, when its word arrived. */
+  /** The peer's wall clock minus our monotonic clock, in the middle of the round trip. */
   readonly offset_ms: number;
   readonly heard_ms: number;
 }
@@ -32,9 +34,14 @@ export class ClusterClock {
     this.#peers = peers;
   }
 
-  heard(node: NodeId, wall_ms: number): void {
+  /**
+   * An answer of `node`, which read `wall_ms` off its clock at some time during the `roundTrip_ms` that end now: right to
+   * within half of that (Cristian 1989). What nobody asked for does not count: it may have been under way for long.
+   */
+  heard(node: NodeId, wall_ms: number, roundTrip_ms: number): void {
+    if (roundTrip_ms > ROUND_TRIP_MAX_MS) return;
     const now = this.#clock.monotonic_ms();
-    this.#samples.set(node, { offset_ms: wall_ms - now, heard_ms: now });
+    this.#samples.set(node, { offset_ms: wall_ms + roundTrip_ms / 2 - now, heard_ms: now });
     this.#sort(now);
   }
 

@@ -72,7 +72,7 @@ export class HelloService {
       Method.Hello,
       helloSchema,
       async (hello, from) => {
-        this.#take(from, hello);
+        this.#take(from, hello, null);
         return options.own();
       },
       options.failed,
@@ -87,13 +87,15 @@ export class HelloService {
   }
 
   sayTo(peer: NodeId): void {
-    const { rpc, own, failed } = this.#options;
+    const { clock, rpc, own, failed } = this.#options;
+    const asked_ms = clock.monotonic_ms();
     callJson(rpc, peer, Method.Hello, own(), helloSchema, EVERY_MS).then((called) => {
-      if (called.kind === 'answer') this.#take(peer, called.value);
+      if (called.kind === 'answer') this.#take(peer, called.value, clock.monotonic_ms() - asked_ms);
     }, failed);
   }
 
-  #take(from: NodeId, hello: Hello): void {
+  /** `roundTrip_ms` null: it was not asked for, so nothing tells how long it was under way. */
+  #take(from: NodeId, hello: Hello, roundTrip_ms: number | null): void {
     // A stranger's clock and word count for nothing.
     if (this.#closed || hello.node.id !== from || !this.#options.peers().includes(from)) return;
     const { clock, clusterClock, heard } = this.#options;
@@ -101,7 +103,7 @@ export class HelloService {
     const was = this.state(from);
     const healthySince_ms = before !== undefined && was === 'healthy' ? before.healthySince_ms : clock.wall_ms();
     this.#heard.set(from, { hello, heard_ms: clock.monotonic_ms(), healthySince_ms });
-    clusterClock.heard(from, hello.wall_ms);
+    if (roundTrip_ms !== null) clusterClock.heard(from, hello.wall_ms, roundTrip_ms);
     heard(hello);
   }
 

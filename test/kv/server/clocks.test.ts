@@ -30,15 +30,15 @@ describe('the time of the cluster', () => {
     ['a little wrong', 200, 200],
   ])('a node whose clock is %s stays within 500 ms of the other two (F13)', (_, wrongBy_ms, expected_ms) => {
     const { cluster, error_ms, right_ms } = world({ peers: 2, wrongBy_ms });
-    cluster.heard('n2', right_ms());
-    cluster.heard('n3', right_ms());
+    cluster.heard('n2', right_ms(), 0);
+    cluster.heard('n3', right_ms(), 0);
     expect(error_ms()).toBe(expected_ms);
   });
 
   it.each([HOUR_MS, -HOUR_MS])('one wrong clock of three (%i ms) does not move the other two', (wrongBy_ms) => {
     const { cluster, error_ms, right_ms } = world({ peers: 2 });
-    cluster.heard('n2', right_ms() + wrongBy_ms);
-    cluster.heard('n3', right_ms() + 3);
+    cluster.heard('n2', right_ms() + wrongBy_ms, 0);
+    cluster.heard('n3', right_ms() + 3, 0);
     expect(Math.abs(error_ms())).toBeLessThanOrEqual(3);
   });
 
@@ -48,7 +48,7 @@ describe('the time of the cluster', () => {
       fc.property(offset, fc.array(offset, { maxLength: 6 }), (own, others) => {
         const { cluster, error_ms, right_ms } = world({ peers: 6, wrongBy_ms: own });
         others.forEach((other, i) => {
-          cluster.heard(`n${i}`, right_ms() + other);
+          cluster.heard(`n${i}`, right_ms() + other, 0);
         });
         expect(error_ms()).toBe(byTheBook(own, others));
       }),
@@ -56,10 +56,25 @@ describe('the time of the cluster', () => {
     );
   });
 
+  it('takes an answer for the time in the middle of its round trip, and one that took long for none', async () => {
+    const { scheduler, cluster, error_ms, right_ms } = world({ peers: 2, wrongBy_ms: -2_000 });
+    for (const [node, roundTrip_ms] of [
+      ['n2', 80],
+      ['n3', 120],
+    ] as const) {
+      const read_ms = right_ms() + roundTrip_ms / 2;
+      await scheduler.runFor(roundTrip_ms);
+      cluster.heard(node, read_ms, roundTrip_ms);
+    }
+    expect([cluster.agreed, error_ms()]).toEqual([true, -500]);
+    for (const node of ['n2', 'n3']) cluster.heard(node, right_ms() - 5_000, 5_000);
+    expect(error_ms()).toBe(-500);
+  });
+
   it('forgets what a node said half a minute ago', async () => {
     const { scheduler, cluster, error_ms, right_ms } = world({ peers: 2, wrongBy_ms: HOUR_MS });
-    cluster.heard('n2', right_ms());
-    cluster.heard('n3', right_ms());
+    cluster.heard('n2', right_ms(), 0);
+    cluster.heard('n3', right_ms(), 0);
     expect([cluster.agreed, error_ms()]).toEqual([true, 500]);
     await scheduler.runFor(30_000);
     expect([cluster.agreed, error_ms()]).toEqual([false, HOUR_MS]);
@@ -99,15 +114,15 @@ describe('stamps', () => {
       stamps.next(applied_ms);
     }
     expect(Math.abs(stamps.next(applied_ms) - right_ms())).toBeLessThanOrEqual(1);
-    cluster.heard('n2', right_ms());
-    cluster.heard('n3', right_ms());
+    cluster.heard('n2', right_ms(), 0);
+    cluster.heard('n3', right_ms(), 0);
     expect(stamps.next(applied_ms) - right_ms()).toBe(500);
   });
 
   it('go on at half the pace when most clocks are set back, until the time of the cluster has caught up (F13)', async () => {
     const { scheduler, clock, cluster, right_ms } = world({ peers: 2 });
     const say = (wrongBy_ms: number): void => {
-      for (const id of ['n2', 'n3']) cluster.heard(id, right_ms() + wrongBy_ms);
+      for (const id of ['n2', 'n3']) cluster.heard(id, right_ms() + wrongBy_ms, 0);
     };
     const stamps = new StampClock(cluster);
     say(0);
