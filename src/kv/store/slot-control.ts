@@ -45,6 +45,17 @@ export class SlotControl {
     );
   }
 
+  /** No move of the slot has been seen yet. */
+  isUnmoved(slot: number): boolean {
+    return (
+      this.outcome[slot] === 0 &&
+      this.move[slot] === 0 &&
+      this.floor[slot] === 0 &&
+      this.freezeRound[slot] === 0 &&
+      this.barredRound[slot] === 0
+    );
+  }
+
   encodeBlock(block: number): Buffer {
     const row = Buffer.allocUnsafe(HEAD_BYTES + RUN_BYTES * BLOCK_SLOTS);
     const end = (block + 1) * BLOCK_SLOTS;
