@@ -65,8 +65,27 @@ export class ClusterClock {
 
   /** A majority of the nodes, this one included, has said lately what time it is. Without it the median means little. */
   get agreed(): boolean {
-    if (this.#clock.monotonic_ms() >= this.#forget_ms) this.#sort(this.#clock.monotonic_ms());
+    this.#forget();
     return (this.#offsets.length + 1) * 2 > this.#peers() + 1;
+  }
+
+  /** The same for some of the nodes, of which this one is one: a leader always reaches a majority of its group. */
+  agreedAmong(nodes: readonly NodeId[]): boolean {
+    this.#forget();
+    let heard = 1;
+    for (const node of nodes) if (this.#samples.has(node)) heard++;
+    return heard * 2 > nodes.length;
+  }
+
+  /** What time `node` has was heard lately. */
+  knows(node: NodeId): boolean {
+    this.#forget();
+    return this.#samples.has(node);
+  }
+
+  #forget(): void {
+    const now = this.#clock.monotonic_ms();
+    if (now >= this.#forget_ms) this.#sort(now);
   }
 
   /** Whole milliseconds since 1970. */

@@ -131,7 +131,9 @@ export class ClusterNode {
     const clusterClock = new ClusterClock(clock, otherNodes);
     const stamps = new Map<GroupId, StampClock>();
     const stampOf = (group: GroupId): StampClock => {
-      const stamp = stamps.get(group) ?? new StampClock(clusterClock);
+      const stamp =
+        stamps.get(group) ??
+        new StampClock(clusterClock, () => (group === CONTROLLER ? controllerNodes() : maps.membersOf(group)));
       stamps.set(group, stamp);
       return stamp;
     };

@@ -19,6 +19,7 @@ export const REFUSALS = [
   'transferring',
   'too_old',
   'disk_full',
+  'clock_unsure',
 ] as const;
 export type Refusal = (typeof REFUSALS)[number];
 

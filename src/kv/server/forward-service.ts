@@ -3,7 +3,14 @@
  * on further: it answers with what it knows of the leader, and the asker decides.
  */
 import type { Replica, ReplicaHost } from '../../raft/index.js';
-import { encodeLookup, encodeResult, type KvResult, type KvStateMachine, stampCommand } from '../store/index.js';
+import {
+  encodeLookup,
+  encodeResult,
+  type KvResult,
+  type KvStateMachine,
+  needsTime,
+  stampCommand,
+} from '../store/index.js';
 import {
   decodeGetRequest,
   decodeWriteRequest,
@@ -44,7 +51,9 @@ export class ForwardService {
     if (moved !== null) return reply(encodeResultReply(machine.clock_ms, encodeResult(moved)));
     // The frame's buffer is shared with other frames; an entry lives on in the log.
     const command = Buffer.from(request.command);
-    stampCommand(command, this.#options.stampOf(request.shard).next(machine.clock_ms));
+    const stamps = this.#options.stampOf(request.shard);
+    if (needsTime(command) && !stamps.agreed) return reply(encodeRefusal('clock_unsure', null));
+    stampCommand(command, stamps.next(machine.clock_ms));
     replica.propose(command, {
       applied: (result) => reply(encodeResultReply(machine.clock_ms, encodeResult(result as KvResult))),
       refused: (reason) => reply(encodeRefusal(toRefusal(reason), replica.leaderNode)),

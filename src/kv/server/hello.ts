@@ -104,6 +104,8 @@ export class HelloService {
     const healthySince_ms = before !== undefined && was === 'healthy' ? before.healthySince_ms : clock.wall_ms();
     this.#heard.set(from, { hello, heard_ms: clock.monotonic_ms(), healthySince_ms });
     if (roundTrip_ms !== null) clusterClock.heard(from, hello.wall_ms, roundTrip_ms);
+    // It is back, or we are: its time is asked for at once, for a leader may wait for it.
+    else if (!clusterClock.knows(from)) this.sayTo(from);
     heard(hello);
   }
 

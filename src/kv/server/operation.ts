@@ -14,7 +14,8 @@ export type WaitReason =
   | { readonly kind: 'unreachable'; readonly shard: GroupId }
   | { readonly kind: 'too_old'; readonly shard: GroupId }
   | { readonly kind: 'overloaded'; readonly shard: GroupId }
-  | { readonly kind: 'disk_full'; readonly shard: GroupId };
+  | { readonly kind: 'disk_full'; readonly shard: GroupId }
+  | { readonly kind: 'clock_unsure'; readonly shard: GroupId };
 
 export class Operation {
   readonly request: KvRequest;
@@ -122,6 +123,10 @@ function explain(reason: WaitReason, slot: number, timeout_ms: number, away: str
     }
     case 'disk_full': {
       const detail = `the disk of the node that leads shard ${shard} is full: it takes no writes until there is space; reads go on`;
+      return { code: 'unavailable', detail, shard };
+    }
+    case 'clock_unsure': {
+      const detail = `the node that leads shard ${shard} has not learned from a majority of its members what time it is: until then it takes no writes with a ttl${missing}`;
       return { code: 'unavailable', detail, shard };
     }
     case 'overloaded':

@@ -15,6 +15,7 @@ import {
   type KvStateMachine,
   type LookupResult,
   type NotServing,
+  needsTime,
   stampCommand,
 } from '../store/index.js';
 import { Admission } from './admission.js';
@@ -149,7 +150,11 @@ export class Router implements AttemptOwner {
     if (refusal !== null) return this.#notServing(operation, refusal);
     // An earlier attempt's buffer may stand in a log: it must not change any more.
     const command = operation.attempt === 1 ? operation.command! : Buffer.from(operation.command!);
-    stampCommand(command, this.#options.stampOf(operation.shard).next(machine.clock_ms));
+    const stamps = this.#options.stampOf(operation.shard);
+    if (needsTime(command) && !stamps.agreed) {
+      return this.#wait(operation, { kind: 'clock_unsure', shard: operation.shard });
+    }
+    stampCommand(command, stamps.next(machine.clock_ms));
     replica.propose(command, this.#sent(operation, this.#options.self));
   }
 
@@ -303,12 +308,12 @@ export class Router implements AttemptOwner {
     this.#refused(attempt, reason, false);
   }
 
-  #refused(attempt: Attempt, reason: ProposalRefusal, again: boolean): void {
+  #refused(attempt: Attempt, reason: ProposalRefusal | 'clock_unsure', again: boolean): void {
     const { operation, shard } = attempt;
     if (operation.finished) return;
     if (operation.isWrite) operation.maybeApplied--;
     if (!attempt.current) return;
-    const kind = reason === 'overloaded' || reason === 'disk_full' ? reason : 'no_leader';
+    const kind = TELLING.find((telling) => telling === reason) ?? 'no_leader';
     if (again && kind === 'no_leader') {
       operation.out = false;
       return this.#attempt(operation);
@@ -393,6 +398,9 @@ export class Router implements AttemptOwner {
     }
   }
 }
+
+/** Refusals that say why; the others come to not being the leader. */
+const TELLING = ['overloaded', 'disk_full', 'clock_unsure'] as const;
 
 const PHASES: Readonly<Record<number, string>> = {
   [SlotState.None]: 'not_owned',

@@ -54,6 +54,11 @@ export function stampCommand(command: Buffer, stamp_ms: number): void {
   command.writeDoubleLE(stamp_ms, STAMP_AT);
 }
 
+/** The command is to be judged by the time it is stamped with: it asks for a time to live. */
+export function needsTime(command: Buffer): boolean {
+  return command[1] === CommandKind.Put && command.length >= KEY_AT && command.readDoubleLE(TTL_AT) > 0;
+}
+
 function encodeWrite(command: WriteCommand, stamp_ms: number): Buffer {
   const { key, condition, idempotency } = command;
   const put = command.kind === 'put';

@@ -90,7 +90,7 @@ describe('stamps', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
         const { clock, cluster, right_ms } = world({ peers: 0 });
-        const stamps = new StampClock(cluster);
+        const stamps = new StampClock(cluster, () => []);
         let last = 0;
         for (const { wall, applied } of steps) {
           clock.jumpWall(wall);
@@ -106,7 +106,7 @@ describe('stamps', () => {
 
   it('of a new leader that has heard nobody go on from the last applied one, whatever its wall clock says', async () => {
     const { scheduler, cluster, right_ms } = world({ peers: 2, wrongBy_ms: HOUR_MS });
-    const stamps = new StampClock(cluster);
+    const stamps = new StampClock(cluster, () => []);
     const applied_ms = right_ms();
     expect(stamps.next(applied_ms)).toBe(applied_ms);
     for (let i = 0; i < 1_000; i++) {
@@ -124,7 +124,7 @@ describe('stamps', () => {
     const say = (wrongBy_ms: number): void => {
       for (const id of ['n2', 'n3']) cluster.heard(id, right_ms() + wrongBy_ms, 0);
     };
-    const stamps = new StampClock(cluster);
+    const stamps = new StampClock(cluster, () => []);
     say(0);
     const before_ms = stamps.next(0);
     clock.jumpWall(-HOUR_MS);
@@ -143,7 +143,7 @@ describe('stamps', () => {
 
   it('of a shard that has none yet are the time of the cluster', () => {
     const { cluster, right_ms } = world({ peers: 2 });
-    expect(new StampClock(cluster).next(0)).toBe(right_ms());
+    expect(new StampClock(cluster, () => []).next(0)).toBe(right_ms());
   });
 });
 

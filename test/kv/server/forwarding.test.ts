@@ -50,7 +50,7 @@ describe('forwarded requests and answers', () => {
 });
 
 /** The service in front of one replica, which keeps what it is asked. */
-function world(replica: Record<string, unknown> = {}) {
+function world(replica: Record<string, unknown> = {}, agreed = true) {
   const handlers = new Map<Method, Handler>();
   const proposed: { readonly data: Buffer; readonly waiter: ProposalWaiter }[] = [];
   const reads: ReadWaiter[] = [];
@@ -68,7 +68,7 @@ function world(replica: Record<string, unknown> = {}) {
   new ForwardService({
     host: { get: (group: number) => (group === 1 ? fake : undefined) } as unknown as ReplicaHost,
     rpc: { handle: (method: Method, handler: Handler) => handlers.set(method, handler) } as unknown as Rpc,
-    stampOf: () => ({ next: () => 123 }) as unknown as StampClock,
+    stampOf: () => ({ next: () => 123, agreed }) as unknown as StampClock,
   });
   const ask = (method: Method, body: Buffer): Buffer[] => {
     const answers: Buffer[] = [];
@@ -112,6 +112,15 @@ describe('the other end of forwarding', () => {
     const [answer] = ask(Method.Write, encodeWriteRequest(shard, 5, command()));
     expect(decodeForwardReply(answer!)).toEqual(reply);
     expect(proposed).toEqual([]);
+  });
+
+  it('takes no write with a ttl while the members have not said what time it is: it would end early (F13)', () => {
+    const { ask, proposed } = world({}, false);
+    const brief = encodeCommand(put('k', 'v', { ttl_ms: 500 }) as never, 0);
+    const [answer] = ask(Method.Write, encodeWriteRequest(1, 5, brief));
+    expect(decodeForwardReply(answer!)).toEqual({ kind: 'refused', reason: 'clock_unsure', leader: null });
+    ask(Method.Write, encodeWriteRequest(1, 5, command()));
+    expect(proposed).toHaveLength(1);
   });
 
   it('tells a refusal, an unknown end and a result of the log apart', () => {

@@ -86,6 +86,8 @@ class World {
   readonly maps = new MapKeeper();
   readonly leaders: Leaders;
   readonly router: Router;
+  readonly clusterClock: ClusterClock = new ClusterClock(this.clock, () => 0);
+  voters: readonly string[] = [];
   hosted = true;
   away = '';
 
@@ -99,8 +101,7 @@ class World {
       },
     } as unknown as Rpc;
     this.leaders = new Leaders('n1', () => host);
-    const clusterClock = new ClusterClock(this.clock, () => 0);
-    const stamps = new StampClock(clusterClock);
+    const stamps = new StampClock(this.clusterClock, () => this.voters);
     this.router = new Router({
       self: 'n1',
       clock: this.clock,
@@ -108,7 +109,7 @@ class World {
       rpc,
       maps: this.maps,
       leaders: this.leaders,
-      clusterClock,
+      clusterClock: this.clusterClock,
       stampOf: () => stamps,
       attempt_ms: 1_000,
       maxOperations: options.maxOperations ?? 100,
@@ -328,6 +329,26 @@ describe('what a request is told at its deadline', () => {
       await world.run(15);
     }
     expect(errorOf(outcomes[0]!).code).toBe('overloaded');
+  });
+
+  it('a write with a ttl while the time is not known: held until a majority of the members has said it (F13)', async () => {
+    const world = new World();
+    world.voters = ['n1', 'n2', 'n3'];
+    world.replica.lead();
+    const brief = put('k', 'v', { ttl_ms: 500 });
+    const [late, outcomes] = [world.execute(brief, { timeout_ms: 100 }), world.execute(brief)];
+    await world.run(200);
+    expect(errorOf(late[0]!)).toMatchObject({
+      code: 'unavailable',
+      detail: expect.stringContaining('what time it is'),
+    });
+    expect(world.replica.proposed).toEqual([]);
+    world.execute(plain);
+    expect(world.replica.proposed).toHaveLength(1);
+    world.clusterClock.heard('n3', world.clock.wall_ms(), 0);
+    await world.run(100);
+    world.replica.proposed[1]!.waiter.applied(STORED, 2 as never);
+    expect(outcomes).toMatchObject([{ kind: 'stored' }]);
   });
 
   it('a stale read where every replica is too old: why', async () => {
