@@ -1,12 +1,14 @@
 /**
  * `npm run sim:mutants`: is the simulator any good? Each patch in mutants/ takes one safeguard out of a copy of the product;
- * seeds run on the copy until one finds something. A mutant that survives is a hole in the simulator.
+ * seeds run on the copy until one finds something. The first line of a patch says what it takes out and within how many
+ * seeds it must be found: a mutant that survives its budget is a hole in the simulator.
  *
- *   npm run sim:mutants -- --seeds 300 --jobs 2          all, at most 300 seeds each
+ *   npm run sim:mutants                                  all, each within its budget
  *   npm run sim:mutants -- vote-not-persisted            only these
+ *   npm run sim:mutants -- --seeds 300 --jobs 2          at most 300 seeds each, whatever the budgets say
  */
 import { spawn, spawnSync } from 'node:child_process';
-import { cpSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -14,7 +16,7 @@ import { parseArgs } from 'node:util';
 const { values: flags, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    seeds: { type: 'string', default: '300' },
+    seeds: { type: 'string' },
     from: { type: 'string', default: '1' },
     jobs: { type: 'string', default: '2' },
     seconds: { type: 'string', default: '60' },
@@ -31,6 +33,14 @@ interface Verdict {
   readonly violation: string;
 }
 
+/** As in `# F1, 60 seeds: the vote is not persisted`. */
+function budgetOf(name: string): string {
+  const [head = ''] = readFileSync(join(patches, `${name}.patch`), 'utf8').split('\n');
+  const budget = /^# .*\b(\d+) seeds: /.exec(head)?.[1];
+  if (budget === undefined) throw new Error(`${name}.patch does not begin with its budget, as in "# F1, 60 seeds: …"`);
+  return budget;
+}
+
 /** A copy of the repository with the patch in it. */
 function mutated(name: string): string {
   const copy = mkdtempSync(join(tmpdir(), `quorate-${name}-`));
@@ -43,8 +53,8 @@ function mutated(name: string): string {
 }
 
 /** Runs seeds on the copy until one fails. */
-function hunt(copy: string): Promise<Verdict> {
-  const { seeds, from, jobs, seconds } = flags;
+function hunt(copy: string, seeds: string): Promise<Verdict> {
+  const { from, jobs, seconds } = flags;
   const limits = ['--seeds', seeds, '--from', from, '--jobs', jobs, '--seconds', seconds];
   const child = spawn(process.execPath, ['--import', 'tsx', 'test/sim/main.ts', '--first', '--fresh', ...limits], {
     cwd: copy,
@@ -72,7 +82,7 @@ let survivors = 0;
 for (const name of names) {
   const copy = mutated(name);
   try {
-    const { seed, seeds, violation } = await hunt(copy);
+    const { seed, seeds, violation } = await hunt(copy, flags.seeds ?? budgetOf(name));
     if (seed === null) survivors++;
     console.log(
       seed === null ? `${name}: SURVIVED ${seeds} seeds` : `${name}: seed ${seed} (of ${seeds} run): ${violation}`,

@@ -7,6 +7,7 @@ import type { Clock, RaftSettings } from '../../src/raft/index.js';
 import { LogFullError } from '../../src/raft/log/index.js';
 import { SimClock, type SimScheduler } from './fakes/clock.js';
 import { SimDisk } from './fakes/disk.js';
+import { DurableLog } from './fakes/durable-log.js';
 import type { SimNetwork, SimTransport } from './fakes/network.js';
 import type { SimRandom } from './fakes/random.js';
 import { SimEngines } from './fakes/sim-engine.js';
@@ -48,6 +49,7 @@ export class SimNode {
   readonly id: string;
   readonly #options: SimNodeOptions;
   #disk: SimDisk;
+  #durable = new DurableLog();
   #engines: SimEngines;
   #incarnation: string;
   #clusterId: string | null = null;
@@ -92,6 +94,11 @@ export class SimNode {
     return this.#life?.clock ?? null;
   }
 
+  /** What its disk holds for certain, whether it runs or not. */
+  get durable(): DurableLog {
+    return this.#durable;
+  }
+
   get paused(): boolean {
     return this.#life?.clock.paused === true;
   }
@@ -112,6 +119,10 @@ export class SimNode {
     trace.add(id, 'starts');
     const log = this.#openLog({
       disk: this.#disk,
+      durable: this.#durable,
+      lost: (what) => {
+        if (this.#harm === 'none') this.#options.failed(`${id} has lost what was durable: ${what}`);
+      },
       clock,
       random: stream.fork('log'),
       syncLatencyMin_ms: Math.min(0.2, this.#options.sync_ms / 4),
@@ -209,6 +220,7 @@ export class SimNode {
     if (this.#life !== null) throw new Error('a disk is wiped under a process that runs');
     this.#harm = 'wiped';
     this.#disk = new SimDisk({ random: this.#options.random.fork('second disk'), name: this.id });
+    this.#durable = new DurableLog();
     this.#engines = this.#newEngines();
     this.#incarnation = `${this.#incarnation}-2`;
     this.#clusterId = null;

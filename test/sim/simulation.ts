@@ -9,10 +9,12 @@ import { HistoryRecorder } from '../checker/history.js';
 import { registerModel } from '../checker/register-model.js';
 import { checkLinearizable } from '../checker/wgl.js';
 import { SimScheduler } from './fakes/clock.js';
+import type { DurableLog } from './fakes/durable-log.js';
 import { SimNetwork } from './fakes/network.js';
 import { SimRandom } from './fakes/random.js';
 import { drawFaults, type Fault } from './faults.js';
 import { CommittedLog } from './invariants/committed-log.js';
+import { DurableMajority } from './invariants/durable-majority.js';
 import { ElectionSafety } from './invariants/election-safety.js';
 import { EqualState } from './invariants/equal-state.js';
 import type { ReplicaView } from './invariants/invariant.js';
@@ -67,7 +69,14 @@ export class Simulation {
   readonly #nodes: SimNode[] = [];
   readonly #faults: Set<Fault>;
   readonly #watch = new Watch({
-    always: [new ElectionSafety(), new LeaderAppendOnly(), new CommittedLog(), new OneOwner(), new SlotsCovered()],
+    always: [
+      new ElectionSafety(),
+      new LeaderAppendOnly(),
+      new CommittedLog(),
+      new DurableMajority((node, group, index, term) => this.#durableAt(node).holds(group, index, term)),
+      new OneOwner(),
+      new SlotsCovered(),
+    ],
     often: [new EqualState(), new LogMatching()],
     often_ms: SLOW_CHECK_MS,
   });
@@ -87,6 +96,10 @@ export class Simulation {
     this.#faults = drawFaults(this.#random.fork('faults'));
     if (options.only !== undefined)
       for (const fault of this.#faults) if (!options.only.includes(fault)) this.#faults.delete(fault);
+  }
+
+  #durableAt(id: string): DurableLog {
+    return this.#nodes.find((node) => node.id === id)!.durable;
   }
 
   #fail(what: string): void {

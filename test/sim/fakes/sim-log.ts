@@ -18,9 +18,14 @@ import type {
 } from '../../../src/raft/index.js';
 import { openInProcessLog } from '../../../src/raft/log/index.js';
 import type { SimDisk } from './disk.js';
+import { DurableLog } from './durable-log.js';
 
 export interface SimLogOptions {
   readonly disk: SimDisk;
+  /** Is told what the log says is durable. */
+  readonly durable?: DurableLog;
+  /** Something that was durable is not there when the log opens. */
+  readonly lost?: (what: string) => void;
   readonly clock: Clock;
   readonly random: Random;
   readonly segmentBytes?: number;
@@ -33,6 +38,8 @@ const RETRY_FULL_MS = 100;
 
 export class SimLog implements LogStorage {
   readonly #log: LogStorage;
+  readonly #durable: DurableLog;
+  readonly #lost: (what: string) => void;
   #latencyMin_ms: number;
   #latencyMax_ms: number;
 
@@ -40,6 +47,8 @@ export class SimLog implements LogStorage {
   constructor(options: SimLogOptions) {
     const { disk, clock, random } = options;
     const generation = disk.generation;
+    this.#durable = options.durable ?? new DurableLog();
+    this.#lost = options.lost ?? (() => {});
     this.#latencyMin_ms = options.syncLatencyMin_ms ?? 0.2;
     this.#latencyMax_ms = options.syncLatencyMax_ms ?? 2;
     this.#log = openInProcessLog({
@@ -72,11 +81,16 @@ export class SimLog implements LogStorage {
   }
 
   recovered(): ReadonlyMap<GroupId, RecoveredGroup> {
-    return this.#log.recovered();
+    const recovered = this.#log.recovered();
+    const missing = this.#durable.missing(recovered);
+    if (missing !== null) this.#lost(missing);
+    this.#durable.opened(recovered);
+    return recovered;
   }
 
+  /** Whoever waits hears of it after the book does. */
   append(write: LogWrite): Promise<void> {
-    return this.#log.append(write);
+    return this.#log.append(write).then(() => this.#durable.wrote(write));
   }
 
   compact(group: GroupId, to: Index, toTerm: Term): void {
@@ -84,6 +98,7 @@ export class SimLog implements LogStorage {
   }
 
   remove(group: GroupId): Promise<void> {
+    this.#durable.removed(group);
     return this.#log.remove(group);
   }
 

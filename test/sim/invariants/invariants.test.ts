@@ -1,6 +1,8 @@
 /** Each of these invariants is shown a cluster in which it does not hold: a check that cannot fail is no check. */
 import { describe, expect, it } from 'vitest';
-import type { Replica } from '../../../src/raft/index.js';
+import type { Entry, LogWrite, RecoveredGroup, Replica } from '../../../src/raft/index.js';
+import { DurableLog } from '../fakes/durable-log.js';
+import { DurableMajority } from './durable-majority.js';
 import type { ClusterState, Invariant, ReplicaView } from './invariant.js';
 import { LeaderAppendOnly } from './leader-append-only.js';
 import { SlotsCovered } from './slots-covered.js';
@@ -48,6 +50,62 @@ describe('leader append-only', () => {
     expect(ask(other, seen)).toBeNull();
     replica.terms.set(12, 5);
     expect(ask(other, seen)).toMatch(/entry 12 has become one of term 5, it was of term 3/);
+  });
+});
+
+describe('committed is durable on a majority', () => {
+  const voters = ['n1', 'n2', 'n3'].map((node, i) => ({ id: i + 1, node }));
+  const outgoing = ['n3', 'n4', 'n5'].map((node, i) => ({ id: i + 3, node }));
+  const leader = (commit: number, conf: object) =>
+    view({ role: 'leader', commit, termAt: () => 4, status: () => ({ conf: { voters, outgoing: [], ...conf } }) });
+  const held = (nodes: readonly string[]) =>
+    new DurableMajority((node, _group, at, term) => nodes.includes(node) && at === 9 && term === 4);
+
+  it('accepts two of three, and a majority of each half', () => {
+    expect(ask(held(['n1', 'n3']), leader(9, {}))).toBeNull();
+    expect(ask(held(['n1', 'n3', 'n4']), leader(9, { outgoing }))).toBeNull();
+  });
+
+  it('notices one of three, and a half that lacks it', () => {
+    expect(ask(held(['n2']), leader(9, {}))).toMatch(/entry 9 of s1 for committed, which is durable on n2 only/);
+    expect(ask(held(['n1', 'n2']), leader(9, { outgoing }))).toMatch(/durable on no node only/);
+  });
+});
+
+describe('what a log said is durable', () => {
+  const entry = (index: number, term: number) => ({ index, term, kind: 0, data: Buffer.alloc(0) }) as unknown as Entry;
+  const write = (snapshot: object | null, ...entries: Entry[]) =>
+    ({ group: 1, hardState: null, snapshot, entries }) as unknown as LogWrite;
+  const recovered = (base: number, ...entries: Entry[]) =>
+    new Map([[1, { compacted: { index: base, term: 1 }, entries } as unknown as RecoveredGroup]]);
+  const filled = (): DurableLog => {
+    const durable = new DurableLog();
+    durable.wrote(write({ index: 0 }, entry(1, 1), entry(2, 1), entry(3, 1)));
+    durable.wrote(write(null, entry(3, 2)));
+    return durable;
+  };
+
+  it('is what was written last at each place, until a snapshot takes it over', () => {
+    const durable = filled();
+    const holds = [2, 3, 4].map((at) => [durable.holds(1, at, 1), durable.holds(1, at, 2)]);
+    expect(holds).toEqual([
+      [true, false],
+      [false, true],
+      [false, false],
+    ]);
+    durable.wrote(write({ index: 7 }));
+    expect([durable.holds(1, 7, 3), durable.holds(1, 8, 3)]).toEqual([true, false]);
+  });
+
+  it('must be there when it opens again, be it behind a compaction', () => {
+    expect(filled().missing(recovered(0, entry(1, 1), entry(2, 1), entry(3, 2), entry(4, 2)))).toBeNull();
+    expect(filled().missing(recovered(5))).toBeNull();
+    expect(filled().missing(recovered(0, entry(1, 1), entry(2, 1)))).toMatch(/entry 3 .* there is none/);
+    expect(filled().missing(recovered(0, entry(1, 1), entry(2, 1), entry(3, 1)))).toMatch(/one of term 1/);
+    expect(filled().missing(new Map())).toMatch(/entry 3/);
+    const gone = filled();
+    gone.removed(1);
+    expect(gone.missing(new Map())).toBeNull();
   });
 });
 
