@@ -14,12 +14,14 @@ import { SimNetwork } from './fakes/network.js';
 import { SimRandom } from './fakes/random.js';
 import { drawFaults, type Fault } from './faults.js';
 import { CommittedLog } from './invariants/committed-log.js';
+import { DeleteAfterInstall } from './invariants/delete-after-install.js';
 import { DurableMajority } from './invariants/durable-majority.js';
 import { ElectionSafety } from './invariants/election-safety.js';
 import { EqualState } from './invariants/equal-state.js';
 import type { ReplicaView } from './invariants/invariant.js';
 import { LeaderAppendOnly } from './invariants/leader-append-only.js';
 import { LogMatching } from './invariants/log-matching.js';
+import { OneEffect } from './invariants/one-effect.js';
 import { OneOwner } from './invariants/one-owner.js';
 import { SlotsCovered } from './invariants/slots-covered.js';
 import { Verdicts } from './invariants/verdicts.js';
@@ -80,7 +82,7 @@ export class Simulation {
     often: [new EqualState(), new LogMatching()],
     often_ms: SLOW_CHECK_MS,
   });
-  readonly #verdicts = new Verdicts((what) => this.#fail(what));
+  readonly #verdicts = new Verdicts((what) => this.#fail(what), [new OneEffect(), new DeleteAfterInstall()]);
   #violation: string | null = null;
   /** Replicas have come or gone. */
   #stale = true;

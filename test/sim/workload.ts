@@ -139,6 +139,7 @@ export class Workload {
       else if (dice < 0.9 && seen.has(key)) {
         await this.#put(client, id, key, value, { ...options, ifMatch: `${seen.get(key)}` }, seen);
       } else if (dice < 0.94) await this.#put(client, id, key, value, { ...options, ifNoneMatch: '*' }, seen);
+      else if (dice < 0.96) await this.#reuse(client, id, key, value, seen);
       else await this.#delete(client, id, key, options);
     }
   }
@@ -177,16 +178,41 @@ export class Workload {
     id: number,
     key: string,
     value: string,
-    options: { idempotencyKey?: false; ifMatch?: string; ifNoneMatch?: '*' },
+    options: { idempotencyKey?: false | string; ifMatch?: string; ifNoneMatch?: '*' },
     seen: Map<string, string>,
-  ): Promise<void> {
+  ): Promise<Answer | null> {
     const written = this.#written.get(key) ?? new Set();
     this.#written.set(key, written.add(value));
-    await this.#recorded(id, { kind: 'put', key, value, condition: conditionOf(options) }, async () => {
+    return this.#recorded(id, { kind: 'put', key, value, condition: conditionOf(options) }, async () => {
       const { revision, version, created } = await client.put(key, value, options);
       seen.set(key, revision);
       return { kind: 'stored', revision: Number(revision), version, created };
     });
+  }
+
+  /** An idempotency key that has done its work is used for another write, which must have no effect (F50). */
+  async #reuse(
+    client: QuorateClient,
+    id: number,
+    key: string,
+    value: string,
+    seen: Map<string, string>,
+  ): Promise<void> {
+    const idempotencyKey = `reused-by-${value.slice(0, 20)}`;
+    const first = await this.#put(client, id, key, value, { idempotencyKey }, seen);
+    if (first === null) return;
+    this.#open++;
+    try {
+      await client.put(key, `another ${value}`, { idempotencyKey });
+      this.#options.failed(`${key} was written twice under idempotency key ${idempotencyKey}`);
+    } catch (error) {
+      if (!(error instanceof QuorateError)) throw error;
+      const expected = error.code === 'conflict' || error instanceof OutcomeUnknown || REFUSALS.has(error.code);
+      if (!expected && !this.#isRot(error))
+        this.#options.failed(`a client that used an idempotency key again was told: ${(error as Error).stack}`);
+    } finally {
+      this.#open--;
+    }
   }
 
   async #delete(client: QuorateClient, id: number, key: string, options: { idempotencyKey?: false }): Promise<void> {
@@ -196,7 +222,12 @@ export class Workload {
     });
   }
 
-  async #recorded(id: number, operation: Omit<Invocation, 'client'>, run: () => Promise<Answer>): Promise<void> {
+  /** null: the answer is not known, or it was refused. */
+  async #recorded(
+    id: number,
+    operation: Omit<Invocation, 'client'>,
+    run: () => Promise<Answer>,
+  ): Promise<Answer | null> {
     const { history, trace } = this.#options;
     const call = history.invoke({ client: `c${id}`, ...operation });
     const name = `${operation.kind} ${operation.key}`;
@@ -206,9 +237,11 @@ export class Workload {
       this.stats.ok++;
       trace.add(`client ${id}`, `${name}: ${JSON.stringify(answer)}`);
       history.ok(call, answer);
+      return answer;
     } catch (error) {
       trace.add(`client ${id}`, `${name}: ${(error as Error).name} ${(error as Error).message}`);
       this.#judge(error, call);
+      return null;
     } finally {
       this.#open--;
     }

@@ -1,10 +1,13 @@
 /** Each of these invariants is shown a cluster in which it does not hold: a check that cannot fail is no check. */
 import { describe, expect, it } from 'vitest';
+import type { KvCommand, KvResult } from '../../../src/kv/store/index.js';
 import type { Entry, LogWrite, RecoveredGroup, Replica } from '../../../src/raft/index.js';
 import { DurableLog } from '../fakes/durable-log.js';
+import { DeleteAfterInstall } from './delete-after-install.js';
 import { DurableMajority } from './durable-majority.js';
 import type { ClusterState, Invariant, ReplicaView } from './invariant.js';
 import { LeaderAppendOnly } from './leader-append-only.js';
+import { OneEffect } from './one-effect.js';
 import { SlotsCovered } from './slots-covered.js';
 
 const view = (replica: unknown, group = 1): ReplicaView => ({ node: 'n1', group, replica: replica as Replica });
@@ -106,6 +109,55 @@ describe('what a log said is durable', () => {
     const gone = filled();
     gone.removed(1);
     expect(gone.missing(new Map())).toBeNull();
+  });
+});
+
+describe('one effect per idempotency key', () => {
+  const write = (token: string, fingerprint: number): KvCommand => ({
+    kind: 'put',
+    key: Buffer.from('k'),
+    value: Buffer.from('v'),
+    contentType: '',
+    ttl_ms: 0,
+    condition: { kind: 'none' },
+    idempotency: { key: token, fingerprint: Buffer.alloc(16, fingerprint) },
+  });
+  const stored = (revision: number): KvResult => ({ kind: 'stored', created: true, revision, version: 1 });
+
+  it('accepts the first answer again, a conflict for another write, and a slot that is not served', () => {
+    const invariant = new OneEffect();
+    const all: [KvCommand, KvResult][] = [
+      [write('t', 1), { kind: 'not_serving', slot: 1, state: 3, move: 7 }],
+      [write('t', 1), stored(5)],
+      [write('t', 1), stored(5)],
+      [write('t', 2), { kind: 'conflict' }],
+      [write('u', 1), stored(6)],
+    ];
+    expect(all.map(([command, answer]) => invariant.applied(command, answer))).toEqual(all.map(() => null));
+  });
+
+  it('notices a second effect, and an answer that was meant for another write', () => {
+    const invariant = new OneEffect();
+    invariant.applied(write('t', 1), stored(5));
+    expect(invariant.applied(write('t', 1), stored(6))).toMatch(
+      /one effect: put of k .*"revision":6.* before .*"revision":5/,
+    );
+    expect(invariant.applied(write('t', 2), stored(5))).toMatch(/before \{"kind":"conflict"\}/);
+  });
+});
+
+describe('delete after install', () => {
+  const slots = [[0, 9]] as const;
+
+  it('accepts it in this order, and notices any other', () => {
+    const invariant = new DeleteAfterInstall();
+    const remove: KvCommand = { kind: 'delete', move: 7, slots };
+    expect(invariant.applied(remove, { kind: 'stale' })).toBeNull();
+    expect(invariant.applied(remove, { kind: 'ok' })).toMatch(/move 7 was deleted/);
+    const sums = { keys: 0, bytes: 0, digest: '', idempotencyRecords: 0 };
+    const install: KvCommand = { kind: 'install', move: 7, slots, round: 1, digest: '', revision: 0, clock_ms: 0 };
+    expect(invariant.applied(install, { kind: 'installed', index: 3, sums })).toBeNull();
+    expect(invariant.applied(remove, { kind: 'ok' })).toBeNull();
   });
 });
 

@@ -6,7 +6,7 @@
  * It listens in at the port of the state machine, by standing in front of `KvStateMachine`'s methods while a simulation
  * runs; the group is read from the name of the engine that the machine is opened on.
  */
-import { type KvResult, KvStateMachine } from '../../../src/kv/store/index.js';
+import { type KvCommand, type KvResult, KvStateMachine } from '../../../src/kv/store/index.js';
 import type { Entry, StateEngine, StateRows } from '../../../src/raft/index.js';
 import { nameOf } from './invariant.js';
 import { commandOf, type MachineView, SlotReference } from './slot-reference.js';
@@ -19,15 +19,22 @@ interface Group {
   index: number;
 }
 
+/** Is told of each command the first time it is applied anywhere, and says what is wrong, or null. */
+export interface CommandInvariant {
+  applied(command: KvCommand, answer: KvResult): string | null;
+}
+
 export class Verdicts {
   readonly #failed: (what: string) => void;
+  readonly #invariants: readonly CommandInvariant[];
   readonly #groups = new Map<number, Group>();
   readonly #groupOf = new WeakMap<object, Group>();
   /** Entries judged by the table; for the test that it judges at all. */
   judged = 0;
 
-  constructor(failed: (what: string) => void) {
+  constructor(failed: (what: string) => void, invariants: readonly CommandInvariant[] = []) {
     this.#failed = failed;
+    this.#invariants = invariants;
   }
 
   /** Listens while `run` runs; one simulation at a time in a process. */
@@ -74,6 +81,10 @@ export class Verdicts {
     if (isStep(entry)) group.answers.set(entry.index, JSON.stringify(answer));
     const wrong = group.reference.read(command, answer, before, machine);
     if (wrong !== null) this.#failed(`guards table: ${group.name} at index ${entry.index}: ${wrong}`);
+    for (const invariant of this.#invariants) {
+      const violated = invariant.applied(command, answer);
+      if (violated !== null) this.#failed(`${violated} (${group.name} at index ${entry.index})`);
+    }
     return answer;
   }
 
