@@ -39,6 +39,9 @@ const EXPECTED: ReadonlySet<string> = new Set([
 /** A plan of thousands of slots takes long, and there are other things to see. */
 const RESHARD_PAUSE_MS = 12_000;
 
+/** A plan that may pause no longer than this may fail for it. */
+export const SHORT_PAUSE_MS = 150;
+
 type Answer = { ok: true; value: { id: string } } | { ok: false; error: { code: string; detail: string } };
 
 export class Nemesis {
@@ -254,9 +257,12 @@ export class Nemesis {
     if (admin === undefined || scheduler.now_ms - this.#lastReshard_ms < RESHARD_PAUSE_MS) return;
     this.#lastReshard_ms = scheduler.now_ms;
     const shards = this.#random.int(1, 4);
-    trace.add('nemesis', `asks ${node.id} for ${shards} shards`);
+    // Too short to copy anything in, often: imports are given up, and begun again over what they have left.
+    const max_pause_ms = this.#random.pick([null, null, 10, 40, SHORT_PAUSE_MS]);
+    trace.add('nemesis', `asks ${node.id} for ${shards} shards, pausing for ${max_pause_ms ?? 'any'} ms`);
     node.clock?.run(() => {
-      void admin.reshard({ shards, dry_run: false }, 5_000).then((answer) => this.#heard(answer));
+      const request = { shards, dry_run: false, ...(max_pause_ms === null ? {} : { max_pause_ms }) };
+      void admin.reshard(request, 5_000).then((answer) => this.#heard(answer));
     });
   }
 

@@ -12,6 +12,7 @@ import type { SimNetwork, SimTransport } from './fakes/network.js';
 import type { SimRandom } from './fakes/random.js';
 import { SimEngines } from './fakes/sim-engine.js';
 import { SimLog, type SimLogOptions } from './fakes/sim-log.js';
+import { SHORT_PAUSE_MS } from './nemesis.js';
 import type { Trace } from './trace.js';
 
 export interface SimNodeOptions {
@@ -49,7 +50,7 @@ export class SimNode {
   readonly id: string;
   readonly #options: SimNodeOptions;
   #disk: SimDisk;
-  #durable = new DurableLog();
+  readonly #durable = new DurableLog();
   #engines: SimEngines;
   #incarnation: string;
   #clusterId: string | null = null;
@@ -119,7 +120,8 @@ export class SimNode {
     trace.add(id, 'starts');
     const log = this.#openLog({
       disk: this.#disk,
-      durable: this.#durable,
+      // What a new disk holds counts for nothing; what the lost one held was rightly counted on.
+      durable: this.#harm === 'wiped' ? new DurableLog() : this.#durable,
       lost: (what) => {
         if (this.#harm === 'none') this.#options.failed(`${id} has lost what was durable: ${what}`);
       },
@@ -220,7 +222,6 @@ export class SimNode {
     if (this.#life !== null) throw new Error('a disk is wiped under a process that runs');
     this.#harm = 'wiped';
     this.#disk = new SimDisk({ random: this.#options.random.fork('second disk'), name: this.id });
-    this.#durable = new DurableLog();
     this.#engines = this.#newEngines();
     this.#incarnation = `${this.#incarnation}-2`;
     this.#clusterId = null;
@@ -261,10 +262,11 @@ export class SimNode {
     this.#options.ended(this);
   }
 
-  /** An error that the log of a node may show because of what was done to its disk. */
+  /** An error that the log of a node may show because of what was done to its disk, or was asked of it. */
   #excused(text: string, fields: Readonly<Record<string, unknown>>): boolean {
     // Whoever waited for the log when its sync failed says so, before the process ends or as it does.
     if (this.#syncFails && JSON.stringify(fields).includes('EIO: i/o error, fdatasync')) return true;
+    if (text === 'a plan fails') return isShortPause(`${fields['reason']}`);
     if (/wrong_incarnation/.test(text)) return this.#options.anyWiped();
     return this.#harm === 'rotten' ? /damage|corrupt/.test(text) : this.#harm === 'wiped';
   }
@@ -287,4 +289,10 @@ export class SimNode {
     this.#crashListeners.clear();
     for (const run of listeners) run();
   }
+}
+
+/** As in "… could not be copied to s2 within the pause of 40 ms". */
+function isShortPause(reason: string): boolean {
+  const pause = /within the pause of (\d+) ms$/.exec(reason)?.[1];
+  return pause !== undefined && Number(pause) <= SHORT_PAUSE_MS;
 }
