@@ -34,29 +34,34 @@ export class DurableLog {
     this.#removed.add(group);
   }
 
-  /** What a log that opens again must still have, and has not; null: nothing. */
-  missing(recovered: ReadonlyMap<GroupId, RecoveredGroup>): string | null {
-    for (const [id, group] of this.#groups) {
-      if (this.#removed.has(id)) continue;
-      const last = group.base + group.terms.length;
-      const term = group.terms.at(-1);
+  /**
+   * The log opens again. What was found is what is durable from here on, for a sync that nobody was told of may have
+   * succeeded, too. Returns what must be there and is not, or null; of such a group the book stays as it is: what has
+   * rotted was rightly counted on.
+   */
+  reopened(recovered: ReadonlyMap<GroupId, RecoveredGroup>): string | null {
+    let missing: string | null = null;
+    for (const id of new Set([...this.#groups.keys(), ...recovered.keys()])) {
       const found = recovered.get(id);
-      if (term === undefined || (found !== undefined && found.compacted.index >= last)) continue;
-      const entry = found?.entries[last - found.compacted.index - 1];
-      if (entry?.term !== term)
-        return `entry ${last} of group ${id}, of term ${term}, was durable; now there is ${entry === undefined ? 'none' : `one of term ${entry.term}`}`;
+      const lost = this.#lost(id, found);
+      missing ??= lost;
+      if (lost !== null) continue;
+      if (found === undefined) this.#groups.delete(id);
+      else this.#groups.set(id, { base: found.compacted.index, terms: found.entries.map((entry) => entry.term) });
     }
-    return null;
+    return missing;
   }
 
-  /** From here on, what was found is what is durable: a sync that no one was told of may have succeeded, too. */
-  opened(recovered: ReadonlyMap<GroupId, RecoveredGroup>): void {
-    this.#groups = new Map(
-      [...recovered].map(([id, { compacted, entries }]) => [
-        id,
-        { base: compacted.index, terms: entries.map((entry) => entry.term) },
-      ]),
-    );
+  #lost(id: GroupId, found: RecoveredGroup | undefined): string | null {
+    const group = this.#groups.get(id);
+    const term = group?.terms.at(-1);
+    if (group === undefined || term === undefined || this.#removed.has(id)) return null;
+    const last = group.base + group.terms.length;
+    if (found !== undefined && found.compacted.index >= last) return null;
+    const entry = found?.entries[last - found.compacted.index - 1];
+    if (entry?.term === term) return null;
+    const now = entry === undefined ? 'none' : `one of term ${entry.term}`;
+    return `entry ${last} of group ${id}, of term ${term}, was durable; now there is ${now}`;
   }
 
   holds(id: GroupId, index: number, term: number): boolean {

@@ -82,9 +82,8 @@ export class SimLog implements LogStorage {
 
   recovered(): ReadonlyMap<GroupId, RecoveredGroup> {
     const recovered = this.#log.recovered();
-    const missing = this.#durable.missing(recovered);
+    const missing = this.#durable.reopened(recovered);
     if (missing !== null) this.#lost(missing);
-    this.#durable.opened(recovered);
     return recovered;
   }
 

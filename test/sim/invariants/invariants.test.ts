@@ -101,14 +101,17 @@ describe('what a log said is durable', () => {
   });
 
   it('must be there when it opens again, be it behind a compaction', () => {
-    expect(filled().missing(recovered(0, entry(1, 1), entry(2, 1), entry(3, 2), entry(4, 2)))).toBeNull();
-    expect(filled().missing(recovered(5))).toBeNull();
-    expect(filled().missing(recovered(0, entry(1, 1), entry(2, 1)))).toMatch(/entry 3 .* there is none/);
-    expect(filled().missing(recovered(0, entry(1, 1), entry(2, 1), entry(3, 1)))).toMatch(/one of term 1/);
-    expect(filled().missing(new Map())).toMatch(/entry 3/);
+    expect(filled().reopened(recovered(0, entry(1, 1), entry(2, 1), entry(3, 2), entry(4, 2)))).toBeNull();
+    expect(filled().reopened(recovered(5))).toBeNull();
+    expect(filled().reopened(recovered(0, entry(1, 1), entry(2, 1)))).toMatch(/entry 3 .* there is none/);
+    expect(filled().reopened(recovered(0, entry(1, 1), entry(2, 1), entry(3, 1)))).toMatch(/one of term 1/);
+    expect(filled().reopened(new Map())).toMatch(/entry 3/);
     const gone = filled();
     gone.removed(1);
-    expect(gone.missing(new Map())).toBeNull();
+    expect(gone.reopened(new Map())).toBeNull();
+    const rotten = filled();
+    rotten.reopened(recovered(0, entry(1, 1)));
+    expect(rotten.holds(1, 3, 2)).toBe(true);
   });
 });
 
