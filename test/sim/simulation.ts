@@ -17,6 +17,7 @@ import { CommittedLog } from './invariants/committed-log.js';
 import { DeleteAfterInstall } from './invariants/delete-after-install.js';
 import { DurableMajority } from './invariants/durable-majority.js';
 import { ElectionSafety } from './invariants/election-safety.js';
+import { EpochsGrow } from './invariants/epochs-grow.js';
 import { EqualState } from './invariants/equal-state.js';
 import type { ReplicaView } from './invariants/invariant.js';
 import { LeaderAppendOnly } from './invariants/leader-append-only.js';
@@ -83,6 +84,7 @@ export class Simulation {
     often_ms: SLOW_CHECK_MS,
   });
   readonly #verdicts = new Verdicts((what) => this.#fail(what), [new OneEffect(), new DeleteAfterInstall()]);
+  readonly #epochs = new EpochsGrow();
   #violation: string | null = null;
   /** Replicas have come or gone. */
   #stale = true;
@@ -299,7 +301,7 @@ export class Simulation {
       this.#stale = false;
       this.#watch.refresh(this.#nodes);
     }
-    const wrong = this.#watch.check(this.#scheduler.now_ms);
+    const wrong = this.#watch.check(this.#scheduler.now_ms) ?? this.#epochs.check(this.#nodes);
     if (wrong !== null) this.#fail(wrong);
   }
 

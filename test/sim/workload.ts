@@ -35,6 +35,11 @@ export interface WorkloadStats {
 /** Keys that are written before the faults begin and never again: every list must show each of them once. */
 const FIXED_KEYS = 60;
 
+const BURST_WRITES = 12;
+const BURST_BYTES = 40_000;
+/** Each write of a burst is a client's of its own in the history: they overlap. */
+const BURSTS = 200;
+
 /** How much later than its time a key must be gone, also when leaders fell. */
 const FORGOTTEN_MS = 30_000;
 
@@ -57,6 +62,7 @@ export class Workload {
   readonly #think_ms: number;
   /** By key, what was ever to be written: what a stale read may show. */
   readonly #written = new Map<string, Set<string>>();
+  readonly #bursts: boolean;
   #running = true;
   #open = 0;
 
@@ -69,6 +75,7 @@ export class Workload {
     this.#clientCount = random.int(3, 8);
     // Operations a second of all clients together. Busier is not better: a seed costs CPU by the operation.
     this.#think_ms = (1_000 * this.#clientCount) / random.between(5, 22);
+    this.#bursts = random.chance(0.15);
   }
 
   /** Operations under way. */
@@ -105,6 +112,7 @@ export class Workload {
     watch('lister', this.#list());
     watch('counter', this.#count());
     watch('expiry', this.#expire());
+    if (this.#bursts) watch('bursts', this.#burst());
   }
 
   /** No new operations; those under way go on. */
@@ -188,6 +196,22 @@ export class Workload {
       seen.set(key, revision);
       return { kind: 'stored', revision: Number(revision), version, created };
     });
+  }
+
+  /** Many long values at once: more than a leader holds back while its log is busy, so that several writes of it are out. */
+  async #burst(): Promise<void> {
+    const client = this.#client('bursts');
+    const random = this.#random.fork('bursts');
+    const seen = new Map<string, string>();
+    for (let n = 1; this.#running; n++) {
+      await this.#pause(random, 5_000);
+      const writes = Array.from({ length: BURST_WRITES }, async (_, i) => {
+        await this.#pause(random, 3);
+        await this.#put(client, BURSTS + i, `burst/${i}`, `${n} ${'b'.repeat(BURST_BYTES)}`, {}, seen);
+      });
+      await Promise.all(writes);
+      await this.#get(client, BURSTS, `burst/${random.int(0, BURST_WRITES - 1)}`, seen);
+    }
   }
 
   /** An idempotency key that has done its work is used for another write, which must have no effect (F50). */

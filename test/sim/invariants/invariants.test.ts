@@ -5,6 +5,7 @@ import type { Entry, LogWrite, RecoveredGroup, Replica } from '../../../src/raft
 import { DurableLog } from '../fakes/durable-log.js';
 import { DeleteAfterInstall } from './delete-after-install.js';
 import { DurableMajority } from './durable-majority.js';
+import { EpochsGrow } from './epochs-grow.js';
 import type { ClusterState, Invariant, ReplicaView } from './invariant.js';
 import { LeaderAppendOnly } from './leader-append-only.js';
 import { OneEffect } from './one-effect.js';
@@ -161,6 +162,17 @@ describe('delete after install', () => {
     const install: KvCommand = { kind: 'install', move: 7, slots, round: 1, digest: '', revision: 0, clock_ms: 0 };
     expect(invariant.applied(install, { kind: 'installed', index: 3, sums })).toBeNull();
     expect(invariant.applied(remove, { kind: 'ok' })).toBeNull();
+  });
+});
+
+describe('epochs grow', () => {
+  it('in each process; a new one may begin with an older map', () => {
+    const invariant = new EpochsGrow();
+    const maps = { epoch: 3 };
+    expect(invariant.check([{ id: 'n1', node: { maps } }])).toBeNull();
+    expect(invariant.check([{ id: 'n1', node: { maps: { epoch: 1 } } }])).toBeNull();
+    maps.epoch = 2;
+    expect(invariant.check([{ id: 'n1', node: { maps } }])).toMatch(/n1 went back from epoch 3 to 2/);
   });
 });
 
