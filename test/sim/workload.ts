@@ -337,6 +337,18 @@ export class Workload {
   }
 
   /** Keys with a time to live: there until then, gone soon after. */
+  /** Written again, without an end, just when its time comes: what was to expire is not what is there now. */
+  async #outlive(client: QuorateClient, random: SimRandom, key: string, due_ms: number): Promise<void> {
+    const { scheduler, failed } = this.#options;
+    const wait_ms = Math.max(0, due_ms - scheduler.now_ms + random.between(-200, 200));
+    await new Promise<void>((resolve) => scheduler.after(wait_ms, resolve));
+    const { revision } = await client.put(key, 'lasting');
+    await this.#pause(random, 1_000);
+    const found = await client.get(key);
+    if (found?.revision !== revision)
+      failed(`${key} was written again for good as ${revision}, and is ${found?.revision ?? 'gone'}`);
+  }
+
   async #expire(): Promise<void> {
     const { scheduler, early_ms, failed } = this.#options;
     const client = this.#client('expiry');
@@ -350,6 +362,10 @@ export class Workload {
         const put_ms = scheduler.now_ms;
         const { revision } = await client.put(key, 'short-lived', { ttl: ttl_ms });
         const stored_ms = scheduler.now_ms;
+        if (random.chance(0.4)) {
+          await this.#outlive(client, random, key, put_ms + ttl_ms);
+          continue;
+        }
         for (;;) {
           await this.#pause(random, 250);
           const asked_ms = scheduler.now_ms;
@@ -358,6 +374,8 @@ export class Workload {
             if (scheduler.now_ms - put_ms < ttl_ms - early_ms)
               failed(`${key} was to live for ${ttl_ms} ms, but was gone ${scheduler.now_ms - put_ms} ms after its put`);
             this.stats.expired++;
+            await this.#pause(random, 300);
+            if ((await client.get(key)) !== null) failed(`${key} was gone, and is there again`);
             break;
           }
           if (found.revision !== revision) failed(`${key} has revision ${found.revision}, it was put as ${revision}`);
