@@ -3,7 +3,7 @@
  * life. The process is the production `ClusterNode`; only its ports are simulated.
  */
 import { ClusterNode, type NodeSetup } from '../../src/kv/server/index.js';
-import type { Clock, RaftSettings } from '../../src/raft/index.js';
+import type { Clock, GroupId, RaftSettings } from '../../src/raft/index.js';
 import { LogFullError } from '../../src/raft/log/index.js';
 import { SimClock, type SimScheduler } from './fakes/clock.js';
 import { SimDisk } from './fakes/disk.js';
@@ -50,7 +50,8 @@ export class SimNode {
   readonly id: string;
   readonly #options: SimNodeOptions;
   #disk: SimDisk;
-  readonly #durable = new DurableLog();
+  /** Of its disks, the present one last: what a lost one held was rightly counted on. */
+  readonly #durable = [new DurableLog()];
   #engines: SimEngines;
   #incarnation: string;
   #clusterId: string | null = null;
@@ -95,9 +96,9 @@ export class SimNode {
     return this.#life?.clock ?? null;
   }
 
-  /** What its disk holds for certain, whether it runs or not. */
-  get durable(): DurableLog {
-    return this.#durable;
+  /** Whether its disk holds, or held until it was lost, this entry for certain. */
+  holds(group: GroupId, index: number, term: number): boolean {
+    return this.#durable.some((durable) => durable.holds(group, index, term));
   }
 
   get paused(): boolean {
@@ -120,8 +121,7 @@ export class SimNode {
     trace.add(id, 'starts');
     const log = this.#openLog({
       disk: this.#disk,
-      // What a new disk holds counts for nothing; what the lost one held was rightly counted on.
-      durable: this.#harm === 'wiped' ? new DurableLog() : this.#durable,
+      durable: this.#durable.at(-1)!,
       lost: (what) => {
         if (this.#harm === 'none') this.#options.failed(`${id} has lost what was durable: ${what}`);
       },
@@ -222,6 +222,7 @@ export class SimNode {
     if (this.#life !== null) throw new Error('a disk is wiped under a process that runs');
     this.#harm = 'wiped';
     this.#disk = new SimDisk({ random: this.#options.random.fork('second disk'), name: this.id });
+    this.#durable.push(new DurableLog());
     this.#engines = this.#newEngines();
     this.#incarnation = `${this.#incarnation}-2`;
     this.#clusterId = null;

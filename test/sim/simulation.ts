@@ -9,7 +9,6 @@ import { HistoryRecorder } from '../checker/history.js';
 import { registerModel } from '../checker/register-model.js';
 import { checkLinearizable } from '../checker/wgl.js';
 import { SimScheduler } from './fakes/clock.js';
-import type { DurableLog } from './fakes/durable-log.js';
 import { SimNetwork } from './fakes/network.js';
 import { SimRandom } from './fakes/random.js';
 import { drawFaults, type Fault } from './faults.js';
@@ -76,7 +75,7 @@ export class Simulation {
       new ElectionSafety(),
       new LeaderAppendOnly(),
       new CommittedLog(),
-      new DurableMajority((node, group, index, term) => this.#durableAt(node).holds(group, index, term)),
+      new DurableMajority((id, group, index, term) => this.#node(id).holds(group, index, term)),
       new OneOwner(),
       new SlotsCovered(),
     ],
@@ -102,8 +101,8 @@ export class Simulation {
       for (const fault of this.#faults) if (!options.only.includes(fault)) this.#faults.delete(fault);
   }
 
-  #durableAt(id: string): DurableLog {
-    return this.#nodes.find((node) => node.id === id)!.durable;
+  #node(id: string): SimNode {
+    return this.#nodes.find((node) => node.id === id)!;
   }
 
   #fail(what: string): void {

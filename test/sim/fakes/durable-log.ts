@@ -13,11 +13,19 @@ interface DurableGroup {
 
 export class DurableLog {
   #groups = new Map<GroupId, DurableGroup>();
+  readonly #pending = new Set<LogWrite>();
   /** They may go any time now, and were durable when others counted on them. */
   #removed = new Set<GroupId>();
 
+  /** A write is on its way: it may reach the disk, whether or not anybody hears of it. */
+  asked(write: LogWrite): void {
+    this.#pending.add(write);
+  }
+
   /** A write was acknowledged. */
-  wrote({ group: id, snapshot, entries }: LogWrite): void {
+  wrote(write: LogWrite): void {
+    const { group: id, snapshot, entries } = write;
+    this.#pending.delete(write);
     let group = this.#groups.get(id);
     if (snapshot !== null || group === undefined) {
       this.#removed.delete(id);
@@ -49,6 +57,7 @@ export class DurableLog {
       if (found === undefined) this.#groups.delete(id);
       else this.#groups.set(id, { base: found.compacted.index, terms: found.entries.map((entry) => entry.term) });
     }
+    this.#pending.clear();
     return missing;
   }
 
@@ -59,9 +68,16 @@ export class DurableLog {
     const last = group.base + group.terms.length;
     if (found !== undefined && found.compacted.index >= last) return null;
     const entry = found?.entries[last - found.compacted.index - 1];
-    if (entry?.term === term) return null;
+    if (entry?.term === term || this.#replaced(id, last)) return null;
     const now = entry === undefined ? 'none' : `one of term ${entry.term}`;
     return `entry ${last} of group ${id}, of term ${term}, was durable; now there is ${now}`;
+  }
+
+  /** By a write that nobody heard of any more. */
+  #replaced(id: GroupId, at: number): boolean {
+    return [...this.#pending].some(
+      ({ group, snapshot, entries }) => group === id && (snapshot !== null || (entries[0]?.index ?? at + 1) <= at),
+    );
   }
 
   holds(id: GroupId, index: number, term: number): boolean {

@@ -89,6 +89,7 @@ export class SimLog implements LogStorage {
 
   /** Whoever waits hears of it after the book does. */
   append(write: LogWrite): Promise<void> {
+    this.#durable.asked(write);
     return this.#log.append(write).then(() => this.#durable.wrote(write));
   }
 

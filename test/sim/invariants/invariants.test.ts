@@ -110,6 +110,10 @@ describe('what a log said is durable', () => {
     const gone = filled();
     gone.removed(1);
     expect(gone.reopened(new Map())).toBeNull();
+    const replaced = filled();
+    replaced.asked(write(null, entry(3, 4)));
+    expect(replaced.reopened(recovered(0, entry(1, 1), entry(2, 1), entry(3, 4)))).toBeNull();
+    expect(replaced.reopened(recovered(0, entry(1, 1), entry(2, 1), entry(3, 5)))).toMatch(/entry 3/);
     const rotten = filled();
     rotten.reopened(recovered(0, entry(1, 1)));
     expect(rotten.holds(1, 3, 2)).toBe(true);
