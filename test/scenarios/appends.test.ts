@@ -81,6 +81,7 @@ describe('appends', () => {
       duplicate: 0.1,
       reorder: 0.05,
       reset: 0.002,
+      held: 0.3,
       late: 0.3,
       late_ms: 4_000,
     });
@@ -90,14 +91,16 @@ describe('appends', () => {
       const plan = await startReshard(cluster, shards);
       await cluster.until(() => cluster.controller().plan(plan)?.status !== 'running', 'the plan to end', 300_000);
     }
+    // Plans may be quick; appends go on over such a network until enough of them have got through.
+    await cluster.until(() => appenders.acknowledged > 100, 'the appends', 300_000);
     const { lost, duplicated, reordered, resets } = network.stats;
     expect(Math.min(lost, duplicated, reordered, resets)).toBeGreaterThan(5);
-    network.setFaults({ loss: 0, duplicate: 0, reorder: 0, reset: 0, late: 0 });
+    network.setFaults({ loss: 0, duplicate: 0, reorder: 0, reset: 0, held: 0, late: 0 });
     http.faults.loss = 0;
     await cluster.untilHealthy();
     const { acknowledged, complaints } = await appenders.stop();
     expect(complaints).toEqual([]);
-    expect(acknowledged).toBeGreaterThan(50);
+    expect(acknowledged).toBeGreaterThan(100);
     expectExact(cluster, 2);
   });
 });

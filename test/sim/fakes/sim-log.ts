@@ -87,10 +87,15 @@ export class SimLog implements LogStorage {
     return recovered;
   }
 
-  /** Whoever waits hears of it after the book does. */
   append(write: LogWrite): Promise<void> {
     this.#durable.asked(write);
-    return this.#log.append(write).then(() => this.#durable.wrote(write));
+    const promise = this.#log.append(write);
+    // Before whoever waits for it hears of it.
+    promise.then(
+      () => this.#durable.wrote(write),
+      () => {},
+    );
+    return promise;
   }
 
   compact(group: GroupId, to: Index, toTerm: Term): void {
