@@ -57,6 +57,8 @@ export interface HelloOptions {
 export class HelloService {
   readonly #options: HelloOptions;
   readonly #heard = new Map<NodeId, Heard>();
+  /** Questions under way. */
+  readonly #asked = new Map<NodeId, number>();
   readonly #started_ms: number;
   /** On the monotonic clock. */
   readonly #begun_ms: number;
@@ -89,7 +91,9 @@ export class HelloService {
   sayTo(peer: NodeId): void {
     const { clock, rpc, own, failed } = this.#options;
     const asked_ms = clock.monotonic_ms();
+    this.#asked.set(peer, (this.#asked.get(peer) ?? 0) + 1);
     callJson(rpc, peer, Method.Hello, own(), helloSchema, EVERY_MS).then((called) => {
+      this.#asked.set(peer, this.#asked.get(peer)! - 1);
       if (called.kind === 'answer') this.#take(peer, called.value, clock.monotonic_ms() - asked_ms);
     }, failed);
   }
@@ -104,8 +108,9 @@ export class HelloService {
     const healthySince_ms = before !== undefined && was === 'healthy' ? before.healthySince_ms : clock.wall_ms();
     this.#heard.set(from, { hello, heard_ms: clock.monotonic_ms(), healthySince_ms });
     if (roundTrip_ms !== null) clusterClock.heard(from, hello.wall_ms, roundTrip_ms);
-    // It is back, or we are: its time is asked for at once, for a leader may wait for it.
-    else if (!clusterClock.knows(from)) this.sayTo(from);
+    // It is back, or we are: its time is asked for at once, for a leader may wait for it. Not while a question is under way:
+    // two nodes whose answers take too long to count would have each other ask for ever.
+    else if (!clusterClock.knows(from) && (this.#asked.get(from) ?? 0) === 0) this.sayTo(from);
     heard(hello);
   }
 

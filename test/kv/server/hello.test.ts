@@ -1,0 +1,65 @@
+import { describe, expect, it } from 'vitest';
+import { ClusterClock } from '../../../src/kv/server/cluster-clock.js';
+import { HelloService } from '../../../src/kv/server/hello.js';
+import type { CallResult, Handler, Rpc } from '../../../src/kv/server/rpc.js';
+import { SimClock, SimScheduler } from '../../sim/fakes/clock.js';
+
+/** Two nodes, so far apart that a message takes `delay_ms`. */
+function pair(delay_ms: number) {
+  const scheduler = new SimScheduler();
+  const clock = new SimClock(scheduler);
+  const handlers = new Map<string, Handler>();
+  const stats = { asked: 0 };
+  const start = (self: string, other: string): ClusterClock => {
+    const rpc = {
+      handle: (_method: number, handler: Handler) => handlers.set(self, handler),
+      ask: (to: string, _method: number, body: Buffer): Promise<CallResult> => {
+        stats.asked++;
+        return new Promise((resolve) => {
+          scheduler.after(delay_ms, () => {
+            const handler = handlers.get(to);
+            if (handler === undefined) resolve({ kind: 'lost' });
+            else
+              handler(self, body, (reply) =>
+                scheduler.after(delay_ms, () => resolve({ kind: 'reply', body: Buffer.from(reply) })),
+              );
+          });
+        });
+      },
+    } as unknown as Rpc;
+    const clusterClock = new ClusterClock(clock, () => 1);
+    const node = { id: self, http: '', peer: '', labels: {}, incarnation: self };
+    new HelloService({
+      clock,
+      clusterClock,
+      rpc,
+      own: () => ({ node, wall_ms: clock.wall_ms(), clusterId: null, epoch: 0, controllerLeader: null }),
+      peers: () => [other],
+      heard: () => {},
+      failed: (error) => {
+        throw error;
+      },
+    });
+    return clusterClock;
+  };
+  return { scheduler, stats, start };
+}
+
+describe('what nodes tell each other', () => {
+  it('makes a node that was just started ask for the time at once, and the one that it spoke to as well', async () => {
+    const { scheduler, start } = pair(5);
+    const first = start('n1', 'n2');
+    await scheduler.runFor(200);
+    const second = start('n2', 'n1');
+    await scheduler.runFor(50);
+    expect([first.knows('n2'), second.knows('n1')]).toEqual([true, true]);
+  });
+
+  it('is no storm where answers take too long to count for the time', async () => {
+    const { scheduler, stats, start } = pair(400);
+    const clocks = [start('n1', 'n2'), start('n2', 'n1')];
+    await scheduler.runFor(60_000);
+    expect(clocks.map((clock) => clock.agreed)).toEqual([false, false]);
+    expect(stats.asked).toBeLessThanOrEqual(3 * 60);
+  });
+});
