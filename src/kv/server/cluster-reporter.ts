@@ -198,6 +198,9 @@ function healthOf(
     parts.push(
       `${small.join(', ')} ${small.length === 1 ? 'has' : 'have'} two replicas: no writes as soon as one node is away`,
     );
-  if (parts.length === 0) return `all ${shards.length} shards serve on ${nodes.size} healthy nodes`;
+  if (parts.length === 0) {
+    const serving = shards.length === 1 ? 'the only shard serves' : `all ${shards.length} shards serve`;
+    return `${serving} on ${nodes.size} healthy nodes`;
+  }
   return parts.join('; ');
 }

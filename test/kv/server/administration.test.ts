@@ -101,6 +101,11 @@ describe('the cluster as it is', () => {
   const view = async (cluster: SimCluster, id: string) =>
     granted(await cluster.settle(cluster.node(id).admin.cluster(2_000)));
 
+  it('speaks of one shard as of one', async () => {
+    const cluster = await SimCluster.healthy({ nodes: 3, shards: 1 });
+    expect((await view(cluster, 'n2')).health).toBe('the only shard serves on 3 healthy nodes');
+  });
+
   it('shows who leads, what the shards hold, and that all is well', async () => {
     const cluster = await SimCluster.healthy({ nodes: 3, shards: 2 });
     await cluster.put('n1', 'k', 'value');
