@@ -103,6 +103,8 @@ describe('the cluster as it is', () => {
 
   it('speaks of one shard as of one', async () => {
     const cluster = await SimCluster.healthy({ nodes: 3, shards: 1 });
+    await cluster.put('n1', 'k', 'value');
+    await cluster.scheduler.runFor(2_000);
     expect((await view(cluster, 'n2')).health).toBe('the only shard serves on 3 healthy nodes');
   });
 
