@@ -68,7 +68,7 @@ export class SimNode {
     this.id = options.id;
     this.#options = options;
     this.#incarnation = `i-${options.id}`;
-    this.#disk = new SimDisk({ random: options.random.fork('disk'), name: options.id });
+    this.#disk = this.#newDisk('disk');
     this.#engines = this.#newEngines();
   }
 
@@ -221,7 +221,7 @@ export class SimNode {
   wipe(): void {
     if (this.#life !== null) throw new Error('a disk is wiped under a process that runs');
     this.#harm = 'wiped';
-    this.#disk = new SimDisk({ random: this.#options.random.fork('second disk'), name: this.id });
+    this.#disk = this.#newDisk('second disk');
     this.#durable.push(new DurableLog());
     this.#engines = this.#newEngines();
     this.#incarnation = `${this.#incarnation}-2`;
@@ -229,6 +229,12 @@ export class SimNode {
   }
 
   /** null: the log can't be read, and its disk is to blame. */
+  #newDisk(name: string): SimDisk {
+    const { id, random, failed } = this.#options;
+    const syncedAgain = (): void => failed(`${id} has synced again after a sync that failed (F33)`);
+    return new SimDisk({ random: random.fork(name), name: id, syncedAgain });
+  }
+
   #openLog(options: SimLogOptions): SimLog | null {
     try {
       return new SimLog(options);

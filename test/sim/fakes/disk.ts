@@ -13,6 +13,8 @@ export interface SimDiskOptions {
   readonly sectorBytes?: number;
   /** For error messages. */
   readonly name?: string;
+  /** A process has synced once more after a sync that failed, which it must never rely on (F33). */
+  readonly syncedAgain?: () => void;
 }
 
 type Change =
@@ -83,7 +85,10 @@ export class SimDisk implements LogFiles {
   /** The directory as of its last sync. */
   #names = new Map<string, SimFile>();
   #capacityBytes = Number.POSITIVE_INFINITY;
+  readonly #syncedAgain: () => void;
   #syncFailure: Error | null = null;
+  /** In this life of the process. */
+  #syncFailed = false;
   #generation = 0;
   bytesRead = 0;
   syncs = 0;
@@ -92,6 +97,7 @@ export class SimDisk implements LogFiles {
     this.#random = options.random;
     this.#sectorBytes = options.sectorBytes ?? 512;
     this.directory = options.name ?? 'sim-disk';
+    this.#syncedAgain = options.syncedAgain ?? (() => {});
   }
 
   /** Grows with each crash; files opened before it are dead. */
@@ -126,6 +132,7 @@ export class SimDisk implements LogFiles {
   crash(): void {
     this.#generation++;
     this.#syncFailure = null;
+    this.#syncFailed = false;
     const after = new Map<string, SimFile>();
     for (const name of new Set([...this.#names.keys(), ...this.#files.keys()])) {
       const before = this.#names.get(name);
@@ -142,6 +149,7 @@ export class SimDisk implements LogFiles {
   kill(): void {
     this.#generation++;
     this.#syncFailure = null;
+    this.#syncFailed = false;
   }
 
   /** The bytes as a new process would read them. */
@@ -240,7 +248,11 @@ export class SimDisk implements LogFiles {
   #sync(file: SimFile): void {
     const failure = this.#syncFailure;
     this.#syncFailure = null;
-    if (failure !== null) throw failure;
+    if (this.#syncFailed) this.#syncedAgain();
+    if (failure !== null) {
+      this.#syncFailed = true;
+      throw failure;
+    }
     this.syncs++;
     file.sync();
   }
