@@ -3,7 +3,6 @@
  * Deterministic: entries in, rows and results out; time is the stamp in an entry. Everybody on the node who wants to
  * know the map asks its local replica here.
  */
-
 import {
   type Entry,
   EntryKind,

@@ -228,13 +228,13 @@ export class SimNode {
     this.#clusterId = null;
   }
 
-  /** null: the log can't be read, and its disk is to blame. */
   #newDisk(name: string): SimDisk {
     const { id, random, failed } = this.#options;
     const syncedAgain = (): void => failed(`${id} has synced again after a sync that failed (F33)`);
     return new SimDisk({ random: random.fork(name), name: id, syncedAgain });
   }
 
+  /** null: the log can't be read, and its disk is to blame. */
   #openLog(options: SimLogOptions): SimLog | null {
     try {
       return new SimLog(options);

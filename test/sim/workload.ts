@@ -336,7 +336,6 @@ export class Workload {
     }
   }
 
-  /** Keys with a time to live: there until then, gone soon after. */
   /** Written again, without an end, just when its time comes: what was to expire is not what is there now. */
   async #outlive(client: QuorateClient, random: SimRandom, key: string, due_ms: number): Promise<void> {
     const { scheduler, failed } = this.#options;
@@ -349,6 +348,7 @@ export class Workload {
       failed(`${key} was written again for good as ${revision}, and is ${found?.revision ?? 'gone'}`);
   }
 
+  /** Keys with a time to live: there until then, gone soon after. */
   async #expire(): Promise<void> {
     const { scheduler, early_ms, failed } = this.#options;
     const client = this.#client('expiry');

@@ -12,10 +12,10 @@ interface DurableGroup {
 }
 
 export class DurableLog {
-  #groups = new Map<GroupId, DurableGroup>();
+  readonly #groups = new Map<GroupId, DurableGroup>();
   readonly #pending = new Set<LogWrite>();
   /** They may go any time now, and were durable when others counted on them. */
-  #removed = new Set<GroupId>();
+  readonly #removed = new Set<GroupId>();
 
   /** A write is on its way: it may reach the disk, whether or not anybody hears of it. */
   asked(write: LogWrite): void {
