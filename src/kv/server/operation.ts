@@ -38,6 +38,8 @@ export class Operation {
   /** The shard whose place it takes on this node, also when the slot moves meanwhile. */
   admittedFor: GroupId = 0;
   finished = false;
+  /** Where it stands in the router's roster; -1: not in it. */
+  place = -1;
 
   constructor(
     request: KvRequest,

@@ -27,6 +27,7 @@ import type { Leaders } from './leaders.js';
 import type { MapKeeper } from './map-keeper.js';
 import { Operation, type WaitReason } from './operation.js';
 import { foundOutcome, writeOutcome } from './outcomes.js';
+import { Roster } from './roster.js';
 import { type CallResult, Method, type Rpc } from './rpc.js';
 import { refusalOf } from './slot-refusal.js';
 import type { StampClock } from './stamp-clock.js';
@@ -61,7 +62,7 @@ const IDEMPOTENCY_CONFLICT = 'the Idempotency-Key was used for another request o
 
 export class Router implements AttemptOwner {
   readonly #options: RouterOptions;
-  readonly #active = new Set<Operation>();
+  readonly #active = new Roster();
   readonly #admission: Admission;
   readonly #waiting = new Set<Operation>();
   #sweeper: Timer | null = null;
@@ -104,7 +105,7 @@ export class Router implements AttemptOwner {
   close(): void {
     this.#closed = true;
     this.#sweeper?.cancel();
-    const active = [...this.#active];
+    const active = this.#active.all();
     this.#active.clear();
     this.#admission.clear();
     this.#waiting.clear();
@@ -383,7 +384,7 @@ export class Router implements AttemptOwner {
   #sweep(): void {
     this.#sweeper = null;
     const now = this.#options.clock.monotonic_ms();
-    for (const operation of this.#active) {
+    for (const operation of this.#active.all()) {
       if (operation.finished) {
         this.#forget(operation);
       } else if (operation.deadline_ms <= now) {

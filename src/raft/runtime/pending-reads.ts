@@ -12,6 +12,11 @@ export interface ReadWaiter {
   refused(): void;
 }
 
+interface Asked {
+  readonly context: number;
+  readonly waiters: readonly ReadWaiter[];
+}
+
 interface Confirmed {
   readonly index: Index;
   readonly waiters: readonly ReadWaiter[];
@@ -22,7 +27,8 @@ const WAITING_MAX = 65_536;
 
 export class PendingReads {
   #fresh: ReadWaiter[] = [];
-  readonly #asked = new Map<number, readonly ReadWaiter[]>();
+  /** Few: in the order of their contexts. Not a Map, whose old tables would keep the waiters of later rounds alive (README). */
+  #asked: Asked[] = [];
   #confirmed: Confirmed[] = [];
   #size = 0;
   #context = 0;
@@ -45,15 +51,15 @@ export class PendingReads {
     if (this.#fresh.length === 0) return;
     const context = ++this.#context;
     if (!ask(context)) return;
-    this.#asked.set(context, this.#fresh);
+    this.#asked.push({ context, waiters: this.#fresh });
     this.#fresh = [];
   }
 
   answered(states: readonly ReadState[]): void {
     for (const { context, index } of states) {
-      const waiters = this.#asked.get(context);
-      if (waiters === undefined) continue;
-      this.#asked.delete(context);
+      const at = this.#asked.findIndex((asked) => asked.context === context);
+      if (at < 0) continue;
+      const [{ waiters }] = this.#asked.splice(at, 1) as [Asked];
       if (index !== null) this.#confirmed.push({ index, waiters });
       else if (this.#fresh.length === 0) this.#fresh = [...waiters];
       else for (const waiter of waiters) this.#fresh.push(waiter);
@@ -74,10 +80,10 @@ export class PendingReads {
 
   abandonAll(): void {
     const all = [...this.#fresh];
-    for (const waiters of this.#asked.values()) for (const waiter of waiters) all.push(waiter);
+    for (const { waiters } of this.#asked) for (const waiter of waiters) all.push(waiter);
     for (const { waiters } of this.#confirmed) for (const waiter of waiters) all.push(waiter);
     this.#fresh = [];
-    this.#asked.clear();
+    this.#asked = [];
     this.#confirmed = [];
     this.#size = 0;
     for (const waiter of all) waiter.refused();
