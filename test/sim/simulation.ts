@@ -191,6 +191,7 @@ export class Simulation {
       // Small for figure 8: an old entry gets through, and the leader's own does not.
       maxMessageBytes: random.pick(this.#faults.has('coup') ? [200, 200, 500, MIB] : [200, 500, 5_000, MIB]),
       maxUncommittedBytes: 16 * MIB,
+      rowCacheBytes: 64 * 1024,
     };
     this.#replicasEach = Math.min(bootstrap.replicas, count);
     for (const id of ids) {

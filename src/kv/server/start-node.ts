@@ -143,6 +143,7 @@ function setupOf(config: NodeConfig, identity: Identity) {
     maxInflightBytes: 16 * MIB,
     maxMessageBytes: 1 * MIB,
     maxUncommittedBytes: Math.max(config.limits.inflightBytes, 16 * MIB),
+    rowCacheBytes: 32 * MIB,
   };
   return {
     self: {

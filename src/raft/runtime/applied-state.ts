@@ -9,6 +9,7 @@ import { crc32c } from '@node-rs/crc32';
 import type { ConfState, Index, SnapshotMeta, Term } from '../core/index.js';
 import type { EngineOp, EngineSnapshot, StateEngine, StateRows } from '../ports.js';
 import { ReplicaDamaged } from './damage.js';
+import type { RowScope } from './row-cache.js';
 
 /** First byte 0x00 belongs to the runtime; the rest of the key names the row. */
 const META_KEY = Buffer.from([0x00, 0x6d]);
@@ -29,7 +30,7 @@ interface Op extends EngineOp {
 
 interface Batch {
   readonly ops: Op[];
-  readonly byKey: Map<string, Op>;
+  readonly byName: Map<string, Op>;
   bytes: number;
   meta: AppliedMeta | null;
 }
@@ -39,10 +40,7 @@ interface SettledWaiter {
   readonly resolve: () => void;
 }
 
-const newBatch = (): Batch => ({ ops: [], byKey: new Map(), bytes: 0, meta: null });
-
-const keyText = (key: Uint8Array): string =>
-  (Buffer.isBuffer(key) ? key : Buffer.from(key.buffer, key.byteOffset, key.byteLength)).toString('latin1');
+const newBatch = (): Batch => ({ ops: [], byName: new Map(), bytes: 0, meta: null });
 
 /** As JSON: a configuration goes with every batch, and rarely changes. */
 const confTexts = new WeakMap<ConfState, string>();
@@ -90,18 +88,21 @@ export class AppliedState implements StateRows {
   #onFailure: (error: Error) => void;
   #closed = false;
   readonly #pace: (write: () => void) => void;
+  readonly #cache: RowScope;
   #pacing = false;
 
   /**
    * `initial` is what the engine's meta row says, or the base of a new group. `pace` calls back when the next batch may go;
-   * one that is big, or that somebody waits for, goes at once.
+   * one that is big, or that somebody waits for, goes at once. `cache` is this state's alone.
    */
   constructor(
     engine: StateEngine,
     initial: AppliedMeta,
     onFailure: (error: Error) => void,
+    cache: RowScope,
     pace: (write: () => void) => void = (write) => write(),
   ) {
+    this.#cache = cache;
     this.#pace = pace;
     this.engine = engine;
     this.#written = initial;
@@ -120,12 +121,13 @@ export class AppliedState implements StateRows {
   }
 
   get(key: Uint8Array): Buffer | undefined {
-    if (this.#open.byKey.size > 0 || this.#flying !== null) {
-      const text = keyText(key);
-      const op = this.#open.byKey.get(text) ?? this.#flying?.byKey.get(text);
-      if (op !== undefined) return op.value === null ? undefined : asBuffer(op.value);
-    }
-    return this.engine.get(key);
+    const name = this.#cache.nameOf(key);
+    const cached = this.#cache.get(name);
+    if (cached !== undefined) return cached ?? undefined;
+    const op = this.#open.byName.get(name) ?? this.#flying?.byName.get(name);
+    const value = op === undefined ? (this.engine.get(key) ?? null) : op.value;
+    this.#cache.learn(name, value);
+    return value === null ? undefined : asBuffer(value);
   }
 
   put(key: Uint8Array, value: Uint8Array): void {
@@ -140,9 +142,10 @@ export class AppliedState implements StateRows {
     const first = key[0];
     if (first === undefined || first === 0x00 || first === 0xff)
       throw new Error('invariant: a state machine wrote a row outside of its range');
-    const text = keyText(key);
+    const name = this.#cache.nameOf(key);
+    this.#cache.change(name, value);
     const open = this.#open;
-    const op = open.byKey.get(text);
+    const op = open.byName.get(name);
     if (op !== undefined) {
       open.bytes += (value?.length ?? 0) - (op.value?.length ?? 0);
       op.value = value;
@@ -150,7 +153,7 @@ export class AppliedState implements StateRows {
     }
     const fresh: Op = { key, value };
     open.ops.push(fresh);
-    open.byKey.set(text, fresh);
+    open.byName.set(name, fresh);
     open.bytes += key.length + (value?.length ?? 0);
   }
 

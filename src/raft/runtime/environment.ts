@@ -2,6 +2,7 @@
 import type { GroupId, Message, NodeId } from '../core/index.js';
 import type { Clock, LogStorage, Random, StateEngines, StateMachine } from '../ports.js';
 import type { Replica } from './replica.js';
+import type { RowCache } from './row-cache.js';
 
 export interface RaftSettings {
   readonly heartbeat_ms: number;
@@ -12,6 +13,8 @@ export interface RaftSettings {
   readonly maxInflightBytes: number;
   readonly maxMessageBytes: number;
   readonly maxUncommittedBytes: number;
+  /** What the node keeps in memory of its replicas' rows, for all of them together. */
+  readonly rowCacheBytes: number;
 }
 
 /** Ticks are half a heartbeat, so that election timeouts are drawn finely enough to avoid split votes. */
@@ -26,6 +29,7 @@ export interface ReplicaEnvironment {
   readonly log: LogStorage;
   readonly engines: StateEngines;
   readonly settings: RaftSettings;
+  readonly rowCache: RowCache;
   readonly newMachine: (group: GroupId) => StateMachine;
   readonly sendRaft: (to: NodeId, group: GroupId, message: Message) => void;
   readonly sendSnapshot: (to: NodeId, frame: Buffer) => boolean;

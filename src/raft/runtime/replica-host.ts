@@ -27,6 +27,7 @@ import { decodeMessages, encodeMessages } from '../transport/index.js';
 import { isDamage } from './damage.js';
 import { type EventSink, type RaftSettings, type ReplicaEnvironment, TICKS_PER_HEARTBEAT } from './environment.js';
 import { Replica } from './replica.js';
+import { RowCache } from './row-cache.js';
 import { decodeSnapshotFrame } from './snapshot-codec.js';
 
 export interface ReplicaHostOptions {
@@ -86,6 +87,7 @@ export class ReplicaHost {
       log: options.log,
       engines: options.engines,
       settings: options.settings,
+      rowCache: new RowCache(options.settings.rowCacheBytes),
       newMachine: options.newMachine,
       sendRaft: (to, group, message) => this.#queue(to, group, message),
       sendSnapshot: (to, frame) => options.transport.send(to, Channel.Snapshot, frame),

@@ -173,7 +173,8 @@ export class Replica {
           `the state is at index ${meta.index}, but the log holds ${recovered.compacted.index + 1} to ${last}: one of them is not what was written`,
         );
       }
-      const state = new AppliedState(engine, meta, (error) => environment.fatal(error), paceOf(environment));
+      const cache = environment.rowCache.scope();
+      const state = new AppliedState(engine, meta, (error) => environment.fatal(error), cache, paceOf(environment));
       const machine = environment.newMachine(recovered.group);
       await machine.open(engine, state);
       return new Replica(options, state, machine);
@@ -583,7 +584,9 @@ export class Replica {
       return;
     }
     const machine = this.#env.newMachine(this.group);
-    const state = new AppliedState(staged.engine, staged.meta, (error) => this.#fatal(error));
+    const cache = this.#env.rowCache.scope();
+    const failed = (error: Error): void => this.#fatal(error);
+    const state = new AppliedState(staged.engine, staged.meta, failed, cache, paceOf(this.#env));
     const incoming = { staged, state, machine, offered: false };
     this.#incoming = incoming;
     this.#inBackground(

@@ -24,6 +24,7 @@ export const RAFT: RaftSettings = {
   maxInflightBytes: MIB,
   maxMessageBytes: MIB,
   maxUncommittedBytes: 16 * MIB,
+  rowCacheBytes: 64 * 1024,
 };
 const WAIT_MS = 60_000;
 

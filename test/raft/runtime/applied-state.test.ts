@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type ConfState, index, type StateEngine, term } from '../../../src/raft/index.js';
 import { type AppliedMeta, AppliedState } from '../../../src/raft/runtime/applied-state.js';
+import { RowCache } from '../../../src/raft/runtime/row-cache.js';
 import { SimClock, SimScheduler } from '../../sim/fakes/clock.js';
 import { SimRandom } from '../../sim/fakes/random.js';
 import { SimEngines } from '../../sim/fakes/sim-engine.js';
@@ -25,6 +26,8 @@ class Bench {
   readonly random: SimRandom;
   readonly engines: SimEngines;
   readonly failures: Error[] = [];
+  /** Small: rows are pushed out all the time. */
+  readonly cache = new RowCache(600);
 
   constructor(seed: number) {
     this.random = new SimRandom(seed);
@@ -44,7 +47,7 @@ class Bench {
   async open(): Promise<{ engine: StateEngine; state: AppliedState }> {
     const engine = await this.run(this.engines.open('g1-1'));
     const meta = AppliedState.readMeta(engine) ?? START;
-    return { engine, state: new AppliedState(engine, meta, (error) => this.failures.push(error)) };
+    return { engine, state: new AppliedState(engine, meta, (error) => this.failures.push(error), this.cache.scope()) };
   }
 }
 

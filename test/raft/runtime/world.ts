@@ -31,6 +31,7 @@ export const SETTINGS: RaftSettings = {
   maxInflightBytes: 4 * 1024 * 1024,
   maxMessageBytes: 1024 * 1024,
   maxUncommittedBytes: 16 * 1024 * 1024,
+  rowCacheBytes: 16 * 1024,
 };
 
 export interface Life {
