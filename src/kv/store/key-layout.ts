@@ -1,11 +1,12 @@
 /**
- * Where what stands in the engine: layout version 1. Numbers inside keys are big-endian, so that rows sort by them.
+ * Where what stands in the engine: layout version 2. Numbers inside keys are big-endian, so that rows sort by them.
  *
  *   0x00 …                              the runtime's own; never touched here
  *   0x01                                meta: layout version, revision counter, clock (store-state.ts)
  *   0x02 block:u8                       state of 256 slots in their moves (slot-control.ts)
- *   0x03 slot:u16                       sums over the records of a slot (slot-table.ts)
+ *   0x03 block:u8                       sums over the records of 256 slots (sums-table.ts)
  *   0x04 move:u64                       receipt of a freeze or an install (receipts.ts)
+ *   0x05 number:u64                     sums that changed since their blocks were written (sums-table.ts)
  *   0x10 key                            record, in byte order of the user's key (record-codec.ts)
  *   0x11 slot:u16 key                   which keys a slot has: empty; written only when a key is created or removed
  *   0x12 place                          idempotency record (idempotency-codec.ts)
@@ -16,15 +17,15 @@
  *   place := slot:u16 length:u16 key token
  *   token := the idempotency key in ASCII
  */
-import { SLOT_COUNT } from '../../shardctrl/index.js';
 
-export const LAYOUT_VERSION = 1;
+export const LAYOUT_VERSION = 2;
 
 export const Table = {
   Meta: 0x01,
   Control: 0x02,
   Sums: 0x03,
   Receipt: 0x04,
+  SumsJournal: 0x05,
   Record: 0x10,
   SlotIndex: 0x11,
   Idempotency: 0x12,
@@ -42,31 +43,31 @@ export const tableStart = (table: number): Buffer => Buffer.from([table]);
 
 export const controlKey = (block: number): Buffer => Buffer.from([Table.Control, block]);
 
-/** Made once: these rows are written with every write. Never changed by anyone. */
-const SUMS_KEYS = new Array<Buffer | undefined>(SLOT_COUNT);
+export const sumsKey = (block: number): Buffer => Buffer.from([Table.Sums, block]);
 
-export function sumsKey(slot: number): Buffer {
-  const known = SUMS_KEYS[slot];
-  if (known !== undefined) return known;
-  const key = Buffer.from([Table.Sums, slot >>> 8, slot & 0xff]);
-  SUMS_KEYS[slot] = key;
-  return key;
+export function journalKey(number: number): Buffer {
+  const row = Buffer.allocUnsafe(9);
+  row[0] = Table.SumsJournal;
+  writeCount(row, 1, number);
+  return row;
 }
+
+export const numberOfJournal = (row: Buffer): number => readCount(row, 1);
 
 export function receiptKey(move: number): Buffer {
   const row = Buffer.allocUnsafe(9);
   row[0] = Table.Receipt;
-  writeTime(row, 1, move);
+  writeCount(row, 1, move);
   return row;
 }
 
 /** A whole number up to 2^53 as eight bytes, big-endian. */
-function writeTime(row: Buffer, at: number, value: number): void {
+function writeCount(row: Buffer, at: number, value: number): void {
   row.writeUInt32BE(Math.floor(value / 0x1_0000_0000), at);
   row.writeUInt32BE(value % 0x1_0000_0000, at + 4);
 }
 
-const readTime = (row: Buffer, at: number): number => row.readUInt32BE(at) * 0x1_0000_0000 + row.readUInt32BE(at + 4);
+const readCount = (row: Buffer, at: number): number => row.readUInt32BE(at) * 0x1_0000_0000 + row.readUInt32BE(at + 4);
 
 export function recordKey(key: Uint8Array): Buffer {
   const row = Buffer.allocUnsafe(1 + key.length);
@@ -130,7 +131,7 @@ export const placeOfIdempotency = (row: Buffer): Buffer => row.subarray(1);
 function timeKey(table: number, time_ms: number, rest: Uint8Array): Buffer {
   const row = Buffer.allocUnsafe(9 + rest.length);
   row[0] = table;
-  writeTime(row, 1, time_ms);
+  writeCount(row, 1, time_ms);
   row.set(rest, 9);
   return row;
 }
@@ -141,7 +142,7 @@ export const idempotencyExpiryKey = (time_ms: number, place: Uint8Array = NO_KEY
   timeKey(Table.IdempotencyExpiry, time_ms, place);
 
 /** The time of an expiry row. */
-export const timeOfExpiry = (row: Buffer): number => readTime(row, 1);
+export const timeOfExpiry = (row: Buffer): number => readCount(row, 1);
 /** A view: the key, or the place, of an expiry row. */
 export const subjectOfExpiry = (row: Buffer): Buffer => row.subarray(9);
 

@@ -11,8 +11,8 @@ import { decodeReceipt } from './receipts.js';
 import { recordFault } from './record-codec.js';
 import { sideFault } from './side-table.js';
 import { servedInBlock } from './slot-control.js';
-import { sumsFault } from './slot-table.js';
 import { decodeMeta } from './store-state.js';
+import { sumsFault } from './sums-table.js';
 
 /** Why the row is not what was written, or null. */
 export function rowFault(key: Buffer, value: Buffer): string | null {
@@ -22,6 +22,7 @@ export function rowFault(key: Buffer, value: Buffer): string | null {
     case Table.Control:
       return servedInBlock(key[1]!, value, () => {});
     case Table.Sums:
+    case Table.SumsJournal:
       return sumsFault(key, value);
     case Table.Receipt:
       return thrown(() => decodeReceipt(key, value));

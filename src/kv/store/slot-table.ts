@@ -1,12 +1,7 @@
 /**
- * What a shard knows of each slot: where it stands in its moves (`SlotControl`), and sums over its records. In memory as
- * flat arrays; changed slots are written once a round.
- *
- *   sums row := version:u8=1 crc:u32 keys:f64 bytes:f64 idempotency:f64 digest:16
- *
- * `crc` is the CRC32C of the row's key and of what follows. A slot without records has no row.
+ * What a shard knows of each slot: where it stands in its moves (`SlotControl`), and sums over its records (`SumsTable`). In
+ * memory as flat arrays; what changed is written once a round.
  */
-
 import type { StateEngine, StateRows } from '../../raft/index.js';
 import {
   type MoveId,
@@ -16,40 +11,18 @@ import {
   SlotState,
   type SlotSums,
 } from '../../shardctrl/index.js';
-import { crc32cOf } from './checksum.js';
 import { DamagedState } from './damaged-state.js';
 import { addHash, addSum, digestText, hash, hashWords, subtractHash, subtractSum } from './digest.js';
-import { controlKey, sumsKey, Table, tableStart } from './key-layout.js';
+import { DirtySlots } from './dirty-slots.js';
+import { controlKey, Table, tableStart } from './key-layout.js';
 import { BLOCK_SLOTS, SlotControl } from './slot-control.js';
+import { SumsTable } from './sums-table.js';
 
-const FORMAT = 1;
-const SUMS_BYTES = 45;
-const KEYS_AT = 5;
-const BYTES_AT = 13;
-const IDEMPOTENCY_AT = 21;
-const DIGEST_AT = 29;
 const HASH_SEED = 0x77c1a0f3;
 
 /** Hashes of slots that are owned, empty and never moved: most are, in a store that has just been opened. */
 const unmovedHashes = new Uint32Array(SLOT_COUNT * 4);
 const unmovedKnown = new Uint8Array(SLOT_COUNT);
-
-/** Slots that changed since somebody looked. */
-class DirtySlots {
-  readonly #marks = new Uint8Array(SLOT_COUNT);
-  readonly list: number[] = [];
-
-  add(slot: number): void {
-    if (this.#marks[slot] === 1) return;
-    this.#marks[slot] = 1;
-    this.list.push(slot);
-  }
-
-  clear(): void {
-    for (const slot of this.list) this.#marks[slot] = 0;
-    this.list.length = 0;
-  }
-}
 
 /** What a step of a move changes of a slot. */
 export interface SlotStep {
@@ -63,12 +36,12 @@ export interface SlotStep {
 
 export class SlotTable {
   readonly control: SlotControl = new SlotControl();
-  readonly keys: Float64Array = new Float64Array(SLOT_COUNT);
-  readonly bytes: Float64Array = new Float64Array(SLOT_COUNT);
-  readonly idempotency: Float64Array = new Float64Array(SLOT_COUNT);
+  readonly #sums = new SumsTable();
+  readonly keys: Float64Array = this.#sums.keys;
+  readonly bytes: Float64Array = this.#sums.bytes;
+  readonly idempotency: Float64Array = this.#sums.idempotency;
   /** Four 32-bit words a slot, the lowest first. */
-  readonly digest: Uint32Array = new Uint32Array(SLOT_COUNT * 4);
-  readonly #dirtySums = new DirtySlots();
+  readonly digest: Uint32Array = this.#sums.digest;
   readonly #dirtyBlocks = new Set<number>();
   readonly #dirtyHashes = new DirtySlots();
   readonly #hashes = new Uint32Array(SLOT_COUNT * 4);
@@ -89,7 +62,7 @@ export class SlotTable {
       const fault = this.control.decodeBlock(key[1]!, value);
       if (fault !== null) throw new DamagedState(`${fault} (block ${key[1]})`);
     }
-    for (const { key, value } of await tableRows(engine, Table.Sums)) this.#decodeSums(key, value);
+    this.#sums.open(await tableRows(engine, Table.Sums), await tableRows(engine, Table.SumsJournal));
     this.#slotsInState.fill(0);
     for (let slot = 0; slot < SLOT_COUNT; slot++) {
       const floor = this.control.floor[slot]!;
@@ -130,7 +103,7 @@ export class SlotTable {
     this.bytes[slot] = this.bytes[slot]! + bytes;
     if (counts[slot]! < 0 || this.bytes[slot]! < 0) throw new DamagedState(`sums of slot ${slot} fell below zero`);
     if (this.control.state[slot] === SlotState.None) this.#noticeLeftovers(slot);
-    this.#dirtySums.add(slot);
+    this.#sums.changed(slot);
     this.#dirtyHashes.add(slot);
   }
 
@@ -150,7 +123,7 @@ export class SlotTable {
   }
 
   isEmpty(slot: number): boolean {
-    return this.keys[slot] === 0 && this.idempotency[slot] === 0;
+    return this.#sums.isEmpty(slot);
   }
 
   /** Returns a move that is no slot's floor any more, or 0. */
@@ -205,35 +178,9 @@ export class SlotTable {
 
   /** Writes the rows of all slots that changed since the last call. */
   write(rows: StateRows): void {
-    for (const slot of this.#dirtySums.list) {
-      const key = sumsKey(slot);
-      if (this.isEmpty(slot)) rows.delete(key);
-      else rows.put(key, this.#encodeSums(key, slot));
-    }
-    this.#dirtySums.clear();
+    this.#sums.write(rows);
     for (const block of this.#dirtyBlocks) rows.put(controlKey(block), this.control.encodeBlock(block));
     this.#dirtyBlocks.clear();
-  }
-
-  #encodeSums(key: Buffer, slot: number): Buffer {
-    const row = Buffer.allocUnsafe(SUMS_BYTES);
-    row[0] = FORMAT;
-    row.writeDoubleLE(this.keys[slot]!, KEYS_AT);
-    row.writeDoubleLE(this.bytes[slot]!, BYTES_AT);
-    row.writeDoubleLE(this.idempotency[slot]!, IDEMPOTENCY_AT);
-    for (let i = 0; i < 4; i++) row.writeUInt32LE(this.digest[slot * 4 + i]!, DIGEST_AT + i * 4);
-    row.writeUInt32LE(crc32cOf(row, KEYS_AT, SUMS_BYTES, crc32cOf(key, 0, key.length)), 1);
-    return row;
-  }
-
-  #decodeSums(key: Buffer, row: Buffer): void {
-    const fault = sumsFault(key, row);
-    if (fault !== null) throw new DamagedState(fault);
-    const slot = key.readUInt16BE(1);
-    this.keys[slot] = row.readDoubleLE(KEYS_AT);
-    this.bytes[slot] = row.readDoubleLE(BYTES_AT);
-    this.idempotency[slot] = row.readDoubleLE(IDEMPOTENCY_AT);
-    for (let i = 0; i < 4; i++) this.digest[slot * 4 + i] = row.readUInt32LE(DIGEST_AT + i * 4);
   }
 
   /** Of states and sums of all slots; only those that changed since the last call are hashed again. */
@@ -297,13 +244,3 @@ const slotWords = new Int32Array(described);
 
 export const tableRows = (engine: StateEngine, table: number): ReturnType<StateEngine['range']> =>
   engine.range({ gte: tableStart(table), lt: tableStart(table + 1) });
-
-/** What is wrong with a row of sums, or null (F38). */
-export function sumsFault(key: Buffer, row: Buffer): string | null {
-  const slot = key.readUInt16BE(1);
-  if (row[0] !== FORMAT) return `sums of slot ${slot} have format ${row[0]}, this build knows ${FORMAT}`;
-  const sound =
-    row.length === SUMS_BYTES &&
-    row.readUInt32LE(1) === crc32cOf(row, KEYS_AT, SUMS_BYTES, crc32cOf(key, 0, key.length));
-  return sound ? null : `checksum of the sums of slot ${slot} does not match`;
-}

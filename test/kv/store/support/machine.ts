@@ -1,8 +1,12 @@
 /**
  * One replica's state machine on a simulated engine, driven by hand: entries in, results out, rounds where the test says.
  */
+
 import { encodeCommand, type KvCommand, type KvResult, KvStateMachine } from '../../../../src/kv/store/index.js';
+import { Table } from '../../../../src/kv/store/key-layout.js';
+import { SumsTable } from '../../../../src/kv/store/sums-table.js';
 import { type EngineOp, EntryKind, index, type StateEngine, type StateRows, term } from '../../../../src/raft/index.js';
+import { SLOT_COUNT } from '../../../../src/shardctrl/index.js';
 import { SimEngines } from '../../../sim/fakes/sim-engine.js';
 
 /** Rows of the open round over an engine, as the runtime keeps them. */
@@ -92,9 +96,23 @@ export class Machine {
     await this.#open();
   }
 
-  /** All rows, in hexadecimal. */
+  /**
+   * All rows, in hexadecimal. How the sums of slots lie on blocks and journal depends on the rounds: those are one line a slot,
+   * as they would be read at open.
+   */
   async dump(): Promise<string[]> {
     const rows = await this.engine.range({ gte: Buffer.from([0]), lt: Buffer.from([0xff]) });
-    return rows.map(({ key, value }) => `${key.toString('hex')}=${value.toString('hex')}`);
+    const blocks = rows.filter(({ key }) => key[0] === Table.Sums);
+    const journal = rows.filter(({ key }) => key[0] === Table.SumsJournal);
+    const others = rows.filter((row) => !blocks.includes(row) && !journal.includes(row));
+    const sums = new SumsTable();
+    sums.open(blocks, journal);
+    const lines = others.map(({ key, value }) => `${key.toString('hex')}=${value.toString('hex')}`);
+    for (let slot = 0; slot < SLOT_COUNT; slot++) {
+      if (sums.isEmpty(slot)) continue;
+      const digest = [...sums.digest.subarray(slot * 4, slot * 4 + 4)];
+      lines.push(`sums ${slot}=${[sums.keys[slot], sums.bytes[slot], sums.idempotency[slot], ...digest].join(' ')}`);
+    }
+    return lines;
   }
 }
