@@ -18,6 +18,8 @@ export interface LoadOptions {
   readonly target: (connection: number) => Target;
   /** The next request of the i-th connection, whole. */
   readonly request: (connection: number) => Buffer;
+  /** No connection sends more often than this. Default: as soon as it has its answer. */
+  readonly interval_ms?: number;
 }
 
 export interface LoadResult {
@@ -26,6 +28,7 @@ export interface LoadResult {
   readonly p50_ms: number;
   readonly p99_ms: number;
   readonly p999_ms: number;
+  readonly max_ms: number;
   /** Answers by status class other than 2xx, and broken connections. */
   readonly errors: number;
 }
@@ -78,8 +81,11 @@ class Connection {
       return;
     }
     this.#buffer = null;
-    this.#record((performance.now() - this.#sentAt) * 1000, bytes[9] === 50);
-    this.#send();
+    const took_ms = performance.now() - this.#sentAt;
+    this.#record(took_ms * 1000, bytes[9] === 50);
+    const rest_ms = (this.#options.interval_ms ?? 0) - took_ms;
+    if (rest_ms > 0) setTimeout(() => this.#send(), rest_ms);
+    else this.#send();
   }
 
   close(): void {
@@ -88,7 +94,8 @@ class Connection {
   }
 }
 
-export async function runLoad(options: LoadOptions): Promise<LoadResult> {
+/** Runs for `duration_ms`, or until `over` resolves. */
+export async function runLoad(options: LoadOptions, over?: Promise<unknown>): Promise<LoadResult> {
   const histogram: Histogram = build({
     lowestDiscernibleValue: 1,
     highestTrackableValue: 60_000_000,
@@ -109,7 +116,7 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
   await pause(options.warmup_ms);
   measuring = true;
   const from = performance.now();
-  await pause(options.duration_ms);
+  await (over ?? pause(options.duration_ms));
   measuring = false;
   const elapsed_s = (performance.now() - from) / 1000;
   for (const connection of connections) connection.close();
@@ -119,6 +126,7 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
     p50_ms: histogram.getValueAtPercentile(50) / 1000,
     p99_ms: histogram.getValueAtPercentile(99) / 1000,
     p999_ms: histogram.getValueAtPercentile(99.9) / 1000,
+    max_ms: histogram.maxValue / 1000,
     errors,
   };
 }
