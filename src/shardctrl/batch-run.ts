@@ -1,23 +1,22 @@
 /**
  * Carries out one batch: the driver's half of a move in the guards table of resharding.md (and of `Move` in the model).
  *
- *   running     BeginExport, Freeze, copy, Install → publish
+ *   running     BeginExport, copy while serving, then in rounds: catch up, Freeze, last changes, Install → publish;
+ *               what takes longer than a pause may last is thawed (Bar, Thaw) and tried again in the next round
  *   cancelling  AbortImport until `aborted` (`installed`: publish after all) → Unfreeze → batch_aborted
  *   published   Delete, wait for the purge → batch_done
  *
  * It starts from what the controller's log says and repeats every step from there: a shard that has carried out a step
- * already says so. So a new driver needs to know nothing of the old one's.
+ * already says so. A batch that an earlier driver has begun and not published is undone, for nobody knows in which round it
+ * was; unless it turns out to be installed.
  */
 
 import type { FrozenGate } from './frozen-gate.js';
 import type { Batch, BatchReceipt, PlanState } from './plan.js';
 import { shardName } from './shard-map.js';
-import type { FreezeReceipt, SlotAnswer, SlotCommand } from './shard-port.js';
+import type { CopyAnswer, CopyMark, FreezeReceipt, SlotAnswer, SlotCommand } from './shard-port.js';
 import { formatSlots } from './slot-ranges.js';
 import { type Asker, FOREVER, type Patience, type Tenure } from './tenure.js';
-
-/** The only freeze round: a batch is undone rather than thawed, for it is small. */
-const ROUND = 1;
 
 type Installed = Extract<SlotAnswer, { kind: 'installed' }>;
 
@@ -27,7 +26,18 @@ type Forward =
   | { readonly kind: 'ended' }
   | { readonly kind: 'give_up'; readonly reason: string };
 
-const giveUp = (reason: string): Forward => ({ kind: 'give_up', reason });
+/** How a round ended. */
+type Round =
+  | Forward
+  /** The source serves again. `mark` null: everything has to be copied anew. */
+  | { readonly kind: 'thawed'; readonly mark: CopyMark | null };
+
+type GiveUp = Extract<Forward, { kind: 'give_up' }>;
+
+/** What a copy came to: done up to the mark, or why the batch is given up, or out of time. */
+type CopyStep = Extract<CopyAnswer, { kind: 'copied' }> | GiveUp | null;
+
+const giveUp = (reason: string): GiveUp => ({ kind: 'give_up', reason });
 
 export class BatchRun implements Asker {
   readonly #tenure: Tenure;
@@ -37,8 +47,11 @@ export class BatchRun implements Asker {
   readonly #inherited: boolean;
   readonly #onStalled: () => void;
   #stalled = false;
-  /** Monotonic time of sending Freeze; null: not sent. */
+  /** Monotonic time of sending Freeze, while that round is frozen, or may be. */
   #froze_ms: number | null = null;
+  /** Of rounds that were thawed. */
+  #longestPause_ms = 0;
+  #copies = 0;
 
   constructor(tenure: Tenure, gate: FrozenGate, batch: Batch, inherited: boolean, onStalled: () => void) {
     this.#tenure = tenure;
@@ -63,7 +76,7 @@ export class BatchRun implements Asker {
   async run(): Promise<void> {
     const { phase } = this.#batch;
     if (phase === 'published') return this.#cleanUp();
-    const forward = phase === 'running' ? await this.#goForward() : giveUp(this.#batch.reason ?? 'cancelled');
+    const forward = await this.#forward(phase);
     if (forward.kind === 'ended') return;
     if (forward.kind === 'published') return this.#cleanUp();
     if ((await this.#undo(forward.reason)) === 'published') await this.#cleanUp();
@@ -71,76 +84,138 @@ export class BatchRun implements Asker {
 
   // ----------------------------------------------------------------------------------------------------------- forward
 
+  #forward(phase: Batch['phase']): Promise<Forward> | Forward {
+    if (phase !== 'running') return giveUp(this.#batch.reason ?? 'cancelled');
+    if (this.#inherited) return giveUp('its driver has ended');
+    return this.#goForward();
+  }
+
+  get #untilWoundUp(): Patience {
+    return { until_ms: null, enough: () => this.#tenure.windingUp(this.#batch.plan) };
+  }
+
   async #goForward(): Promise<Forward> {
-    const { from, plan } = this.#batch;
-    const untilWoundUp: Patience = { until_ms: null, enough: () => this.#tenure.windingUp(plan) };
-    const begun = await this.#settle(
-      { ...this.#command('begin_export') },
-      from,
-      ['ok', 'undone', 'ended', 'stale'],
-      untilWoundUp,
-    );
-    if (begun === null) return giveUp('the plan ends');
+    const { from } = this.#batch;
+    const wanted = ['ok', 'undone', 'ended', 'stale'] as const;
+    const begun = await this.#settle(this.#command('begin_export'), from, wanted, this.#untilWoundUp);
+    if (begun === null) return PLAN_ENDS;
     if (begun.kind !== 'ok') return giveUp(`${shardName(from)} answered ${begun.kind} to BeginExport`);
-    const leave = await this.#gate.enter(from);
+    let mark: CopyMark | null = null;
+    const { freezesMax } = this.#tenure.settings;
+    for (let round = 1; round <= freezesMax; round++) {
+      const ended = await this.#round(round, mark);
+      if (ended.kind !== 'thawed') return ended;
+      mark = ended.mark;
+      await this.#tenure.sleep(this.#tenure.backOff_ms(round));
+    }
+    const { max_pause_ms } = this.#tenure.planOf(this.#batch.plan) ?? {};
+    return giveUp(
+      `in ${freezesMax} rounds the last changes were never installed within the pause of ${max_pause_ms} ms`,
+    );
+  }
+
+  /** Everything that can be copied while the source serves; then, when it is this batch's turn, the rest. */
+  async #round(round: number, since: CopyMark | null): Promise<Round> {
+    const copied = await this.#catchUp(since);
+    if (copied === null) return PLAN_ENDS;
+    if (copied.kind === 'give_up') return copied;
+    const leave = await this.#gate.enter(this.#batch.from);
     try {
-      this.#tenure.check();
-      const running = this.#tenure.planOf(plan);
-      if (running === null || running.ending !== null) return giveUp('the plan ends');
-      return await this.#whileFrozen(running);
+      // It was served while it waited for its turn.
+      const caughtUp = await this.#catchUp(copied.mark);
+      if (caughtUp === null) return PLAN_ENDS;
+      if (caughtUp.kind === 'give_up') return caughtUp;
+      const plan = this.#tenure.planOf(this.#batch.plan);
+      if (plan === null || plan.ending !== null) return PLAN_ENDS;
+      return await this.#whileFrozen(plan, round, caughtUp.mark);
     } finally {
       leave();
     }
   }
 
-  async #whileFrozen(plan: PlanState): Promise<Forward> {
-    const { from, to } = this.#batch;
-    this.#froze_ms = this.#tenure.clock.monotonic_ms();
-    const patience: Patience = { until_ms: this.#froze_ms + plan.max_pause_ms, enough: () => false };
-    const within = `within the pause of ${plan.max_pause_ms} ms`;
-    const frozen = await this.#ask({ ...this.#command('freeze'), round: ROUND }, from, patience);
-    if (frozen === null) return giveUp(`${shardName(from)} did not confirm the freeze ${within}`);
-    if (frozen.kind !== 'frozen') return giveUp(`${shardName(from)} answered ${frozen.kind} to Freeze`);
-    const size = `${frozen.receipt.keys} keys (${frozen.receipt.bytes} bytes)`;
-    for (let copies = 1; copies <= this.#tenure.settings.copiesMax; copies++) {
-      if (!(await this.#copy(frozen.receipt, patience)))
-        return giveUp(`${size} could not be copied to ${shardName(to)} ${within}`);
-      const answer = await this.#install(frozen.receipt, patience);
-      if (answer === null) return giveUp(`${shardName(to)} did not install ${size} ${within}`);
-      if (answer.kind === 'installed') return this.#publish(frozen.receipt, answer);
-      if (answer.kind !== 'mismatch') return giveUp(`${shardName(to)} answered ${answer.kind} to Install`);
-      const digests = { source: frozen.receipt.digest, destination: answer.sums.digest };
-      this.#event('warn', 'digests differ after a copy; copying again', digests);
+  /** Drains until little is left, or it does not get less: then a frozen slot, which changes no more, has to do. */
+  async #catchUp(since: CopyMark | null): Promise<CopyStep> {
+    const { drainsMax, drainedAt } = this.#tenure.settings;
+    let mark = since;
+    for (let drains = 1; ; drains++) {
+      const copied = await this.#copy(mark, this.#untilWoundUp);
+      if (copied === null || copied.kind === 'give_up' || copied.left <= drainedAt || drains >= drainsMax)
+        return copied;
+      mark = copied.mark;
     }
-    return giveUp(`digests of ${shardName(from)} and ${shardName(to)} differ after every copy`);
   }
 
-  /**
-   * False: not in time. A refusal is no verdict: a destination that installed long ago, or has aborted, refuses pages
-   * too; what it answers to Install tells.
-   */
-  async #copy(receipt: FreezeReceipt, patience: Patience): Promise<boolean> {
+  /** null: patience has run out. All records of a huge slot take as long as they take: the time for it doubles. */
+  async #copy(since: CopyMark | null, patience: Patience): Promise<CopyStep> {
     const { from, to, move, slots } = this.#batch;
-    const { batchKeys, batchBytes, call_timeout_ms } = this.#tenure.settings;
-    // A usual batch is asked for again soon, should its source's leader die; a huge slot may take all the time there is.
-    const huge = receipt.keys > batchKeys || receipt.bytes > batchBytes;
+    const { call_timeout_ms } = this.#tenure.settings;
+    const { shards } = this.#tenure;
+    let timeout_ms = call_timeout_ms;
     for (let attempt = 1; ; attempt++) {
-      const copied = await this.#tenure.ask(
-        this,
-        (timeout_ms) => this.#tenure.shards.copy(from, to, move, slots, timeout_ms),
-        patience,
-        huge ? Number.POSITIVE_INFINITY : call_timeout_ms,
-      );
-      if (copied === null) return false;
-      if (copied.kind === 'copied' || copied.answer.kind !== 'busy') return true;
-      await this.#tenure.sleep(this.#tenure.backOff_ms(attempt));
+      const call = (limit_ms: number): Promise<CopyAnswer> => shards.copy(from, to, move, slots, since, limit_ms);
+      const copied = await this.#tenure.ask(this, call, soonerOf(patience, this.#in(timeout_ms)), timeout_ms);
+      if (copied?.kind === 'copied') return copied;
+      if (copied !== null && copied.answer.kind !== 'busy') {
+        return giveUp(`${shardName(to)} answered ${copied.answer.kind} to a page`);
+      }
+      if (patience.enough() || (patience.until_ms !== null && this.#now_ms >= patience.until_ms)) return null;
+      if (copied === null) timeout_ms *= 2;
+      else await this.#tenure.sleep(this.#tenure.backOff_ms(attempt));
     }
   }
 
-  #install(receipt: FreezeReceipt, patience: Patience): Promise<SlotAnswer | null> {
+  get #now_ms(): number {
+    return this.#tenure.clock.monotonic_ms();
+  }
+
+  #in(delay_ms: number): number {
+    return this.#now_ms + delay_ms;
+  }
+
+  async #whileFrozen(plan: PlanState, round: number, mark: CopyMark): Promise<Round> {
+    const { from, to } = this.#batch;
+    this.#froze_ms = this.#now_ms;
+    const patience: Patience = { until_ms: this.#in(plan.max_pause_ms), enough: () => false };
+    const freeze: SlotCommand = { ...this.#command('freeze'), round };
+    let frozen = await this.#ask(freeze, from, patience);
+    // Out of time, but it may be carried out yet: only an answer says that it was, and can be thawed.
+    frozen ??= await this.#ask(freeze, from, { until_ms: this.#in(FREEZE_PATIENCE_MS), enough: () => false });
+    if (frozen === null) return giveUp(`${shardName(from)} did not confirm the freeze`);
+    if (frozen.kind !== 'frozen') return giveUp(`${shardName(from)} answered ${frozen.kind} to Freeze`);
+    const { receipt } = frozen;
+    const copied = await this.#copy(mark, patience);
+    if (copied === null) return this.#thaw(round, receipt, mark);
+    if (copied.kind === 'give_up') return copied;
+    const answer = await this.#install(round, receipt, patience);
+    if (answer === null) return this.#thaw(round, receipt, mark);
+    if (answer.kind === 'installed') return this.#publish(receipt, answer);
+    if (answer.kind !== 'mismatch') return giveUp(`${shardName(to)} answered ${answer.kind} to Install`);
+    const digests = { source: receipt.digest, destination: answer.sums.digest };
+    if (++this.#copies >= this.#tenure.settings.copiesMax)
+      return giveUp(`digests of ${shardName(from)} and ${shardName(to)} differ after every copy`);
+    this.#event('warn', 'digests differ after a copy; copying again', digests);
+    return this.#thaw(round, receipt, null);
+  }
+
+  #install(round: number, receipt: FreezeReceipt, patience: Patience): Promise<SlotAnswer | null> {
     const { digest, revision, clock_ms } = receipt;
-    const command: SlotCommand = { ...this.#command('install'), round: ROUND, digest, revision, clock_ms };
+    const command: SlotCommand = { ...this.#command('install'), round, digest, revision, clock_ms };
     return this.#settle(command, this.#batch.to, null, patience);
+  }
+
+  /** Only after the destination has barred the round may the source serve again: an Install may be on its way yet. */
+  async #thaw(round: number, receipt: FreezeReceipt, mark: CopyMark | null): Promise<Round> {
+    const { from, to } = this.#batch;
+    const barred = await this.#settle({ ...this.#command('bar'), round }, to, null);
+    if (barred?.kind === 'installed') return this.#publish(receipt, barred);
+    if (barred?.kind !== 'ok') return giveUp(`${shardName(to)} answered ${barred?.kind} to Bar`);
+    const thawed = await this.#settle({ ...this.#command('thaw'), round }, from, null);
+    if (thawed?.kind !== 'thawed') return giveUp(`${shardName(from)} answered ${thawed?.kind} to Thaw`);
+    const pause_ms = this.#pauseNow_ms();
+    this.#longestPause_ms = Math.max(this.#longestPause_ms, pause_ms);
+    this.#froze_ms = null;
+    this.#event('info', 'the last changes did not fit into the pause; the slots are served again', { round, pause_ms });
+    return { kind: 'thawed', mark };
   }
 
   async #publish(frozen: FreezeReceipt, installed: Installed): Promise<Forward> {
@@ -160,10 +235,14 @@ export class BatchRun implements Asker {
     return { kind: result.kind === 'published' ? 'published' : 'ended' };
   }
 
-  /** Since sending Freeze; null: not known, or nothing was frozen. */
+  #pauseNow_ms(): number {
+    return this.#froze_ms === null ? 0 : this.#now_ms - this.#froze_ms;
+  }
+
+  /** The longest of all rounds; null: not known, or nothing was frozen. */
   #pause_ms(): number | null {
-    if (this.#inherited || this.#froze_ms === null) return null;
-    return this.#tenure.clock.monotonic_ms() - this.#froze_ms;
+    const longest_ms = Math.max(this.#longestPause_ms, this.#pauseNow_ms());
+    return this.#inherited || longest_ms === 0 ? null : longest_ms;
   }
 
   // -------------------------------------------------------------------------------------------------------------- undo
@@ -183,10 +262,17 @@ export class BatchRun implements Asker {
 
   /** It had installed, and cannot be aborted any more. The source is frozen then, and tells its receipt again. */
   async #publishAfterAll(installed: Installed): Promise<'published' | 'ended'> {
-    const frozen = await this.#settle({ ...this.#command('freeze'), round: ROUND }, this.#batch.from, ['frozen']);
-    if (frozen?.kind !== 'frozen') throw new Error('invariant: asked for ever and got no receipt');
-    const forward = await this.#publish(frozen.receipt, installed);
+    const forward = await this.#publish(await this.#receiptOfFreeze(), installed);
     return forward.kind === 'published' ? 'published' : 'ended';
+  }
+
+  /** Of the round that is frozen: those before it are `round_over`. */
+  async #receiptOfFreeze(): Promise<FreezeReceipt> {
+    for (let round = 1; ; round++) {
+      const command: SlotCommand = { ...this.#command('freeze'), round };
+      const answer = await this.#settle(command, this.#batch.from, ['frozen', 'round_over']);
+      if (answer?.kind === 'frozen') return answer.receipt;
+    }
   }
 
   // ---------------------------------------------------------------------------------------------------------- clean up
@@ -239,9 +325,19 @@ export class BatchRun implements Asker {
     }
   }
 
-  #event(level: 'warn' | 'error', text: string, fields: Readonly<Record<string, unknown>>): void {
+  #event(level: 'info' | 'warn' | 'error', text: string, fields: Readonly<Record<string, unknown>>): void {
     const { plan, move, from, to, slots } = this.#batch;
     const where = { plan, move, from: shardName(from), to: shardName(to), slots: formatSlots(slots) };
     this.#tenure.event(level, text, { ...where, ...fields });
   }
 }
+
+/** A Freeze that was sent is waited for, beyond the pause: undoing the batch takes longer still. */
+const FREEZE_PATIENCE_MS = 2_000;
+
+const PLAN_ENDS = giveUp('the plan ends');
+
+const soonerOf = (patience: Patience, until_ms: number): Patience => ({
+  until_ms: Math.min(patience.until_ms ?? Number.POSITIVE_INFINITY, until_ms),
+  enough: patience.enough,
+});

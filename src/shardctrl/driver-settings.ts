@@ -12,8 +12,13 @@ export interface DriverSettings {
   readonly batchSlots: number;
   /** Attempts that may fail in a row before the plan fails. */
   readonly attemptsMax: number;
-  /** How often a frozen batch is copied again because digests differ. */
+  /** How often a batch is copied because digests differ. */
   readonly copiesMax: number;
+  /** How often a batch is frozen before it is given up because its last changes did not fit into the pause. */
+  readonly freezesMax: number;
+  /** So few changes left to copy are worth a freeze; and how often they are copied before it is tried all the same. */
+  readonly drainedAt: number;
+  readonly drainsMax: number;
   readonly call_timeout_ms: number;
   readonly reclaim_timeout_ms: number;
   /** Waiting time after a failure: doubles from the first to the last. */
@@ -27,7 +32,7 @@ export interface DriverSettings {
 }
 
 export const DRIVER_DEFAULTS: DriverSettings = {
-  batchesMax: 4,
+  batchesMax: 2,
   batchesPerMoveMax: 2,
   purgesPerSourceMax: 8,
   batchKeys: 1_000,
@@ -35,6 +40,9 @@ export const DRIVER_DEFAULTS: DriverSettings = {
   batchSlots: 512,
   attemptsMax: 10,
   copiesMax: 4,
+  freezesMax: 5,
+  drainedAt: 16,
+  drainsMax: 10,
   call_timeout_ms: 2_000,
   reclaim_timeout_ms: 60_000,
   backOffFirst_ms: 50,

@@ -89,23 +89,39 @@ export interface Remains {
   readonly silent: readonly NodeId[];
 }
 
+/** Up to where a copy has told what changed; means something only to the leader that made it. */
+export interface CopyMark {
+  readonly by: string;
+  readonly note: number;
+}
+
+export type CopyAnswer =
+  | {
+      readonly kind: 'copied';
+      readonly records: number;
+      readonly bytes: number;
+      /** Where the next copy goes on. */
+      readonly mark: CopyMark;
+      /** How many keys and idempotency records have changed since. */
+      readonly left: number;
+    }
+  | { readonly kind: 'refused'; readonly answer: SlotAnswer };
+
 /** All calls but `remains` reject with `ShardUnavailable` after `timeout_ms` without a definite answer. */
 export interface ShardPort {
   slotCommand(shard: GroupId, command: SlotCommand, timeout_ms: number): Promise<SlotAnswer>;
   /**
-   * Asks the source's leader to send every record of the slots to `to` under `move`. Resolves when the destination has
-   * confirmed all of them; `refused` where the destination answered `stale`, `aborted` or (for good) `busy`.
+   * Asks the source's leader to send records of the slots to `to` under `move`: all of them (`since` null), or those that
+   * changed after an earlier copy. Resolves when the destination has confirmed all; `refused` where it answered otherwise.
    */
   copy(
     from: GroupId,
     to: GroupId,
     move: MoveId,
     slots: SlotRanges,
+    since: CopyMark | null,
     timeout_ms: number,
-  ): Promise<
-    | { readonly kind: 'copied'; readonly records: number; readonly bytes: number }
-    | { readonly kind: 'refused'; readonly answer: SlotAnswer }
-  >;
+  ): Promise<CopyAnswer>;
   /** Keys and bytes by slot, as of the leader's applied state; slots without data are left out. */
   slotStats(shard: GroupId, slots: SlotRanges, timeout_ms: number): Promise<readonly SlotStats[]>;
   /** True once nothing of these slots is left at the shard: state NONE, no records. */

@@ -30,7 +30,7 @@
 #define OLDLAG 0       /* 1: it may not even know of BeginExport. Digests may differ for good then: the driver gives up */
 #endif
 #ifndef THAW
-#define THAW 0         /* 1: a frozen move may be thawed and frozen again, once. Shards know how; today's driver never asks */
+#define THAW 0         /* 1: a frozen move may be thawed and frozen again, once */
 #endif
 #ifndef LATE
 #define LATE 1         /* 1: nothing of an ended move may change a shard (invariant 5 of resharding.md) */
@@ -409,7 +409,7 @@ end:
   /* ---- driver: what it may send ---- */
   :: d_step { pm[m] == RUN && !(cmd[m] & cBE) -> cmd[m] = cmd[m] | cBE }
   :: d_step { (rep[m] & (rBE | rIn)) && !(cmd[m] & cFz) -> cmd[m] = cmd[m] | cFz }
-  :: d_step { ((rep[m] & rFz) || (thw[m] & tFrozen)) && !(cmd[m] & cCo) -> cmd[m] = cmd[m] | cCo }
+  :: d_step { (rep[m] & (rBE | rIn)) && !(cmd[m] & cCo) -> cmd[m] = cmd[m] | cCo }
   :: d_step { (rep[m] & rFz) && (!(cmd[m] & cIn) || ins[m*2] != fzs[m*2]) -> cmd[m] = cmd[m] | cIn; ins[m*2] = fzs[m*2] }
 #if THAW
   :: d_step { (rep[m] & rFz) && !(thw[m] & (tBar | tThaw)) && pm[m] == RUN ->

@@ -104,7 +104,7 @@ const DROPPED: readonly Variant[] = [
   without('FZ_EXP', 'STUCK'),
   without('FZ_ROUND', 'cycle', THAW, 'cycles'),
   without('FZ_APPLY', 'WRONG_DATA'),
-  without('IN_MOVE', 'WRONG_DATA'),
+  without('IN_MOVE', 'TWO_OWNERS'),
   without('IN_ROUND', 'TWO_OWNERS', THAW),
   without('IN_SUM', 'WRONG_DATA'),
   without('IN_SREV', 'WRONG_DATA'),

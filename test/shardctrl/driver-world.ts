@@ -5,6 +5,8 @@ import {
   type ControllerPort,
   type ControllerProposed,
   type ControllerView,
+  type CopyAnswer,
+  type CopyMark,
   countSlots,
   type DriverSettings,
   eachSlot,
@@ -65,6 +67,8 @@ export class DriverWorld {
   fate: (call: Call) => Fate = () => ARRIVES;
   /** How long copying one key takes. */
   copy_ms = 0.01;
+  /** Who leads the sources now: marks of others mean nothing. */
+  exporter = 'n1/1';
   /** Copies that deliver something broken. */
   brokenCopies = 0;
   removed = true;
@@ -221,7 +225,8 @@ export class DriverWorld {
     return {
       slotCommand: (shard, command, timeout_ms) =>
         this.#call(handle, command.kind, shard, timeout_ms, () => this.#command(shard, command)),
-      copy: (from, to, move, slots, timeout_ms) => this.#copy(handle, from, to, move, slots, timeout_ms),
+      copy: (from, to, move, slots, since, timeout_ms) =>
+        this.#copy(handle, { from, to, move, slots }, since, timeout_ms),
       slotStats: (shard, slots, timeout_ms) =>
         this.#call(handle, 'stats', shard, timeout_ms, () => this.#stats(shard, slots)),
       purged: (shard, slots, timeout_ms) =>
@@ -262,19 +267,30 @@ export class DriverWorld {
     return stats;
   }
 
-  #copy(handle: DriverHandle, from: GroupId, to: GroupId, move: MoveId, slots: SlotRanges, timeout_ms: number) {
-    const { keys } = this.shards.shard(from).sums(slots);
-    const work = (): Awaited<ReturnType<ShardPort['copy']>> => {
-      const page = this.shards.page(from, move, slots);
+  #copy(
+    handle: DriverHandle,
+    job: { readonly from: GroupId; readonly to: GroupId; readonly move: MoveId; readonly slots: SlotRanges },
+    since: CopyMark | null,
+    timeout_ms: number,
+  ): Promise<CopyAnswer> {
+    const { from, to, move, slots } = job;
+    const note = since === null || since.by === this.exporter ? (since?.note ?? null) : 0;
+    const source = this.shards.all.get(from);
+    const keys =
+      source === undefined ? 0 : note === null ? source.sums(slots).keys : this.shards.notedAfter(from, slots, note);
+    const work = (): CopyAnswer => {
+      const upTo = note === null ? 0 : this.shards.shard(from).newestNote;
+      const page = this.shards.page(from, move, slots, note);
       if (page === null) return { kind: 'refused', answer: { kind: 'stale' } };
       if (this.brokenCopies > 0) {
         this.brokenCopies--;
-        for (const records of page.values()) records.clear();
+        for (const entries of page.values()) entries.clear();
       }
       if (this.down.has(to) || !this.shards.all.has(to)) throw new ShardUnavailable(`s${to} does not answer`);
       const refusal = this.shards.mergePage(to, move, page);
       if (refusal !== null) return { kind: 'refused', answer: refusal };
-      return { kind: 'copied', records: keys, bytes: keys * 10 };
+      const left = this.shards.notedAfter(from, slots, upTo);
+      return { kind: 'copied', records: keys, bytes: keys * 10, mark: { by: this.exporter, note: upTo }, left };
     };
     return this.#call(handle, 'copy', from, timeout_ms, () => settled(work), keys * this.copy_ms).then((one) => one());
   }

@@ -19,6 +19,19 @@ interface FakeRecord {
   readonly value: number;
 }
 
+/** What happened to a key while its slot was exported: `record` null: it went, under this revision. */
+interface FakeNote {
+  readonly order: number;
+  readonly revision: number;
+}
+
+/** `record` null: removed. */
+interface PageEntry {
+  readonly revision: number;
+  readonly record: FakeRecord | null;
+}
+export type FakePage = ReadonlyMap<number, Map<string, PageEntry>>;
+
 interface FakeSlot {
   state: SlotState;
   move: number;
@@ -27,6 +40,9 @@ interface FakeSlot {
   round: number;
   barred: number;
   records: Map<string, FakeRecord>;
+  notes: Map<string, FakeNote>;
+  /** Revisions of removals seen by an import. */
+  tombstones: Map<string, number>;
 }
 
 /** One slot's word on a command, and what it would do. */
@@ -44,6 +60,8 @@ export class FakeShard {
   readonly slots = new Map<number, FakeSlot>();
   revision = 0;
   index = 0;
+  /** Number of the latest note. */
+  newestNote = 0;
 
   constructor(id: GroupId) {
     this.id = id;
@@ -53,7 +71,8 @@ export class FakeShard {
     let slot = this.slots.get(number);
     if (slot === undefined) {
       const { None } = SlotState;
-      slot = { state: None, move: 0, floor: 0, outcome: MoveOutcome.Open, round: 0, barred: 0, records: new Map() };
+      const numbers = { move: 0, floor: 0, outcome: MoveOutcome.Open, round: 0, barred: 0 };
+      slot = { state: None, ...numbers, records: new Map(), notes: new Map(), tombstones: new Map() };
       this.slots.set(number, slot);
     }
     return slot;
@@ -109,6 +128,9 @@ export class FakeShards {
     if (shard === undefined) return false;
     const slot = shard.slot(number);
     shard.revision++;
+    if (slot.state === SlotState.Exporting) {
+      slot.notes.set(key, { order: ++shard.newestNote, revision: shard.revision });
+    }
     const known = this.truth.get(number) ?? new Map<string, number>();
     this.truth.set(number, known);
     if (value === null) {
@@ -167,7 +189,14 @@ export class FakeShards {
         if (m <= floor) return yes(STALE);
         if (state !== SlotState.Own) return yes({ kind: 'busy' });
         return yes(OK, (it) =>
-          Object.assign(it, { state: SlotState.Exporting, move: m, floor: m, outcome: MoveOutcome.Open, round: 0 }),
+          Object.assign(it, {
+            state: SlotState.Exporting,
+            move: m,
+            floor: m,
+            outcome: MoveOutcome.Open,
+            round: 0,
+            notes: new Map(),
+          }),
         );
       case 'freeze':
         if (!exporting) return yes(STALE);
@@ -178,6 +207,7 @@ export class FakeShards {
         if (floor === m && outcome === MoveOutcome.Installed) return yes(INSTALLED);
         if (floor === m && outcome === MoveOutcome.Aborted) return yes({ kind: 'aborted' });
         if (state !== SlotState.Importing || move !== m) return yes(STALE);
+        if (command.round <= slot.barred) return yes({ kind: 'round_over' });
         if (sums.digest !== command.digest) return yes({ kind: 'mismatch', sums });
         return yes(INSTALLED, (it) => Object.assign(it, { state: SlotState.Own, outcome: MoveOutcome.Installed }));
       }
@@ -187,6 +217,7 @@ export class FakeShards {
         if ((state === SlotState.Importing && move === m) || (state === SlotState.None && m > floor)) {
           return yes({ kind: 'aborted' }, (it) => {
             it.records.clear();
+            it.tombstones.clear();
             Object.assign(it, { state: SlotState.None, move: 0, floor: m, outcome: MoveOutcome.Aborted });
           });
         }
@@ -206,25 +237,46 @@ export class FakeShards {
         if (floor === m && outcome === MoveOutcome.Given) return yes(OK);
         return yes(m < floor ? { kind: 'ended' } : STALE);
       case 'bar':
+        if (floor === m && outcome === MoveOutcome.Installed) return yes(INSTALLED);
+        if (floor === m && outcome === MoveOutcome.Aborted) return yes({ kind: 'aborted' });
+        if (state !== SlotState.Importing || move !== m) return yes(STALE);
+        return command.round > slot.barred ? yes(OK, (it) => Object.assign(it, { barred: command.round })) : yes(OK);
       case 'thaw':
-        throw new Error(`the driver never sends ${command.kind}`);
+        if (!exporting) return yes(STALE);
+        if (state === SlotState.Frozen && slot.round === command.round) {
+          return yes(THAWED, (it) => Object.assign(it, { state: SlotState.Exporting }));
+        }
+        return yes(command.round <= slot.round ? THAWED : STALE);
     }
   }
 
-  /** What the source's leader would send; null: it does not export these slots under this move. */
-  page(from: GroupId, move: number, slots: SlotRanges): Map<number, Map<string, FakeRecord>> | null {
+  /** What the source's leader would send, all or what was noted after `since`; null: it does not export these slots under this move. */
+  page(from: GroupId, move: number, slots: SlotRanges, since: number | null): FakePage | null {
     const shard = this.shard(from);
-    const page = new Map<number, Map<string, FakeRecord>>();
+    const page = new Map<number, Map<string, PageEntry>>();
     for (const number of eachSlot(slots)) {
       const slot = shard.slot(number);
       if (slot.move !== move || (slot.state !== SlotState.Frozen && slot.state !== SlotState.Exporting)) return null;
-      page.set(number, new Map(slot.records));
+      const entries = new Map<string, PageEntry>();
+      page.set(number, entries);
+      if (since === null) {
+        for (const [key, record] of slot.records) entries.set(key, { revision: record.revision, record });
+        continue;
+      }
+      for (const [key, { order, revision }] of slot.notes) {
+        if (order > since) entries.set(key, { revision, record: slot.records.get(key) ?? null });
+      }
     }
     return page;
   }
 
+  notedAfter(from: GroupId, slots: SlotRanges, note: number): number {
+    const notes = [...eachSlot(slots)].flatMap((number) => [...this.shard(from).slot(number).notes.values()]);
+    return notes.filter(({ order }) => order > note).length;
+  }
+
   /** null: merged. */
-  mergePage(to: GroupId, move: number, page: ReadonlyMap<number, Map<string, FakeRecord>>): SlotAnswer | null {
+  mergePage(to: GroupId, move: number, page: FakePage): SlotAnswer | null {
     const shard = this.shard(to);
     for (const number of page.keys()) {
       const slot = shard.slot(number);
@@ -234,13 +286,19 @@ export class FakeShards {
       if (slot.floor === move && slot.outcome === MoveOutcome.Aborted) return { kind: 'aborted' };
       return move > slot.floor ? { kind: 'busy' } : STALE;
     }
-    for (const [number, records] of page) {
+    for (const [number, entries] of page) {
       const slot = shard.slot(number);
       if (slot.state === SlotState.None) {
         Object.assign(slot, { state: SlotState.Importing, move, floor: move, outcome: MoveOutcome.Open, barred: 0 });
+        slot.tombstones.clear();
       }
-      for (const [key, record] of records) {
-        if (record.revision > (slot.records.get(key)?.revision ?? 0)) slot.records.set(key, record);
+      for (const [key, { revision, record }] of entries) {
+        if (revision <= Math.max(slot.records.get(key)?.revision ?? 0, slot.tombstones.get(key) ?? 0)) continue;
+        if (record !== null) slot.records.set(key, record);
+        else {
+          slot.records.delete(key);
+          slot.tombstones.set(key, revision);
+        }
       }
     }
     this.#tell(`s${to} page ${move}`);
@@ -303,4 +361,5 @@ export class FakeShards {
 const NO_RECEIPT = { keys: 0, bytes: 0, digest: '', idempotencyRecords: 0, revision: 0, clock_ms: 0, index: 0 };
 /** Filled in where they are answered. */
 const FROZEN: SlotAnswer = { kind: 'frozen', receipt: NO_RECEIPT };
+const THAWED: SlotAnswer = { kind: 'thawed' };
 const INSTALLED: SlotAnswer = { kind: 'installed', index: 0, sums: NO_RECEIPT };

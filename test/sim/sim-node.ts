@@ -298,7 +298,7 @@ export class SimNode {
   }
 }
 
-/** As in "… could not be copied to s2 within the pause of 40 ms". */
+/** As in "… were never installed within the pause of 40 ms". */
 function isShortPause(reason: string): boolean {
   const pause = /within the pause of (\d+) ms$/.exec(reason)?.[1];
   return pause !== undefined && Number(pause) <= SHORT_PAUSE_MS;

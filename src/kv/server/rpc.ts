@@ -86,6 +86,10 @@ export class Rpc {
     });
   }
 
+  get self(): NodeId {
+    return this.#transport.self;
+  }
+
   handle(method: Method, handler: Handler): void {
     this.#handlers.set(method, handler);
   }

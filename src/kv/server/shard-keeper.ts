@@ -11,7 +11,8 @@ import type { StampClock } from './stamp-clock.js';
 import { propose } from './waiting.js';
 
 const EVERY_MS = 100;
-const BATCH_KEYS = 512;
+/** Removed in one go: what else the shard serves waits for it. */
+const BATCH_KEYS = 128;
 
 export interface ShardKeeperOptions {
   readonly clock: Clock;

@@ -2,6 +2,8 @@
 import { z } from 'zod';
 import type { Clock, GroupId, NodeId, ReplicaHost } from '../../raft/index.js';
 import {
+  type CopyAnswer,
+  type CopyMark,
   type MoveId,
   type Remains,
   type ShardMember,
@@ -69,9 +71,10 @@ export class ShardPortAdapter implements ShardPort {
     to: GroupId,
     move: MoveId,
     slots: SlotRanges,
+    since: CopyMark | null,
     timeout_ms: number,
-  ): Promise<{ kind: 'copied'; records: number; bytes: number } | { kind: 'refused'; answer: SlotAnswer }> {
-    const request = { from, to, move, slots, timeout_ms };
+  ): Promise<CopyAnswer> {
+    const request = { from, to, move, slots, since, timeout_ms };
     return this.#options.caller.ask(
       from,
       Method.Copy,

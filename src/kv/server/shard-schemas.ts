@@ -49,11 +49,18 @@ export const copyRequestSchema = z.object({
   to: count,
   move: count,
   slots,
+  since: z.object({ by: z.string().max(300), note: count }).nullable(),
   timeout_ms: z.number(),
 });
 
 const copyAnswerSchema = z.discriminatedUnion('kind', [
-  z.object({ kind: z.literal('copied'), records: count, bytes: count }),
+  z.object({
+    kind: z.literal('copied'),
+    records: count,
+    bytes: count,
+    mark: z.object({ by: z.string(), note: count }),
+    left: count,
+  }),
   z.object({ kind: z.literal('refused'), answer: slotAnswerSchema }),
 ]);
 

@@ -4,7 +4,7 @@
  */
 import type { z } from 'zod';
 import type { Clock, GroupId, NodeId, Replica, ReplicaHost } from '../../raft/index.js';
-import { ShardUnavailable, type SlotAnswer } from '../../shardctrl/index.js';
+import { type CopyAnswer, ShardUnavailable, type SlotAnswer } from '../../shardctrl/index.js';
 import { copySlots } from '../migration/index.js';
 import { encodeCommand, type KvResult, type KvStateMachine, stampCommand } from '../store/index.js';
 import { handleJson } from './json-rpc.js';
@@ -20,9 +20,10 @@ import {
   slotRequestSchema,
 } from './shard-schemas.js';
 import type { StampClock } from './stamp-clock.js';
-import { propose, readBarrier } from './waiting.js';
+import { delay, propose, readBarrier } from './waiting.js';
 
 const BARRIER_MS = 2_000;
+const REST_MS_MAX = 100;
 
 export interface ShardServiceOptions {
   readonly host: ReplicaHost;
@@ -77,26 +78,43 @@ export class ShardService {
     return { ok: true, value: result };
   }
 
-  async copy(request: CopyRequest): Promise<LeaderAnswer<Awaited<ReturnType<typeof copySlots>>>> {
+  async copy(request: CopyRequest): Promise<LeaderAnswer<CopyAnswer>> {
     const replica = this.#leading(request.from);
     if (replica === null) return this.#elsewhere(request.from);
-    const { caller, clock, host } = this.#options;
+    const { clock, host, rpc } = this.#options;
     const deadline = clock.monotonic_ms() + request.timeout_ms;
+    // Notes are numbered by whoever leads: a mark of another leader, or of an earlier term, tells nothing here.
+    const by = `${rpc.self}/${replica.term}`;
+    const since = request.since === null || request.since.by === by ? (request.since?.note ?? null) : 0;
     try {
-      const value = await onState(host, replica, (machine: KvStateMachine) =>
+      const copied = await onState(host, replica, (machine: KvStateMachine) =>
         copySlots({
           move: request.move,
           slots: request.slots,
           machine,
+          since,
           settled: () => replica.settled(),
-          send: (page) => caller.page(request.to, page, Math.max(1, deadline - clock.monotonic_ms())),
+          send: (page) => this.#sendPage(request, page, deadline),
         }),
       );
-      return value !== null && replica.leads ? { ok: true, value } : this.#elsewhere(request.from);
+      if (copied === null || !replica.leads) return this.#elsewhere(request.from);
+      if (copied.kind === 'refused') return { ok: true, value: copied };
+      const { upTo, ...rest } = copied;
+      return { ok: true, value: { ...rest, mark: { by, note: upTo } } };
     } catch (error) {
       if (error instanceof ShardUnavailable) return this.#elsewhere(request.from);
       throw error;
     }
+  }
+
+  /** The bulk of a copy leaves the shards half of the time to their clients; its last changes hurry. */
+  async #sendPage(request: CopyRequest, page: Buffer, deadline: number): Promise<SlotAnswer> {
+    const { caller, clock } = this.#options;
+    const began_ms = clock.monotonic_ms();
+    const answer = await caller.page(request.to, page, Math.max(1, deadline - began_ms));
+    const took_ms = clock.monotonic_ms() - began_ms;
+    if (request.since === null) await delay(clock, Math.min(took_ms, REST_MS_MAX));
+    return answer;
   }
 
   async query(query: ShardQuery): Promise<LeaderAnswer<unknown>> {

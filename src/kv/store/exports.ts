@@ -24,7 +24,7 @@ import type { SlotControl } from './slot-control.js';
 import { slotsWhere } from './slot-sets.js';
 import type { StoreState } from './store-state.js';
 
-/** Keys, then idempotency records, then what changed while the slots were exported. */
+/** Keys, then idempotency records; or only what changed while the slots were exported. */
 export type ExportPass = 'keys' | 'idempotency' | 'noted';
 
 /** Where an export goes on: in which range of the slots, in which pass, at which row. Means something only with the same slots. */
@@ -49,33 +49,39 @@ interface PassPage {
 
 const ROWS_PER_READ = 256;
 const EMPTY = Buffer.alloc(0);
-const FOLLOWING = { keys: 'idempotency', idempotency: 'noted', noted: null } as const;
+const FOLLOWING = { keys: 'idempotency', idempotency: null, noted: null } as const;
 
 /**
- * The next records of the slots, up to the one that reaches `maxBytes`; a page may be empty and still have a `next`. Every
- * record that is there throughout is in some page. What changes meanwhile (EXPORTING) is noted, and so in a later export.
- * Rejects with `DamagedState` for a record that is not what was written.
+ * The next records of the slots, up to the one that reaches `maxBytes`; a page may be empty and still have a `next`.
+ *
+ * `since` null: every record that is there throughout is in some page; what changes meanwhile (EXPORTING) is noted. Else what
+ * has been noted with a number above `since`: the record as it is now, or its removal. Rejects with `DamagedState` for a record
+ * that is not what was written.
  */
 export async function exportRecords(
   state: StoreState,
   slots: SlotRanges,
+  since: number | null,
   cursor: ExportCursor | null,
   maxBytes: number,
 ): Promise<ExportPage> {
-  const at: ExportCursor = cursor ?? { range: 0, pass: 'keys', from: EMPTY };
+  const firstPass = since === null ? 'keys' : 'noted';
+  const at: ExportCursor = cursor ?? { range: 0, pass: firstPass, from: EMPTY };
   const range = slots[at.range];
   if (range === undefined) return { records: [], next: null };
-  const { records, from } = await runPass(state, range, at, maxBytes);
+  const { records, from } = await runPass(state, range, since ?? 0, at, maxBytes);
   if (from !== null) return { records, next: { ...at, from } };
   const pass = FOLLOWING[at.pass];
   if (pass !== null) return { records, next: { range: at.range, pass, from: EMPTY } };
-  const next = at.range + 1 < slots.length ? { range: at.range + 1, pass: 'keys' as const, from: EMPTY } : null;
+  const next: ExportCursor | null =
+    at.range + 1 < slots.length ? { range: at.range + 1, pass: firstPass, from: EMPTY } : null;
   return { records, next };
 }
 
 function runPass(
   state: StoreState,
   [first, last]: SlotRange,
+  since: number,
   at: ExportCursor,
   maxBytes: number,
 ): Promise<PassPage> | PassPage {
@@ -86,7 +92,7 @@ function runPass(
     case 'idempotency':
       return exportIdempotency(state, begun ? at.from : idempotencyStart(first), idempotencyStart(last + 1), maxBytes);
     case 'noted':
-      return exportNoted(state, begun ? at.from : notedPosition(first, 0), last, maxBytes);
+      return exportNoted(state, since, begun ? at.from : notedPosition(first, 0), last, maxBytes);
   }
 }
 
@@ -132,7 +138,7 @@ async function exportIdempotency(state: StoreState, from: Buffer, to: Buffer, ma
   }
 }
 
-/** Where the pass over noted changes stands: a slot, and how many of its notes were seen. Notes only come at the end. */
+/** Where the pass over noted changes stands: a slot, and how many of its notes were seen. New notes come at the end. */
 function notedPosition(slot: number, seen: number): Buffer {
   const position = Buffer.allocUnsafe(6);
   position.writeUInt16BE(slot, 0);
@@ -140,14 +146,14 @@ function notedPosition(slot: number, seen: number): Buffer {
   return position;
 }
 
-function exportNoted(state: StoreState, from: Buffer, last: number, maxBytes: number): PassPage {
+function exportNoted(state: StoreState, since: number, from: Buffer, last: number, maxBytes: number): PassPage {
   const records: PageRecord[] = [];
   let bytes = 0;
   let skip = from.readUInt32BE(2);
   for (let slot = from.readUInt16BE(0); slot <= last; slot++) {
     let seen = 0;
     for (const subject of state.noted.subjects(slot)) {
-      if (seen++ < skip) continue;
+      if (seen++ < skip || subject.order <= since) continue;
       const record = presentRecord(state, slot, subject);
       records.push(record);
       bytes += record.length;

@@ -192,8 +192,23 @@ export class KvStateMachine implements StateMachine {
   }
 
   /** See exports.ts. */
-  exportRecords(slots: SlotRanges, cursor: ExportCursor | null, maxBytes: number): Promise<ExportPage> {
-    return exportRecords(this.#opened, slots, cursor, maxBytes);
+  exportRecords(
+    slots: SlotRanges,
+    since: number | null,
+    cursor: ExportCursor | null,
+    maxBytes: number,
+  ): Promise<ExportPage> {
+    return exportRecords(this.#opened, slots, since, cursor, maxBytes);
+  }
+
+  /** Number of the latest change that was noted while its slot was exported; counted by this process. */
+  get newestNote(): number {
+    return this.#opened.noted.newest;
+  }
+
+  /** How many keys and idempotency records of these slots have changed since the note of this number. */
+  notedAfter(slots: SlotRanges, note: number): number {
+    return this.#opened.noted.countAfter(slots, note);
   }
 
   /** See exports.ts. */

@@ -4,8 +4,12 @@
  *
  * Kept in memory as well as in rows, because ending a move must clear a slot's rows at once, and apply can't scan. Their
  * size is bounded by what changes during a copy. `revision` of an idempotency record is the time it expires.
+ *
+ * Events are counted (`newest`): what a copy has not told yet are those of a higher number. The count is this process's, not
+ * part of the state; after a restart every subject gets a new one.
  */
 import type { StateEngine, StateRows } from '../../raft/index.js';
+import { eachSlot, type SlotRanges } from '../../shardctrl/index.js';
 import { crc32cOf } from './checksum.js';
 import { DamagedState } from './damaged-state.js';
 import { addHash, hashPair, subtractHash } from './digest.js';
@@ -24,6 +28,7 @@ export interface Subject {
 interface SideRow extends Subject {
   readonly row: Buffer;
   revision: number;
+  order: number;
 }
 
 const HASH_SEED = 0x0d15ea5e;
@@ -33,6 +38,7 @@ export class SideTable {
   readonly #table: number;
   readonly #slots = new Map<number, Map<string, SideRow>>();
   readonly #hash: Uint32Array;
+  #newest = 0;
 
   /** `hash` takes in the rows' hashes. */
   constructor(table: number, hash: Uint32Array) {
@@ -47,7 +53,7 @@ export class SideTable {
       const keyEnd = HEAD_BYTES + key.readUInt16BE(4);
       const kind = key[3] === SubjectKind.Key ? SubjectKind.Key : SubjectKind.Idempotency;
       const subject = { kind, key: key.subarray(HEAD_BYTES, keyEnd), token: key.toString('latin1', keyEnd) };
-      const row = { ...subject, row: key, revision: value.readDoubleLE(0) };
+      const row = { ...subject, row: key, revision: value.readDoubleLE(0), order: ++this.#newest };
       this.#of(key.readUInt16BE(1)).set(key.toString('latin1'), row);
       hashPair(HASH_SEED, key, value);
       addHash(this.#hash, 0);
@@ -80,14 +86,23 @@ export class SideTable {
     const text = row.toString('latin1');
     const slotRows = this.#of(slot);
     const known = slotRows.get(text);
+    const order = ++this.#newest;
     if (known !== undefined) {
+      known.order = order;
       if (known.revision >= revision) return;
       hashPair(HASH_SEED, row, rowValue(row, known.revision));
       subtractHash(this.#hash, 0);
       known.revision = revision;
     } else {
       const { kind, token } = subject;
-      slotRows.set(text, { kind, token, key: row.subarray(HEAD_BYTES, row.length - token.length), row, revision });
+      slotRows.set(text, {
+        kind,
+        token,
+        key: row.subarray(HEAD_BYTES, row.length - token.length),
+        row,
+        revision,
+        order,
+      });
     }
     const value = rowValue(row, revision);
     hashPair(HASH_SEED, row, value);
@@ -113,9 +128,21 @@ export class SideTable {
     this.#slots.delete(slot);
   }
 
-  /** In no particular order. */
-  subjects(slot: number): Iterable<Subject & { readonly revision: number }> {
+  /** The number of the latest event. */
+  get newest(): number {
+    return this.#newest;
+  }
+
+  /** In no particular order, but new ones come last. `order`: the number of the latest event. */
+  subjects(slot: number): Iterable<Subject & { readonly revision: number; readonly order: number }> {
     return this.#slots.get(slot)?.values() ?? [];
+  }
+
+  /** How many subjects of the slots have an event after the one of this number. */
+  countAfter(slots: SlotRanges, order: number): number {
+    let count = 0;
+    for (const slot of eachSlot(slots)) for (const subject of this.subjects(slot)) if (subject.order > order) count++;
+    return count;
   }
 
   count(slot: number): number {

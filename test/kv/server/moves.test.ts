@@ -64,9 +64,9 @@ describe('while slots move', () => {
       for (const write of held) {
         if (write.published_ms < 0 && containsSlot(moved, write.slot)) write.published_ms = cluster.scheduler.now_ms;
       }
-      const key = KEYS[i % KEYS.length]!;
-      const slot = slotOfKey(Buffer.from(key));
-      if (cluster.shard(1).stateOf(slot) === SlotState.Frozen && !containsSlot(moved, slot)) {
+      for (const key of KEYS) {
+        const slot = slotOfKey(Buffer.from(key));
+        if (cluster.shard(1).stateOf(slot) !== SlotState.Frozen || containsSlot(moved, slot)) continue;
         const write = { slot, published_ms: -1, answered_ms: -1 };
         held.push(write);
         void cluster.send(ids[i % 4]!, put(key, 'w')).then(() => {

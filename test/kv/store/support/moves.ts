@@ -15,12 +15,23 @@ export function keysIn(slots: SlotRanges, count: number, prefix = 'k'): string[]
   return keys;
 }
 
+/** All records, then all that was noted. */
 export async function exportAll(source: Machine, slots: SlotRanges, maxBytes = 300): Promise<PageRecord[][]> {
+  return [...(await exportSince(source, slots, null, maxBytes)), ...(await exportSince(source, slots, 0, maxBytes))];
+}
+
+export async function exportSince(
+  source: Machine,
+  slots: SlotRanges,
+  since: number | null,
+  maxBytes = 300,
+): Promise<PageRecord[][]> {
   const pages: PageRecord[][] = [];
   let cursor: ExportCursor | null = null;
   do {
     const page: { records: PageRecord[]; next: ExportCursor | null } = await source.machine.exportRecords(
       slots,
+      since,
       cursor,
       maxBytes,
     );
