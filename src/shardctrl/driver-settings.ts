@@ -40,7 +40,7 @@ export const DRIVER_DEFAULTS: DriverSettings = {
   batchSlots: 512,
   attemptsMax: 10,
   copiesMax: 4,
-  freezesMax: 5,
+  freezesMax: 3,
   drainedAt: 16,
   drainsMax: 10,
   call_timeout_ms: 2_000,
