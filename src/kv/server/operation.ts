@@ -2,7 +2,7 @@
  * One request on a key on its way: which attempts it made, what is still out, when it must be answered and what is said
  * then. Whether a write may have been applied is decided here and nowhere else.
  */
-import type { GroupId } from '../../raft/index.js';
+import type { GroupId, NodeId } from '../../raft/index.js';
 import { shardName, slotOfKey } from '../../shardctrl/index.js';
 import type { ApiError, KvOutcome, KvRequest, RequestContext } from './api.js';
 
@@ -29,6 +29,8 @@ export class Operation {
   attempt = 0;
   /** The present attempt has been sent and not answered. */
   out = false;
+  /** Whom the present attempt was sent to. */
+  to: NodeId = '';
   /** When the present attempt, if it may be repeated, is repeated; or when a waiting operation tries again. */
   next_ms = 0;
   /** Attempts that may have been applied. */

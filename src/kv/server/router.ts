@@ -195,6 +195,7 @@ export class Router implements AttemptOwner {
 
   #sent(operation: Operation, to: NodeId): Attempt {
     operation.out = true;
+    operation.to = to;
     operation.next_ms = this.#options.clock.monotonic_ms() + this.#options.attempt_ms;
     if (operation.isWrite) operation.maybeApplied++;
     return new Attempt(this, operation, to);
@@ -379,6 +380,16 @@ export class Router implements AttemptOwner {
     this.#waiting.delete(operation);
   }
 
+  /**
+   * A write that stands in this node's own log, while it leads, is answered by that log: to propose it again would only add to
+   * what keeps it waiting.
+   */
+  #mayRepeat(operation: Operation): boolean {
+    if (!operation.out) return true;
+    const here = operation.isWrite && operation.to === this.#options.self;
+    return operation.repeatable && !(here && this.#hosted(operation.shard)?.isLeader === true);
+  }
+
   // ---------------------------------------------------------------------------------------------------------------- timer
 
   #sweep(): void {
@@ -390,7 +401,7 @@ export class Router implements AttemptOwner {
       } else if (operation.deadline_ms <= now) {
         this.#forget(operation);
         operation.expire(this.#options.maps.epoch, this.#options.away(operation.shard));
-      } else if (operation.next_ms <= now && (!operation.out || operation.repeatable)) {
+      } else if (operation.next_ms <= now && this.#mayRepeat(operation)) {
         this.#attempt(operation);
       }
     }
