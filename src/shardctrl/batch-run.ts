@@ -177,10 +177,11 @@ export class BatchRun implements Asker {
     this.#froze_ms = this.#now_ms;
     const patience: Patience = { until_ms: this.#in(plan.max_pause_ms), enough: () => false };
     const freeze: SlotCommand = { ...this.#command('freeze'), round };
-    let frozen = await this.#ask(freeze, from, patience);
-    // Out of time, but it may be carried out yet: only an answer says that it was, and can be thawed.
-    frozen ??= await this.#ask(freeze, from, { until_ms: this.#in(FREEZE_PATIENCE_MS), enough: () => false });
-    if (frozen === null) return giveUp(`${shardName(from)} did not confirm the freeze`);
+    const frozen = await this.#ask(freeze, from, patience);
+    // It may be carried out yet; and a shard that takes so long for one step will not do three in time. To undo the batch takes
+    // no longer than a thaw.
+    if (frozen === null)
+      return giveUp(`${shardName(from)} did not confirm the freeze within the pause of ${plan.max_pause_ms} ms`);
     if (frozen.kind !== 'frozen') return giveUp(`${shardName(from)} answered ${frozen.kind} to Freeze`);
     const { receipt } = frozen;
     const copied = await this.#copy(mark, patience);
@@ -331,9 +332,6 @@ export class BatchRun implements Asker {
     this.#tenure.event(level, text, { ...where, ...fields });
   }
 }
-
-/** A Freeze that was sent is waited for, beyond the pause: undoing the batch takes longer still. */
-const FREEZE_PATIENCE_MS = 2_000;
 
 const PLAN_ENDS = giveUp('the plan ends');
 

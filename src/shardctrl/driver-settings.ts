@@ -39,7 +39,7 @@ export const DRIVER_DEFAULTS: DriverSettings = {
   batchBytes: 1024 * 1024,
   batchSlots: 512,
   attemptsMax: 10,
-  copiesMax: 4,
+  copiesMax: 3,
   freezesMax: 3,
   drainedAt: 16,
   drainsMax: 10,

@@ -168,7 +168,7 @@ describe('the driver', () => {
     world.writers([0, 5, 9], 2);
     let lost = 0;
     world.fate = (call): Fate =>
-      call.what === 'install' && lost++ < 3 ? { request: 'lost', again_ms: world.random.between(60, 3_000) } : {};
+      call.what === 'install' && lost++ < 2 ? { request: 'lost', again_ms: world.random.between(60, 3_000) } : {};
     world.elect();
     world.apply({ kind: 'move', slots: [[0, 9]], to: 2, max_pause_ms: 50 });
     expect((await world.untilOver()).status).toBe('done');
