@@ -194,7 +194,7 @@ export class BatchRun implements Asker {
     const digests = { source: receipt.digest, destination: answer.sums.digest };
     if (++this.#copies >= this.#tenure.settings.copiesMax)
       return giveUp(`digests of ${shardName(from)} and ${shardName(to)} differ after every copy`);
-    this.#event('warn', 'digests differ after a copy; copying again', digests);
+    this.#event('error', 'digests differ after a copy; copying again', digests);
     return this.#thaw(round, receipt, null);
   }
 
