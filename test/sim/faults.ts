@@ -89,6 +89,7 @@ export function networkFaults(faults: ReadonlySet<Fault>, r: SimRandom): Partial
     late: faults.has('late_rpc') ? r.between(0.3, 0.9) : 0,
     late_ms: r.pick([4_000, 20_000, 60_000]),
     repeatable: (frame) => frame[KIND_AT] === REQUEST && REPEATED.has(frame[METHOD_AT]!),
-    recalled: (frame) => frame[METHOD_AT] === Method.SlotCommand,
+    // Close behind a command an old one does most harm; and close behind a page an older page of the same slots.
+    recalled: (frame) => frame[METHOD_AT] === Method.SlotCommand || frame[METHOD_AT] === Method.Page,
   };
 }
