@@ -215,7 +215,7 @@ export class BatchRun implements Asker {
     const pause_ms = this.#pauseNow_ms();
     this.#longestPause_ms = Math.max(this.#longestPause_ms, pause_ms);
     this.#froze_ms = null;
-    this.#event('info', 'the last changes did not fit into the pause; the slots are served again', { round, pause_ms });
+    this.#event('info', 'frozen slots are thawed and served again; another round will follow', { round, pause_ms });
     return { kind: 'thawed', mark };
   }
 
