@@ -30,7 +30,16 @@ type Forward =
 type Round =
   | Forward
   /** The source serves again. `mark` null: everything has to be copied anew. */
-  | { readonly kind: 'thawed'; readonly mark: CopyMark | null };
+  | { readonly kind: 'thawed'; readonly mark: CopyMark | null }
+  /** It was not frozen: one of the shards did not answer in time. */
+  | { readonly kind: 'not_frozen'; readonly mark: CopyMark };
+
+/** What is to be thawed, once others may freeze. */
+interface ToThaw {
+  readonly kind: 'to_thaw';
+  readonly receipt: FreezeReceipt;
+  readonly mark: CopyMark | null;
+}
 
 type GiveUp = Extract<Forward, { kind: 'give_up' }>;
 
@@ -102,10 +111,11 @@ export class BatchRun implements Asker {
     if (begun.kind !== 'ok') return giveUp(`${shardName(from)} answered ${begun.kind} to BeginExport`);
     let mark: CopyMark | null = null;
     const { freezesMax } = this.#tenure.settings;
-    for (let round = 1; round <= freezesMax; round++) {
+    for (let round = 1; round <= freezesMax; ) {
       const ended = await this.#round(round, mark);
-      if (ended.kind !== 'thawed') return ended;
+      if (ended.kind !== 'thawed' && ended.kind !== 'not_frozen') return ended;
       mark = ended.mark;
+      if (ended.kind === 'thawed') round++;
       await this.#tenure.sleep(this.#tenure.backOff_ms(round));
     }
     const { max_pause_ms } = this.#tenure.planOf(this.#batch.plan) ?? {};
@@ -116,29 +126,43 @@ export class BatchRun implements Asker {
 
   /** Everything that can be copied while the source serves; then, when it is this batch's turn, the rest. */
   async #round(round: number, since: CopyMark | null): Promise<Round> {
-    const copied = await this.#catchUp(since);
+    const copied = await this.#catchUp(since, this.#untilWoundUp);
     if (copied === null) return PLAN_ENDS;
     if (copied.kind === 'give_up') return copied;
+    const ended = await this.#whenItsTurn(round, copied.mark);
+    // Others may freeze meanwhile: the destination, which has to say its word, may be away for long.
+    return ended.kind === 'to_thaw' ? this.#thaw(round, ended.receipt, ended.mark) : ended;
+  }
+
+  async #whenItsTurn(round: number, since: CopyMark): Promise<Round | ToThaw> {
     const leave = await this.#gate.enter(this.#batch.from);
     try {
+      // Nobody waits long for his turn because of a shard that does not answer; and nothing is frozen for one that is away.
+      const patience = soonerOf(this.#untilWoundUp, this.#in(this.#tenure.settings.call_timeout_ms));
       // It was served while it waited for its turn.
-      const caughtUp = await this.#catchUp(copied.mark);
-      if (caughtUp === null) return PLAN_ENDS;
-      if (caughtUp.kind === 'give_up') return caughtUp;
+      const caughtUp = await this.#catchUp(since, patience);
+      if (caughtUp?.kind === 'give_up') return caughtUp;
       const plan = this.#tenure.planOf(this.#batch.plan);
       if (plan === null || plan.ending !== null) return PLAN_ENDS;
+      if (caughtUp === null || !(await this.#destinationReady(patience))) return { kind: 'not_frozen', mark: since };
       return await this.#whileFrozen(plan, round, caughtUp.mark);
     } finally {
       leave();
     }
   }
 
+  async #destinationReady(patience: Patience): Promise<boolean> {
+    const ready = (timeout_ms: number): Promise<true> =>
+      this.#tenure.shards.ready(this.#batch.to, timeout_ms).then(() => true as const);
+    return (await this.#tenure.ask(this, ready, patience)) === true;
+  }
+
   /** Drains until little is left, or it does not get less: then a frozen slot, which changes no more, has to do. */
-  async #catchUp(since: CopyMark | null): Promise<CopyStep> {
+  async #catchUp(since: CopyMark | null, patience: Patience): Promise<CopyStep> {
     const { drainsMax, drainedAt } = this.#tenure.settings;
     let mark = since;
     for (let drains = 1; ; drains++) {
-      const copied = await this.#copy(mark, this.#untilWoundUp);
+      const copied = await this.#copy(mark, patience);
       if (copied === null || copied.kind === 'give_up' || copied.left <= drainedAt || drains >= drainsMax)
         return copied;
       mark = copied.mark;
@@ -150,7 +174,8 @@ export class BatchRun implements Asker {
     const { from, to, move, slots } = this.#batch;
     const { call_timeout_ms } = this.#tenure.settings;
     const { shards } = this.#tenure;
-    let timeout_ms = call_timeout_ms;
+    // The bulk is not in a hurry, and rests between its pages.
+    let timeout_ms = since === null ? BULK * call_timeout_ms : call_timeout_ms;
     for (let attempt = 1; ; attempt++) {
       const call = (limit_ms: number): Promise<CopyAnswer> => shards.copy(from, to, move, slots, since, limit_ms);
       const copied = await this.#tenure.ask(this, call, soonerOf(patience, this.#in(timeout_ms)), timeout_ms);
@@ -172,7 +197,7 @@ export class BatchRun implements Asker {
     return this.#now_ms + delay_ms;
   }
 
-  async #whileFrozen(plan: PlanState, round: number, mark: CopyMark): Promise<Round> {
+  async #whileFrozen(plan: PlanState, round: number, mark: CopyMark): Promise<Round | ToThaw> {
     const { from, to } = this.#batch;
     this.#froze_ms = this.#now_ms;
     const patience: Patience = { until_ms: this.#in(plan.max_pause_ms), enough: () => false };
@@ -185,17 +210,17 @@ export class BatchRun implements Asker {
     if (frozen.kind !== 'frozen') return giveUp(`${shardName(from)} answered ${frozen.kind} to Freeze`);
     const { receipt } = frozen;
     const copied = await this.#copy(mark, patience);
-    if (copied === null) return this.#thaw(round, receipt, mark);
+    if (copied === null) return { kind: 'to_thaw', receipt, mark };
     if (copied.kind === 'give_up') return copied;
     const answer = await this.#install(round, receipt, patience);
-    if (answer === null) return this.#thaw(round, receipt, mark);
+    if (answer === null) return { kind: 'to_thaw', receipt, mark };
     if (answer.kind === 'installed') return this.#publish(receipt, answer);
     if (answer.kind !== 'mismatch') return giveUp(`${shardName(to)} answered ${answer.kind} to Install`);
     const digests = { source: receipt.digest, destination: answer.sums.digest };
     if (++this.#copies >= this.#tenure.settings.copiesMax)
       return giveUp(`digests of ${shardName(from)} and ${shardName(to)} differ after every copy`);
     this.#event('error', 'digests differ after a copy; copying again', digests);
-    return this.#thaw(round, receipt, null);
+    return { kind: 'to_thaw', receipt, mark: null };
   }
 
   #install(round: number, receipt: FreezeReceipt, patience: Patience): Promise<SlotAnswer | null> {
@@ -334,6 +359,9 @@ export class BatchRun implements Asker {
 }
 
 const PLAN_ENDS = giveUp('the plan ends');
+
+/** A copy of all records may take so many times as long as a call. */
+const BULK = 5;
 
 const soonerOf = (patience: Patience, until_ms: number): Patience => ({
   until_ms: Math.min(patience.until_ms ?? Number.POSITIVE_INFINITY, until_ms),

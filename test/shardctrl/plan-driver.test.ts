@@ -114,6 +114,27 @@ describe('the driver', () => {
     world.expectTidy();
   });
 
+  it('F63: a destination that goes away with a batch of its frozen holds up its own moves only', async () => {
+    const world = await DriverWorld.make(1);
+    world.fill([[0, 16_383]], 1);
+    world.writers([1, 5_000, 9_000, 12_000, 16_000], 3);
+    let gone = false;
+    world.fate = (call): Fate => {
+      if (call.what !== 'install' || call.shard !== 2 || gone) return {};
+      gone = true;
+      world.down.add(2);
+      return {};
+    };
+    world.elect();
+    world.apply({ kind: 'reshard', shards: 3 });
+    const moveTo = (to: number) => world.plan.moves.find((move) => move.to === to)!;
+    await world.until(() => isMoved(moveTo(3)), 'the other move does not go on', 60_000);
+    expect(isMoved(moveTo(2))).toBe(false);
+    world.down.delete(2);
+    expect((await world.untilOver()).status).toBe('done');
+    world.expectTidy();
+  });
+
   it('Unaffected: shards that are away, however many, do not hold up the moves of those that are there', async () => {
     const world = await DriverWorld.make(6);
     for (const shard of [2, 3, 4, 5]) world.down.add(shard);

@@ -33,7 +33,7 @@ export type Copied =
     }
   | { readonly kind: 'refused'; readonly answer: SlotAnswer };
 
-/** A copy of all records of an empty set of slots sends one page: it opens the import. */
+/** The first page of a copy of all records goes even if it is empty: it opens the import. Other empty pages do not. */
 export async function copySlots(job: CopyJob): Promise<Copied> {
   const { machine, slots, since } = job;
   // Before anything is read: what changes from here on is noted under a higher number. After a copy of all records every note
@@ -46,11 +46,13 @@ export async function copySlots(job: CopyJob): Promise<Copied> {
   let cursor: ExportCursor | null = null;
   while (!nothing) {
     const page: ExportPage = await machine.exportRecords(slots, since, cursor, PAGE_BYTES);
-    const command = encodeCommand({ kind: 'page', move: job.move, slots, records: page.records }, 0);
-    const answer = await job.send(command);
-    if (answer.kind !== 'ok') return { kind: 'refused', answer };
-    records += page.records.length;
-    bytes += command.length;
+    if (page.records.length > 0 || (since === null && cursor === null)) {
+      const command = encodeCommand({ kind: 'page', move: job.move, slots, records: page.records }, 0);
+      const answer = await job.send(command);
+      if (answer.kind !== 'ok') return { kind: 'refused', answer };
+      records += page.records.length;
+      bytes += command.length;
+    }
     cursor = page.next;
     if (cursor === null) break;
   }

@@ -86,6 +86,9 @@ export class ShardService {
     // Notes are numbered by whoever leads: a mark of another leader, or of an earlier term, tells nothing here.
     const by = `${rpc.self}/${replica.term}`;
     const since = request.since === null || request.since.by === by ? (request.since?.note ?? null) : 0;
+    // A leader that has been deposed and does not know it would copy what was true once.
+    if (request.since?.by !== by && !(await readBarrier(replica, clock, BARRIER_MS)))
+      return this.#elsewhere(request.from);
     try {
       const copied = await onState(host, replica, (machine: KvStateMachine) =>
         copySlots({
