@@ -4,7 +4,7 @@
  */
 import type { CommandOf, ControllerResult } from './commands.js';
 import type { ControllerState } from './controller-state.js';
-import { addDigests, type Batch, type PlanMove, type PlanState, slotsToStart } from './plan.js';
+import { addDigests, type Batch, DRIVER_ENDED, type PlanMove, type PlanState, slotsToStart } from './plan.js';
 import { runningPlan } from './plan-commands.js';
 import { shardName } from './shard-map.js';
 import { countSlots, includesSlots, unionSlots } from './slot-ranges.js';
@@ -104,7 +104,8 @@ export function applyBatchAborted(state: ControllerState, command: CommandOf<'ba
   state.dropBatch(batch.move);
   state.putMove(plan.id, {
     ...move,
-    failures: move.failures + 1,
+    // Whoever drove it is gone: that says nothing of whether it can be done.
+    failures: batch.reason === DRIVER_ENDED ? move.failures : move.failures + 1,
     lastFailure: batch.reason,
     pause_ms: longer(move.pause_ms, command.pause_ms),
   });

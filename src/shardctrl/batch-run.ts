@@ -52,8 +52,8 @@ export class BatchRun implements Asker {
   readonly #tenure: Tenure;
   readonly #gate: FrozenGate;
   readonly #batch: Batch;
-  /** True: an earlier driver may have frozen it, so that nobody knows since when. */
-  readonly #inherited: boolean;
+  /** Why it is undone: somebody was at it before, and may have frozen it, so that nobody knows since when. null: nobody was. */
+  readonly #inherited: string | null;
   readonly #onStalled: () => void;
   #stalled = false;
   /** Monotonic time of sending Freeze, while that round is frozen, or may be. */
@@ -62,7 +62,7 @@ export class BatchRun implements Asker {
   #longestPause_ms = 0;
   #copies = 0;
 
-  constructor(tenure: Tenure, gate: FrozenGate, batch: Batch, inherited: boolean, onStalled: () => void) {
+  constructor(tenure: Tenure, gate: FrozenGate, batch: Batch, inherited: string | null, onStalled: () => void) {
     this.#tenure = tenure;
     this.#gate = gate;
     this.#batch = batch;
@@ -95,7 +95,7 @@ export class BatchRun implements Asker {
 
   #forward(phase: Batch['phase']): Promise<Forward> | Forward {
     if (phase !== 'running') return giveUp(this.#batch.reason ?? 'cancelled');
-    if (this.#inherited) return giveUp('its driver has ended');
+    if (this.#inherited !== null) return giveUp(this.#inherited);
     return this.#goForward();
   }
 
@@ -268,7 +268,7 @@ export class BatchRun implements Asker {
   /** The longest of all rounds; null: not known, or nothing was frozen. */
   #pause_ms(): number | null {
     const longest_ms = Math.max(this.#longestPause_ms, this.#pauseNow_ms());
-    return this.#inherited || longest_ms === 0 ? null : longest_ms;
+    return this.#inherited !== null || longest_ms === 0 ? null : longest_ms;
   }
 
   // -------------------------------------------------------------------------------------------------------------- undo

@@ -10,7 +10,7 @@ import { BatchRun } from './batch-run.js';
 import type { ControllerPort, DriverEvents } from './driver-ports.js';
 import { DRIVER_DEFAULTS, type DriverSettings } from './driver-settings.js';
 import { FrozenGate } from './frozen-gate.js';
-import { type Batch, isMoved, type PlanMove, type PlanState, slotsToStart } from './plan.js';
+import { type Batch, DRIVER_ENDED, isMoved, type PlanMove, type PlanState, slotsToStart } from './plan.js';
 import { windUp } from './plan-wind-up.js';
 import { shardName } from './shard-map.js';
 import type { MoveId, ShardPort } from './shard-port.js';
@@ -59,19 +59,15 @@ class Office {
   /** By plan and move: one at a time, so that no slot is offered twice. */
   readonly #starts = new Map<string, Start>();
   /** Batches that somebody else may have frozen: in flight when this office began, or carried out before and stumbled. */
-  readonly #inherited: Set<MoveId>;
+  readonly #inherited: Map<MoveId, string>;
   readonly #unsubscribe: () => void;
   #windingUp = false;
   #lookDue = false;
 
   constructor(tenure: Tenure) {
     this.#tenure = tenure;
-    this.#inherited = new Set(
-      tenure.controller
-        .state()
-        .batches()
-        .map((batch) => batch.move),
-    );
+    const inFlight = tenure.controller.state().batches();
+    this.#inherited = new Map(inFlight.map((batch) => [batch.move, DRIVER_ENDED]));
     this.#unsubscribe = tenure.controller.onChange(() => this.#wake());
     this.#wake();
   }
@@ -103,9 +99,9 @@ class Office {
 
   #carryOut(batch: Batch): void {
     if (this.#runs.has(batch.move)) return;
-    const run = new BatchRun(this.#tenure, this.#gate, batch, this.#inherited.has(batch.move), this.#wake);
+    const run = new BatchRun(this.#tenure, this.#gate, batch, this.#inherited.get(batch.move) ?? null, this.#wake);
     this.#runs.set(batch.move, run);
-    this.#inherited.add(batch.move);
+    if (!this.#inherited.has(batch.move)) this.#inherited.set(batch.move, 'the driver stumbled over it');
     void this.#guard(`batch ${batch.move}`, run.run(), () => {
       this.#runs.delete(batch.move);
       const inFlight = this.#tenure.controller.state().batches();

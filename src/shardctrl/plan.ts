@@ -96,6 +96,9 @@ export interface Batch {
   readonly epoch: number;
 }
 
+/** Why a batch is undone whose driver has gone; the only reason that is no failure of the move. */
+export const DRIVER_ENDED = 'its driver has ended';
+
 /** What a finished batch proves: invariant 8 of resharding.md. */
 export interface BatchReceipt {
   readonly keys: number;

@@ -135,6 +135,21 @@ describe('the driver', () => {
     world.expectTidy();
   });
 
+  it('F54: drivers that come and go, more often than a move may fail, do not make the plan fail', async () => {
+    const world = await DriverWorld.make(2);
+    world.fill([[4, 4]], 3_000);
+    world.copy_ms = 1;
+    world.elect();
+    world.apply({ kind: 'move', slots: [[4, 4]], to: 2 });
+    for (let i = 0; i < 15; i++) {
+      await world.scheduler.runFor(1_500);
+      world.crash();
+      world.elect();
+    }
+    expect((await world.untilOver()).status).toBe('done');
+    world.expectTidy();
+  });
+
   it('Unaffected: shards that are away, however many, do not hold up the moves of those that are there', async () => {
     const world = await DriverWorld.make(6);
     for (const shard of [2, 3, 4, 5]) world.down.add(shard);
