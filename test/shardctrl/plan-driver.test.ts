@@ -141,8 +141,10 @@ describe('the driver', () => {
     world.copy_ms = 1;
     world.elect();
     world.apply({ kind: 'move', slots: [[4, 4]], to: 2 });
+    const underWay = (): boolean => world.controller.machine.batches().some(({ phase }) => phase === 'running');
     for (let i = 0; i < 15; i++) {
-      await world.scheduler.runFor(1_500);
+      await world.until(() => underWay(), 'no batch begins');
+      await world.scheduler.runFor(200);
       world.crash();
       world.elect();
     }
