@@ -142,7 +142,7 @@ describe('the driver', () => {
     world.elect();
     world.apply({ kind: 'move', slots: [[4, 4]], to: 2 });
     const underWay = (): boolean => world.controller.machine.batches().some(({ phase }) => phase === 'running');
-    for (let i = 0; i < 15; i++) {
+    for (let i = 0; i < 30; i++) {
       await world.until(() => underWay(), 'no batch begins');
       await world.scheduler.runFor(200);
       world.crash();
