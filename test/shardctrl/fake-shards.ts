@@ -19,7 +19,7 @@ interface FakeRecord {
   readonly value: number;
 }
 
-/** What happened to a key while its slot was exported: `record` null: it went, under this revision. */
+/** The latest change of a key while its slot was exported. */
 interface FakeNote {
   readonly order: number;
   readonly revision: number;

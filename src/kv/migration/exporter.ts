@@ -39,12 +39,11 @@ export async function copySlots(job: CopyJob): Promise<Copied> {
   // Before anything is read: what changes from here on is noted under a higher number. After a copy of all records every note
   // since BeginExport has to follow: an earlier attempt may have brought a key that went before this one began.
   const upTo = since === null ? 0 : machine.newestNote;
-  const nothing = since !== null && machine.notedAfter(slots, since) === 0;
   if (since === null) await job.settled();
   let records = 0;
   let bytes = 0;
   let cursor: ExportCursor | null = null;
-  while (!nothing) {
+  do {
     const page: ExportPage = await machine.exportRecords(slots, since, cursor, PAGE_BYTES);
     if (page.records.length > 0 || (since === null && cursor === null)) {
       const command = encodeCommand({ kind: 'page', move: job.move, slots, records: page.records }, 0);
@@ -54,7 +53,6 @@ export async function copySlots(job: CopyJob): Promise<Copied> {
       bytes += command.length;
     }
     cursor = page.next;
-    if (cursor === null) break;
-  }
+  } while (cursor !== null);
   return { kind: 'copied', records, bytes, upTo, left: machine.notedAfter(slots, upTo) };
 }

@@ -9,7 +9,7 @@ import { crc32c } from '@node-rs/crc32';
 import type { ConfState, Index, SnapshotMeta, Term } from '../core/index.js';
 import type { EngineOp, EngineSnapshot, StateEngine, StateRows } from '../ports.js';
 import { ReplicaDamaged } from './damage.js';
-import type { RowScope } from './row-cache.js';
+import { asBuffer, type RowScope } from './row-cache.js';
 
 /** First byte 0x00 belongs to the runtime; the rest of the key names the row. */
 const META_KEY = Buffer.from([0x00, 0x6d]);
@@ -258,6 +258,3 @@ export class AppliedState implements StateRows {
 
 const MAX_WAITING_BYTES = 16 * 1024 * 1024;
 const WRITE_AT_BYTES = 128 * 1024;
-
-const asBuffer = (bytes: Uint8Array): Buffer =>
-  Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);

@@ -85,5 +85,8 @@ export class RowScope {
   }
 }
 
-const textOf = (bytes: Uint8Array): string =>
-  (Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)).toString('latin1');
+/** A view. */
+export const asBuffer = (bytes: Uint8Array): Buffer =>
+  Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+
+const textOf = (bytes: Uint8Array): string => asBuffer(bytes).toString('latin1');
