@@ -2,8 +2,7 @@
  * The driver of one replica: takes `Ready` from the core and does what it says, in the order it demands. Persist, send,
  * apply; nothing is decided here.
  *
- * Batching (architecture decision 6): proposals that arrive while an append is in flight wait and become the next one;
- * all reads of a turn share one ReadIndex; results of a round are handed out together.
+ * Batching (architecture decision 6): proposals gather into appends (proposal-inbox.ts); all reads of a turn share one ReadIndex; results of a round are handed out together.
  */
 import {
   type ConfChange,
@@ -33,26 +32,17 @@ import { AppliedState, isRuntimeRow } from './applied-state.js';
 import { ApplyQueue } from './apply-queue.js';
 import { asDamage, isDamage, ReplicaDamaged } from './damage.js';
 import { type ReplicaEnvironment, TICKS_PER_HEARTBEAT } from './environment.js';
-import { PendingProposals, type ProposalWaiter } from './pending-proposals.js';
+import { PendingProposals, type ProposalRefusal, type ProposalWaiter } from './pending-proposals.js';
 import { PendingReads, type ReadWaiter } from './pending-reads.js';
+import { ProposalInbox } from './proposal-inbox.js';
 import type { SnapshotFrame } from './snapshot-codec.js';
 import { SnapshotReceiver, type StagedSnapshot } from './snapshot-receiver.js';
 import { SnapshotSenders } from './snapshot-senders.js';
 
 const ROUND_ENTRIES = 1024;
 const ROUND_BYTES = 4 * 1024 * 1024;
-/** While an append is in flight, proposals wait for it, but not more than this. */
-const HELD_BYTES = 256 * 1024;
 /** Below the shortest election timeout: nobody else campaigns meanwhile. */
 const FIRST_CHOICE_TICKS = 8 * TICKS_PER_HEARTBEAT;
-
-/** What an entry without data costs in the inbox. */
-const PROPOSAL_OVERHEAD_BYTES = 32;
-
-interface Proposal {
-  readonly data: Uint8Array;
-  readonly waiter: ProposalWaiter;
-}
 
 /** A received state on its way to take the place of the one in force. */
 interface IncomingState {
@@ -83,6 +73,7 @@ export class Replica {
   readonly id: ReplicaId;
   readonly #env: ReplicaEnvironment;
   readonly #core: RaftCore;
+  readonly #inbox: ProposalInbox;
   readonly #proposals = new PendingProposals();
   readonly #reads = new PendingReads();
   readonly #receiver: SnapshotReceiver;
@@ -91,8 +82,6 @@ export class Replica {
   #state: AppliedState;
   #machine: StateMachine;
   #engineName: string;
-  #inbox: Proposal[] = [];
-  #inboxBytes = 0;
   #appendsInFlight = 0;
   #incoming: IncomingState | null = null;
   /** The incoming state is being recorded in the log: settles when it is in force. */
@@ -115,6 +104,7 @@ export class Replica {
     this.group = recovered.group;
     this.id = options.id;
     this.#env = environment;
+    this.#inbox = new ProposalInbox(environment.clock, () => environment.schedule(this));
     this.#state = state;
     this.#machine = machine;
     this.#engineName = recovered.snapshot.engine;
@@ -301,8 +291,7 @@ export class Replica {
       waiter.refused('not_leader');
       return;
     }
-    this.#inbox.push({ data, waiter });
-    this.#inboxBytes += data.length + PROPOSAL_OVERHEAD_BYTES;
+    this.#inbox.add(data, waiter);
     this.#env.schedule(this);
   }
 
@@ -356,7 +345,7 @@ export class Replica {
       this.#markDamaged(asError(error));
       return;
     }
-    if (this.#core.hasReady() || this.#reads.waiting || this.#inbox.length > 0) this.#env.schedule(this);
+    if (this.#core.hasReady() || this.#reads.waiting || !this.#inbox.empty) this.#env.schedule(this);
   }
 
   /**
@@ -422,17 +411,15 @@ export class Replica {
   }
 
   #takeProposals(): void {
-    if (this.#inbox.length === 0) return;
+    if (this.#inbox.empty) return;
     // What is in flight on a full disk waits for space; what comes now is told at once (F36).
     const { full } = this.#env.log;
-    if (this.#appendsInFlight > 0 && this.#inboxBytes < HELD_BYTES && !full) return;
-    const inbox = this.#inbox;
-    this.#inbox = [];
-    this.#inboxBytes = 0;
     if (this.isLeader && (full || this.#overloaded)) {
-      for (const { waiter } of inbox) waiter.refused(full ? 'disk_full' : 'overloaded');
+      this.#refuseInbox(full ? 'disk_full' : 'overloaded');
       return;
     }
+    const inbox = this.#inbox.take(this.#proposals.size, this.#appendsInFlight > 0);
+    if (inbox.length === 0) return;
     const result = this.#core.propose(inbox.map((proposal) => proposal.data));
     if (!result.ok) {
       const reason = result.reason === 'too_many_uncommitted' ? 'overloaded' : result.reason;
@@ -442,6 +429,10 @@ export class Replica {
     for (let i = 0; i < inbox.length; i++) {
       this.#proposals.add(index(result.first + i), result.term, inbox[i]!.waiter);
     }
+  }
+
+  #refuseInbox(reason: ProposalRefusal): void {
+    for (const { waiter } of this.#inbox.drain()) waiter.refused(reason);
   }
 
   #handle(ready: Ready): void {
@@ -684,8 +675,7 @@ export class Replica {
     this.#known = now;
     if (core.role !== 'leader') {
       this.#senders.abortAll();
-      for (const { waiter } of this.#inbox.splice(0)) waiter.refused('not_leader');
-      this.#inboxBytes = 0;
+      this.#refuseInbox('not_leader');
     }
     this.#env.changed(this);
   }
@@ -710,8 +700,7 @@ export class Replica {
   }
 
   #abandon(): void {
-    for (const { waiter } of this.#inbox.splice(0)) waiter.refused('not_leader');
-    this.#inboxBytes = 0;
+    this.#refuseInbox('not_leader');
     this.#proposals.abandonAll();
     this.#reads.abandonAll();
     this.#senders.abortAll();

@@ -15,8 +15,13 @@ const ROW_OVERHEAD_BYTES = 128;
 /** No such row. No value is one character above a byte. */
 const ABSENT = '\u0100';
 
+/** Changed in place where its size stays: a row that is written is mostly one that has just been asked for. */
+interface KeptRow {
+  text: string;
+}
+
 export class RowCache {
-  readonly #rows: LRUCache<string, string> | null;
+  readonly #rows: LRUCache<string, KeptRow> | null;
   #scopes = 0;
 
   /** 0: it keeps nothing. */
@@ -26,7 +31,7 @@ export class RowCache {
         ? null
         : new LRUCache({
             maxSize: maxBytes,
-            sizeCalculation: (value, key) => key.length + value.length + ROW_OVERHEAD_BYTES,
+            sizeCalculation: (row, key) => key.length + row.text.length + ROW_OVERHEAD_BYTES,
           });
   }
 
@@ -42,12 +47,15 @@ export class RowCache {
 }
 
 export class RowScope {
-  readonly #rows: LRUCache<string, string> | null;
+  readonly #rows: LRUCache<string, KeptRow> | null;
   readonly #prefix: string;
   #lastKey: Uint8Array | null = null;
   #lastName = '';
+  /** What was found or put last, under which name. The cache may have pushed it out since: then nobody finds it there. */
+  #lastRow: KeptRow | undefined = undefined;
+  #lastRowName = '';
 
-  constructor(rows: LRUCache<string, string> | null, prefix: string) {
+  constructor(rows: LRUCache<string, KeptRow> | null, prefix: string) {
     this.#rows = rows;
     this.#prefix = prefix;
   }
@@ -65,23 +73,37 @@ export class RowScope {
 
   /** null: there is no such row. undefined: not known here. */
   get(name: string): Buffer | null | undefined {
-    const value = this.#rows?.get(name);
-    if (value === undefined) return undefined;
-    return value === ABSENT ? null : Buffer.from(value, 'latin1');
+    const row = this.#rows?.get(name);
+    if (row === undefined) return undefined;
+    this.#lastRow = row;
+    this.#lastRowName = name;
+    return row.text === ABSENT ? null : Buffer.from(row.text, 'latin1');
   }
 
   /** What the row is found to be. */
   learn(name: string, value: Uint8Array | null): void {
-    if (value === null || value.length <= VALUE_BYTES_MAX)
-      this.#rows?.set(name, value === null ? ABSENT : textOf(value));
+    if (value === null || value.length <= VALUE_BYTES_MAX) this.#keep(name, value === null ? ABSENT : textOf(value));
+  }
+
+  #keep(name: string, text: string): void {
+    if (this.#rows === null) return;
+    this.#lastRow = { text };
+    this.#lastRowName = name;
+    this.#rows.set(name, this.#lastRow);
   }
 
   /** What the row is from now on. Rows that nobody has asked for do not push others out. */
   change(name: string, value: Uint8Array | null): void {
-    const rows = this.#rows;
-    if (rows === null || !rows.has(name)) return;
-    if (value !== null && value.length > VALUE_BYTES_MAX) rows.delete(name);
-    else rows.set(name, value === null ? ABSENT : textOf(value));
+    const row = name === this.#lastRowName ? this.#lastRow : this.#rows?.peek(name);
+    if (row === undefined) return;
+    if (value !== null && value.length > VALUE_BYTES_MAX) {
+      this.#lastRowName = '';
+      this.#rows?.delete(name);
+      return;
+    }
+    const text = value === null ? ABSENT : textOf(value);
+    if (text.length === row.text.length) row.text = text;
+    else this.#keep(name, text);
   }
 }
 

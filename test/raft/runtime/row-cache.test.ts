@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { RowCache } from '../../../src/raft/runtime/row-cache.js';
 
@@ -47,6 +48,44 @@ it('F42: stays within its budget, whatever passes through, and keeps what is ask
     expect(rows.get(popular)).toEqual(key('1'));
     expect(cache.bytes).toBeLessThanOrEqual(50_000);
   }
+});
+
+it('says the newest value or none, in any order of calls and of two scopes with the same keys', () => {
+  const step = fc.record({
+    scope: fc.nat(1),
+    key: fc.nat(1),
+    kind: fc.constantFrom('get' as const, 'learn' as const, 'change' as const),
+    // Equal lengths, other lengths, none, too large to keep, and so large that others are pushed out.
+    value: fc.constantFrom('a', 'b', 'cc', null, 'x'.repeat(5_000), 'y'.repeat(600)),
+  });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      const cache = new RowCache(1_500);
+      const scopes = [cache.scope(), cache.scope()].map((rows) => ({ rows, truth: new Map<number, string | null>() }));
+      for (const { scope, key: number, kind, value } of steps) {
+        const { rows, truth } = scopes[scope]!;
+        const name = rows.nameOf(key(String(number)));
+        if (kind === 'get') {
+          const told = rows.get(name);
+          if (told !== undefined) expect(told?.toString() ?? null).toBe(truth.get(number) ?? null);
+        } else if (kind === 'change') {
+          truth.set(number, value);
+          rows.change(name, value === null ? null : key(value));
+        } else {
+          // As the caller does: what is learnt is what the row is.
+          const now = truth.get(number) ?? null;
+          rows.learn(name, now === null ? null : key(now));
+        }
+      }
+      for (const { rows, truth } of scopes) {
+        for (const [number, now] of truth) {
+          const told = rows.get(rows.nameOf(key(String(number))));
+          if (told !== undefined) expect(told?.toString() ?? null).toBe(now);
+        }
+      }
+    }),
+    { numRuns: 3_000 },
+  );
 });
 
 it('of no size keeps nothing', () => {
