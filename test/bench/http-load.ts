@@ -37,6 +37,9 @@ const HEADER_END = Buffer.from('\r\n\r\n');
 const LENGTH = Buffer.from('ontent-Length: ');
 const LENGTH_LOWER = Buffer.from('ontent-length: ');
 
+/** Of all connections: what is read is looked at at once. A buffer for each read costs more than all else here. */
+const READ_BUFFER = Buffer.alloc(64 * 1024);
+
 class Connection {
   readonly #socket: Socket;
   readonly #options: LoadOptions;
@@ -51,8 +54,11 @@ class Connection {
     this.#index = index;
     this.#record = record;
     const { host, port } = options.target(index);
-    this.#socket = connect({ host, port, noDelay: true });
-    this.#socket.on('data', (chunk) => this.#onData(chunk));
+    const onread = {
+      buffer: READ_BUFFER,
+      callback: (bytes: number, buffer: Uint8Array) => this.#onRead(bytes, buffer),
+    };
+    this.#socket = connect({ host, port, noDelay: true, onread });
     this.#socket.on('error', () => record(0, false));
     this.#socket.on('connect', () => this.#send());
   }
@@ -63,29 +69,32 @@ class Connection {
     this.#socket.write(this.#options.request(this.#index));
   }
 
-  #onData(chunk: Buffer): void {
+  /** True: read on. */
+  #onRead(length: number, buffer: Uint8Array): boolean {
+    const chunk = Buffer.from(buffer.buffer, buffer.byteOffset, length);
     const bytes = this.#buffer === null ? chunk : Buffer.concat([this.#buffer, chunk]);
+    if (!this.#onData(bytes)) this.#buffer = bytes === chunk ? Buffer.from(chunk) : bytes;
+    return true;
+  }
+
+  /** False: the answer is not whole yet. */
+  #onData(bytes: Buffer): boolean {
     const headerEnd = bytes.indexOf(HEADER_END);
-    if (headerEnd < 0) {
-      this.#buffer = bytes;
-      return;
-    }
+    if (headerEnd < 0) return false;
     let at = bytes.indexOf(LENGTH);
     if (at < 0) at = bytes.indexOf(LENGTH_LOWER);
     let length = 0;
     if (at >= 0 && at < headerEnd) {
       for (let i = at + LENGTH.length; bytes[i]! >= 48 && bytes[i]! <= 57; i++) length = length * 10 + bytes[i]! - 48;
     }
-    if (bytes.length < headerEnd + 4 + length) {
-      this.#buffer = bytes;
-      return;
-    }
+    if (bytes.length < headerEnd + 4 + length) return false;
     this.#buffer = null;
     const took_ms = performance.now() - this.#sentAt;
     this.#record(took_ms * 1000, bytes[9] === 50);
     const rest_ms = (this.#options.interval_ms ?? 0) - took_ms;
     if (rest_ms > 0) setTimeout(() => this.#send(), rest_ms);
     else this.#send();
+    return true;
   }
 
   close(): void {
