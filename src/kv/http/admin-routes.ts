@@ -2,8 +2,8 @@
  * Everything beside `/v1/kv`, as a table: path, method, the query parameters it knows, and a function from request to
  * answer that has no socket in sight. `express-app.ts` hangs the table into Express.
  */
-import type { AdminService, Answer, KvService } from '../server/api.js';
-import { parseMove, parseReshard } from './admin-schemas.js';
+import type { AdminService, Answer, KvService, PlanAction } from '../server/api.js';
+import { parseMove, parseReshard, parseSteer } from './admin-schemas.js';
 import {
   type HttpResponse,
   jsonResponse,
@@ -118,6 +118,16 @@ const plan: AdminRoute['handle'] = async (services, { query, id }) => {
   return respond(services, await services.admin.plan(id === '' ? null : id, timeout.value), 200);
 };
 
+const steer =
+  (action: PlanAction): AdminRoute['handle'] =>
+  async (services, { query, id, body }) => {
+    const timeout = timeoutParameter(query);
+    if (!timeout.ok) return refused(services, timeout);
+    const nothing = parseSteer(body);
+    if (!nothing.ok) return refused(services, nothing);
+    return respond(services, await services.admin.steerPlan(id, action, timeout.value), 200);
+  };
+
 const livez: AdminRoute['handle'] = async (services) => jsonResponse(200, '{"status":"ok"}', services.kv.epoch());
 
 const readyz: AdminRoute['handle'] = async (services, { query }) => {
@@ -148,6 +158,9 @@ export const ADMIN_ROUTES: readonly AdminRoute[] = [
   { path: '/v1/admin/reshard', method: 'POST', parameters: ['timeout'], handle: reshard },
   { path: '/v1/admin/reshard', method: 'GET', parameters: ['timeout'], handle: plan },
   { path: '/v1/admin/reshard/:id', method: 'GET', parameters: ['timeout'], handle: plan },
+  { path: '/v1/admin/reshard/:id/pause', method: 'POST', parameters: ['timeout'], handle: steer('pause') },
+  { path: '/v1/admin/reshard/:id/resume', method: 'POST', parameters: ['timeout'], handle: steer('resume') },
+  { path: '/v1/admin/reshard/:id/cancel', method: 'POST', parameters: ['timeout'], handle: steer('cancel') },
   { path: '/v1/admin/move', method: 'POST', parameters: ['timeout'], handle: move },
   { path: '/livez', method: 'GET', parameters: null, handle: livez },
   { path: '/readyz', method: 'GET', parameters: null, handle: readyz },
@@ -155,9 +168,6 @@ export const ADMIN_ROUTES: readonly AdminRoute[] = [
   notImplemented('POST', '/v1/batch'),
   notImplemented('POST', '/v1/txn'),
   notImplemented('GET', '/v1/watch'),
-  notImplemented('POST', '/v1/admin/reshard/:id/pause'),
-  notImplemented('POST', '/v1/admin/reshard/:id/resume'),
-  notImplemented('POST', '/v1/admin/reshard/:id/cancel'),
   notImplemented('POST', '/v1/admin/nodes'),
   notImplemented('DELETE', '/v1/admin/nodes/:id'),
   notImplemented('POST', '/v1/admin/shards/:id/transfer-leader'),

@@ -35,6 +35,13 @@ export function parseReshard(body: unknown): Parsed<ReshardRequest> {
   };
 }
 
+/** There is nothing to say beside the path. */
+export const steerSchema = z.strictObject({}).optional();
+
+export function parseSteer(body: unknown): Parsed<unknown> {
+  return parseBody(steerSchema, body);
+}
+
 export function parseMove(body: unknown): Parsed<MoveRequest> {
   const parsed = parseBody(moveSchema, body);
   if (!parsed.ok) return parsed;

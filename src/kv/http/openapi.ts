@@ -133,6 +133,12 @@ function startPlan(summary: string, schema: Json): Json {
   };
 }
 
+function steerPlan(summary: string): Json {
+  return {
+    post: { summary, parameters: [id, timeout], responses: { 200: json('The plan', ref('Plan')), default: problem } },
+  };
+}
+
 const adminPaths: Json = {
   '/v1/cluster': get('Nodes, shards and controller', [timeout], ref('Cluster')),
   '/v1/cluster/map': get(
@@ -146,6 +152,9 @@ const adminPaths: Json = {
     post: startPlan('Plan and start a reshard', z.toJSONSchema(reshardSchema)),
   },
   '/v1/admin/reshard/{id}': get('A plan', [id, timeout], ref('Plan')),
+  '/v1/admin/reshard/{id}/pause': steerPlan('Begin no further move'),
+  '/v1/admin/reshard/{id}/resume': steerPlan('Go on'),
+  '/v1/admin/reshard/{id}/cancel': steerPlan('Undo what is not installed; what has moved stays'),
   '/v1/admin/move': { post: startPlan('Move slots to a shard', z.toJSONSchema(moveSchema)) },
   '/livez': get('The process runs', [], object({ status: text })),
   '/readyz': get(

@@ -24,6 +24,7 @@ import type {
   LocateView,
   MapView,
   MoveRequest,
+  PlanAction,
   PlanView,
   ReadinessView,
   ReshardRequest,
@@ -131,7 +132,7 @@ export class AdminServiceImpl implements AdminService {
         : this.#impossible(drafted.missing);
     }
     const max_pause_ms = request.max_pause_ms ?? null;
-    return this.#startPlan({ kind: 'reshard', shards: request.shards, replicas, max_pause_ms }, timeout_ms);
+    return this.#command({ kind: 'reshard', shards: request.shards, replicas, max_pause_ms }, timeout_ms);
   }
 
   async move(request: MoveRequest, timeout_ms: number): Promise<Answer<PlanView>> {
@@ -149,7 +150,7 @@ export class AdminServiceImpl implements AdminService {
         ? ok(draftView(drafted.draft, this.#options.clock.wall_ms()))
         : this.#impossible(drafted.missing);
     }
-    const started = await this.#startPlan({ kind: 'move', slots: slots.slots, to }, timeout_ms);
+    const started = await this.#command({ kind: 'move', slots: slots.slots, to }, timeout_ms);
     const { map } = this.#options.maps;
     const unknown = map?.shards.some((shard) => shard.id === to) === false;
     if (!started.ok && started.error.code === 'plan_impossible' && unknown) return fail(noShard(to, map));
@@ -162,14 +163,18 @@ export class AdminServiceImpl implements AdminService {
     return answer === null ? fail(this.#controllerAway('unavailable')) : ok(answer);
   }
 
-  async #startPlan(command: ControllerCommand, timeout_ms: number): Promise<Answer<PlanView>> {
+  steerPlan(id: string, action: PlanAction, timeout_ms: number): Promise<Answer<PlanView>> {
+    return this.#command({ kind: 'plan_control', plan: id, action }, timeout_ms);
+  }
+
+  /** Starts a plan or steers it; gives the plan. */
+  async #command(command: ControllerCommand, timeout_ms: number): Promise<Answer<PlanView>> {
     const answer = await this.#options.controller.propose(command, timeout_ms);
     if (answer.kind === 'unavailable') return fail(this.#controllerAway('no_leader'));
     if (answer.kind === 'unknown') return fail(this.#controllerAway('outcome_unknown'));
-    const { result } = answer;
-    if (result.kind !== 'plan_started') return fail(this.#planRefusal(result));
-    const { report } = answer;
-    if (report === null || report.plan === null) throw new Error(`invariant: the plan ${result.plan} is not reported`);
+    const { result, report } = answer;
+    if (result.kind !== 'plan_started' && result.kind !== 'ok') return fail(this.#planRefusal(result));
+    if (report === null || report.plan === null) throw new Error('invariant: the plan is not reported');
     return ok(planView({ ...report, plan: report.plan }, this.#options.clock.wall_ms()));
   }
 
@@ -177,6 +182,8 @@ export class AdminServiceImpl implements AdminService {
     switch (result.kind) {
       case 'conflict':
         return { code: 'conflict', detail: result.detail };
+      case 'unknown_plan':
+        return noPlan(result.plan);
       case 'plan_impossible':
         return { code: 'plan_impossible', detail: result.missing };
       case 'not_initialised':
@@ -197,7 +204,7 @@ export class AdminServiceImpl implements AdminService {
     const report: PlanReport | null = await this.#options.controller.plan(id, timeout_ms);
     if (report === null) return fail(this.#controllerAway('unavailable'));
     if (report.plan === null) {
-      return fail({ code: 'not_found', detail: id === null ? 'there has been no plan yet' : `there is no plan ${id}` });
+      return fail(id === null ? { code: 'not_found', detail: 'there has been no plan yet' } : noPlan(id));
     }
     const view = planView({ ...report, plan: report.plan }, this.#options.clock.wall_ms());
     if (id !== null) return ok(view);
@@ -256,6 +263,8 @@ export class AdminServiceImpl implements AdminService {
     return { code, detail };
   }
 }
+
+const noPlan = (id: string): ApiError => ({ code: 'not_found', detail: `there is no plan ${id}` });
 
 function noShard(id: number, map: ShardMap): ApiError {
   const known = map.shards.map((shard) => shardName(shard.id)).join(', ');

@@ -228,6 +228,9 @@ export interface MoveRequest {
   readonly dry_run: boolean;
 }
 
+/** `pause`: no further move begins. `cancel`: what is not installed is rolled back; what is, stays. */
+export type PlanAction = 'pause' | 'resume' | 'cancel';
+
 export interface ReadinessView {
   readonly ready: boolean;
   readonly checks: readonly { readonly name: string; readonly ok: boolean; readonly detail: string }[];
@@ -240,6 +243,8 @@ export interface AdminService {
   locate(key: Buffer): Answer<LocateView>;
   reshard(request: ReshardRequest, timeout_ms: number): Promise<Answer<PlanView>>;
   move(request: MoveRequest, timeout_ms: number): Promise<Answer<PlanView>>;
+  /** The plan as it is then: what is under way ends first. */
+  steerPlan(id: string, action: PlanAction, timeout_ms: number): Promise<Answer<PlanView>>;
   /** Without an id: the latest, with `history` (ids and states of all, newest first). */
   plan(
     id: string | null,

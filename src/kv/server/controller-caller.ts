@@ -25,7 +25,7 @@ const PAUSE_MS = 50;
 const ATTEMPT_MS = 2_000;
 
 export type ControllerAnswer =
-  /** `report`: of the plan, where one was started. */
+  /** `report`: of the plan that was started or steered. */
   | { readonly kind: 'result'; readonly result: ControllerResult; readonly report: PlanReport | null }
   /** Certainly not carried out. */
   | { readonly kind: 'unavailable' }
@@ -161,8 +161,8 @@ export class ControllerCaller {
       if (proposed.kind === 'refused') return elsewhere;
       if (proposed.kind === 'unknown') return { ...elsewhere, unknown: true };
       const result = proposed.result as ControllerResult;
-      const report = result.kind === 'plan_started' ? reportOf(machine, result.plan) : null;
-      return { ok: true, value: { result, report } };
+      const plan = planOf(request.command as ControllerCommand, result);
+      return { ok: true, value: { result, report: plan === null ? null : reportOf(machine, plan) } };
     }
     if (!(await readBarrier(replica, clock, ATTEMPT_MS))) return elsewhere;
     const machine = replica.machine as ControllerStateMachine;
@@ -170,6 +170,12 @@ export class ControllerCaller {
     const map = request.epoch === null ? machine.map() : machine.mapAt(request.epoch);
     return { ok: true, value: map === null ? null : ({ map, retired: machine.retired() } satisfies MapAnswer) };
   }
+}
+
+/** The plan that a command has started or steered. */
+function planOf(command: ControllerCommand, result: ControllerResult): string | null {
+  if (result.kind === 'plan_started') return result.plan;
+  return command.kind === 'plan_control' && result.kind === 'ok' ? command.plan : null;
 }
 
 /** `id` null: of the latest plan. */

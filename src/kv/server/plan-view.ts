@@ -21,10 +21,12 @@ export interface PlanReport {
 
 export function planView(report: PlanReport & { readonly plan: PlanState }, now_ms: number): PlanView {
   const { plan, batches } = report;
+  // Also while it is being wound up.
+  const reason = plan.reason ?? plan.ending?.reason ?? null;
   return {
     id: plan.id,
     state: plan.status,
-    ...(plan.reason === null ? {} : { reason: plan.reason }),
+    ...(reason === null ? {} : { reason }),
     created: new Date(plan.created_ms).toISOString(),
     moves: plan.moves.map((move) => moveView(plan, move, batches, now_ms)),
     shares: sharesOf(plan.shares),

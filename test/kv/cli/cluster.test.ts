@@ -243,13 +243,27 @@ describe('reshard', () => {
     expect([none.exit, none.err]).toEqual([1, 'quorate: there has been no reshard yet\n']);
   });
 
+  test('pause steers the latest plan and shows it', async () => {
+    const { exit, rows, seen } = await against(
+      (one) => json(200, one.method === 'GET' ? DONE : { ...DONE, state: 'paused' }),
+      ['reshard', 'pause'],
+    );
+    expect([exit, rows[0]?.[0]]).toEqual([0, 'plan 5 paused']);
+    expect(seen.map(({ method, target }) => [method, target.split('?')[0]])).toEqual([
+      ['GET', '/v1/admin/reshard'],
+      ['POST', '/v1/admin/reshard/5/pause'],
+    ]);
+  });
+
   test.each(['pause', 'resume', 'cancel'])("%s prints the server's refusal", async (action) => {
     const { exit, err, seen } = await against(
-      (one) =>
-        one.method === 'GET' ? json(200, DONE) : problem(501, 'not_implemented', `${action} is not implemented`),
+      (one) => (one.method === 'GET' ? json(200, DONE) : problem(409, 'conflict', 'plan 5 is over: done')),
       ['reshard', action],
     );
-    expect([exit, err]).toEqual([1, `quorate: ${action} is not implemented\n`]);
+    expect([exit, err]).toEqual([
+      1,
+      "quorate: plan 5 is over: done; 'quorate reshard status' shows what is in progress\n",
+    ]);
     expect(seen[1]?.target).toBe(`/v1/admin/reshard/5/${action}`);
   });
 

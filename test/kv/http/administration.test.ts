@@ -94,6 +94,24 @@ describe('reshard and move', () => {
     ]);
   });
 
+  it.each(['pause', 'resume', 'cancel'])('%s steers a plan, with or without an empty object', async (action) => {
+    const path = `/v1/admin/reshard/p1/${action}`;
+    for (const body of ['', '{}']) {
+      const reply = await api.call('POST', path, { body });
+      expect([reply.status, reply.json()]).toEqual([200, PLAN]);
+    }
+    expect((await api.call('POST', `${path}?timeout=1s`)).status).toBe(200);
+    expect(api.admin.calls).toEqual([
+      ['steerPlan', 'p1', action, 8_000],
+      ['steerPlan', 'p1', action, 8_000],
+      ['steerPlan', 'p1', action, 1_000],
+    ]);
+    await expectCode('POST', path, 400, 'invalid_body', '{"force":true}');
+    await expectCode('POST', path, 400, 'invalid_body', '[]');
+    await expectCode('GET', path, 405, 'method_not_allowed');
+    expect(api.admin.calls).toHaveLength(3);
+  });
+
   it.each(['application/json', 'application/x-www-form-urlencoded', 'text/plain', 'not a type'])(
     'take JSON that is called %s',
     async (type) => {
@@ -212,9 +230,6 @@ describe('the rest', () => {
     ['POST', '/v1/batch'],
     ['POST', '/v1/txn'],
     ['GET', '/v1/watch?prefix=a'],
-    ['POST', '/v1/admin/reshard/p1/pause'],
-    ['POST', '/v1/admin/reshard/p1/resume'],
-    ['POST', '/v1/admin/reshard/p1/cancel'],
     ['POST', '/v1/admin/nodes'],
     ['DELETE', '/v1/admin/nodes/n1'],
     ['POST', '/v1/admin/shards/s1/transfer-leader'],

@@ -14,6 +14,7 @@ import type {
   LocateView,
   MapView,
   MoveRequest,
+  PlanAction,
   PlanView,
   ReadinessView,
   RequestContext,
@@ -180,6 +181,10 @@ export class FakeAdmin implements AdminService {
 
   async move(request: MoveRequest, timeout_ms: number) {
     return this.#answer(['move', request, timeout_ms], PLAN);
+  }
+
+  async steerPlan(id: string, action: PlanAction, timeout_ms: number) {
+    return this.#answer(['steerPlan', id, action, timeout_ms], PLAN);
   }
 
   async plan(id: string | null, timeout_ms: number) {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { PlanAction } from '../../../src/kv/server/api.js';
 import { errorOf, granted, SimCluster } from './sim-cluster.js';
 
 const move = (slots: string, to: string, dry_run = false) => ({ slots, to, dry_run });
@@ -40,6 +41,67 @@ describe('plans', () => {
     expect(answers.filter((answer) => answer.ok)).toHaveLength(1);
     for (const answer of answers) if (!answer.ok) expect(errorOf(answer).code).toBe('conflict');
     await cluster.planOver();
+  });
+});
+
+describe('a plan that runs', () => {
+  const states = (cluster: SimCluster) =>
+    cluster
+      .controller()
+      .latestPlan()!
+      .moves.map(({ moved }) => moved.length > 0);
+  const running = async () => {
+    const cluster = await SimCluster.healthy({ nodes: 4, shards: 2 });
+    const { id } = granted(
+      await cluster.settle(cluster.node('n4').admin.reshard({ shards: 4, dry_run: false }, 3_000)),
+    );
+    const steer = (action: PlanAction, by = 'n4') =>
+      cluster.settle(cluster.node(by).admin.steerPlan(id, action, 3_000));
+    return { cluster, id, steer };
+  };
+
+  it('is paused at any node, begins nothing then, and goes on when it is resumed', async () => {
+    const { cluster, steer } = await running();
+    expect(granted(await steer('pause')).state).toBe('paused');
+    await cluster.scheduler.runFor(5_000);
+    expect(cluster.controller().batches()).toEqual([]);
+    const before = states(cluster);
+    await cluster.scheduler.runFor(20_000);
+    expect(states(cluster)).toEqual(before);
+    expect(before).toContain(false);
+    expect(granted(await steer('pause', 'n1')).state).toBe('paused');
+    expect(granted(await steer('resume', 'n2')).state).toBe('running');
+    await cluster.planOver();
+    expect(cluster.controller().latestPlan()).toMatchObject({ status: 'done' });
+  });
+
+  it('is cancelled for good, also while it is paused; the next one may start', async () => {
+    const { cluster, id, steer } = await running();
+    await steer('pause');
+    expect(granted(await steer('cancel')).reason).toBe('cancelled by request');
+    await cluster.planOver();
+    const ended = granted(await cluster.settle(cluster.node('n1').admin.plan(id, 3_000)));
+    expect(ended).toMatchObject({ state: 'cancelled', reason: 'cancelled by request' });
+    for (const action of ['pause', 'resume', 'cancel'] as const) {
+      expect(errorOf(await steer(action))).toMatchObject({
+        code: 'conflict',
+        detail: expect.stringContaining('is over'),
+      });
+    }
+    granted(await cluster.settle(cluster.node('n2').admin.reshard({ shards: 3, dry_run: false }, 3_000)));
+    await cluster.planOver();
+    expect(cluster.controller().latestPlan()).toMatchObject({ status: 'done' });
+  });
+
+  it('is steered by its id only', async () => {
+    const { cluster } = await running();
+    const { admin } = cluster.node('n3');
+    expect(errorOf(await cluster.settle(admin.steerPlan('p9', 'cancel', 3_000)))).toEqual({
+      code: 'not_found',
+      detail: 'there is no plan p9',
+    });
+    await cluster.planOver();
+    expect(cluster.controller().latestPlan()).toMatchObject({ status: 'done' });
   });
 });
 
