@@ -111,6 +111,23 @@ describe('verdicts against the guards table', () => {
     expect(listener.wrong).toEqual([expect.stringContaining('which is frozen, was answered stored')]);
   });
 
+  it('F51: is not quiet about a read that is answered where its slot is not served', async () => {
+    const wrong: string[] = [];
+    const verdicts = new Verdicts((what) => wrong.push(what));
+    const shard = await Machine.create();
+    for (const command of exporting) await shard.run(command);
+    const { machine } = shard;
+    const key = Buffer.from(KEY);
+    const served = verdicts.read(machine, key, machine.lookup(key));
+    expect(served.kind).toBe('found');
+    for (const command of [freezing(1), step('delete')]) await shard.run(command);
+    const refused = verdicts.read(machine, key, machine.lookup(key));
+    expect(refused.kind).toBe('not_serving');
+    expect(wrong).toEqual([]);
+    verdicts.read(machine, key, served);
+    expect(wrong).toEqual([expect.stringContaining('was answered found')]);
+  });
+
   it('is not quiet about an Install whose digest differs', async () => {
     const lie: KvResult = {
       kind: 'installed',

@@ -5,13 +5,17 @@
  *
  * It listens in at the port of the state machine, by standing in front of `KvStateMachine`'s methods while a simulation
  * runs; the group is read from the name of the engine that the machine is opened on.
+ *
+ * Reads have no entry in the log: each is judged by where its slot stands in the replica that answers it (F51).
  */
-import { type KvCommand, type KvResult, KvStateMachine } from '../../../src/kv/store/index.js';
+import { type KvCommand, type KvResult, KvStateMachine, type LookupResult } from '../../../src/kv/store/index.js';
 import type { Entry, StateEngine, StateRows } from '../../../src/raft/index.js';
+import { SlotState, slotOfKey } from '../../../src/shardctrl/index.js';
 import { nameOf } from './invariant.js';
 import { commandOf, type MachineView, SlotReference } from './slot-reference.js';
 
 interface Group {
+  readonly number: number;
   readonly name: string;
   readonly reference: SlotReference;
   readonly answers: Map<number, string>;
@@ -24,6 +28,9 @@ export interface CommandInvariant {
   applied(command: KvCommand, answer: KvResult): string | null;
 }
 
+/** Is told of each command the first time it is applied anywhere, by which group. */
+export type AppliedListener = (group: number, command: KvCommand, answer: KvResult) => void;
+
 export class Verdicts {
   readonly #failed: (what: string) => void;
   readonly #invariants: readonly CommandInvariant[];
@@ -31,15 +38,21 @@ export class Verdicts {
   readonly #groupOf = new WeakMap<object, Group>();
   /** Entries judged by the table; for the test that it judges at all. */
   judged = 0;
+  #onApplied: AppliedListener = () => {};
 
   constructor(failed: (what: string) => void, invariants: readonly CommandInvariant[] = []) {
     this.#failed = failed;
     this.#invariants = invariants;
   }
 
+  /** Told while the command is being applied: whatever it does about it, it does later. */
+  onApplied(listener: AppliedListener): void {
+    this.#onApplied = listener;
+  }
+
   /** Listens while `run` runs; one simulation at a time in a process. */
   async during<T>(run: () => Promise<T>): Promise<T> {
-    const { open, apply } = KvStateMachine.prototype;
+    const { open, apply, lookup } = KvStateMachine.prototype;
     const self = this;
     KvStateMachine.prototype.open = function (this: KvStateMachine, engine: StateEngine, rows: StateRows) {
       self.opened(this, (engine as StateEngine & { readonly name?: string }).name ?? '');
@@ -48,11 +61,15 @@ export class Verdicts {
     KvStateMachine.prototype.apply = function (this: KvStateMachine, entry: Entry) {
       return self.applied(this, entry, () => apply.call(this, entry));
     };
+    KvStateMachine.prototype.lookup = function (this: KvStateMachine, key: Uint8Array) {
+      return self.read(this, key, lookup.call(this, key));
+    };
     try {
       return await run();
     } finally {
       KvStateMachine.prototype.open = open;
       KvStateMachine.prototype.apply = apply;
+      KvStateMachine.prototype.lookup = lookup;
     }
   }
 
@@ -60,7 +77,8 @@ export class Verdicts {
     const number = Number(/^g(\d+)-/.exec(engine)?.[1] ?? Number.NaN);
     if (Number.isNaN(number)) throw new Error(`engine ${JSON.stringify(engine)} belongs to no group`);
     const known = this.#groups.get(number);
-    const group = known ?? { name: nameOf(number), reference: new SlotReference(), answers: new Map(), index: 0 };
+    const name = nameOf(number);
+    const group = known ?? { number, name, reference: new SlotReference(), answers: new Map(), index: 0 };
     this.#groups.set(number, group);
     this.#groupOf.set(machine, group);
   }
@@ -69,6 +87,15 @@ export class Verdicts {
     const group = this.#groupOf.get(machine);
     if (group === undefined) throw new Error('a machine applies that was never opened');
     return entry.index > group.index ? this.#first(group, machine, entry, apply) : this.#again(group, entry, apply);
+  }
+
+  read(machine: Pick<MachineView, 'stateOf'>, key: Uint8Array, answer: LookupResult): LookupResult {
+    const slot = slotOfKey(key);
+    const state = machine.stateOf(slot);
+    const serves = state === SlotState.Own || state === SlotState.Exporting;
+    if (serves === (answer.kind === 'not_serving'))
+      this.#failed(`guards table: a read of slot ${slot}, which is in state ${state}, was answered ${answer.kind}`);
+    return answer;
   }
 
   #first(group: Group, machine: MachineView, entry: Entry, apply: () => KvResult): KvResult {
@@ -85,6 +112,7 @@ export class Verdicts {
       const violated = invariant.applied(command, answer);
       if (violated !== null) this.#failed(`${violated} (${group.name} at index ${entry.index})`);
     }
+    this.#onApplied(group.number, command, answer);
     return answer;
   }
 
