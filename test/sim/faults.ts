@@ -5,6 +5,7 @@
 import { Method } from '../../src/kv/server/rpc.js';
 import type { NetworkFaults } from './fakes/network.js';
 import type { SimRandom } from './fakes/random.js';
+import { tornPage } from './torn-pages.js';
 
 export const FAULTS = [
   'kill',
@@ -34,6 +35,10 @@ export const FAULTS = [
   'reshard',
   'shuttle',
   'transfer',
+  'haste',
+  'oust',
+  'hang_up',
+  'torn_page',
 ] as const;
 export type Fault = (typeof FAULTS)[number];
 
@@ -56,10 +61,19 @@ export const STRIKES: readonly Fault[] = [
   'wipe',
 ];
 
+/** Those that strike amid a move: see ambush.ts. */
+const AMBUSHES: readonly Fault[] = ['haste', 'oust', 'hang_up'];
+
 /** The faults of a seed: each is in with its own probability; something always is. */
 export function drawFaults(random: SimRandom): Set<Fault> {
   const density = random.between(0.15, 0.5);
   const faults = new Set(FAULTS.filter(() => random.chance(density)));
+  // Where pages are torn, digests that differ are no news: most seeds are to take them for what they are elsewhere, a bug.
+  if (random.chance(0.5)) faults.delete('torn_page');
+  const ambushed = AMBUSHES.some((fault) => faults.has(fault));
+  // What has just been copied, or is no longer wanted, does most harm when it comes again.
+  if (ambushed && random.chance(0.4)) faults.add('late_rpc');
+  if (ambushed || faults.has('torn_page')) for (const needed of ['shuttle', 'transfer'] as const) faults.add(needed);
   // Most of what can go wrong in this store needs slots on the move; and there is no old command of a move without one.
   if (faults.has('late_rpc') || random.chance(0.6)) faults.add('shuttle');
   // Left alone, one node may come to lead everything, and nothing of a move crosses the network.
@@ -88,6 +102,8 @@ export function networkFaults(faults: ReadonlySet<Fault>, r: SimRandom): Partial
     held: faults.has('late_rpc') ? r.between(0, 0.2) : 0,
     late: faults.has('late_rpc') ? r.between(0.3, 0.9) : 0,
     late_ms: r.pick([4_000, 20_000, 60_000]),
+    torn: faults.has('torn_page') ? r.between(0.05, 0.3) : 0,
+    tear: tornPage,
     repeatable: (frame) => frame[KIND_AT] === REQUEST && REPEATED.has(frame[METHOD_AT]!),
     // Close behind a command an old one does most harm; and close behind a page an older page of the same slots.
     recalled: (frame) => frame[METHOD_AT] === Method.SlotCommand || frame[METHOD_AT] === Method.Page,

@@ -1,5 +1,8 @@
 /** Makes things go wrong, now and then, as the seed says. */
-import { SLOT_COUNT, slotOfKey } from '../../src/shardctrl/index.js';
+
+import type { KvCommand, KvResult } from '../../src/kv/store/index.js';
+import { SLOT_COUNT, type SlotRanges, slotOfKey } from '../../src/shardctrl/index.js';
+import { Ambush, type Haste } from './ambush.js';
 import { Coup } from './coup.js';
 import { DiskNemesis } from './disk-nemesis.js';
 import type { SimScheduler } from './fakes/clock.js';
@@ -20,6 +23,8 @@ export interface NemesisOptions {
   readonly faults: ReadonlySet<Fault>;
   /** Keys that clients work on: their slots are the ones to move. */
   readonly keys: readonly string[];
+  /** Makes clients turn to their keys in these slots at once. */
+  readonly hurry: (slots: SlotRanges, what: Haste) => void;
   readonly leaders: () => readonly ReplicaView[];
   /** Members of the smallest group. */
   readonly replicas: number;
@@ -51,6 +56,7 @@ export class Nemesis {
   readonly #shuttlePace_ms: number;
   readonly #ranges: readonly string[];
   readonly #coup: Coup;
+  readonly #ambush: Ambush;
   readonly #disks: DiskNemesis;
   readonly #strikes: readonly Fault[];
   #lastReshard_ms = Number.NEGATIVE_INFINITY;
@@ -64,6 +70,11 @@ export class Nemesis {
     this.#shuttlePace_ms = random.between(100, 1_500);
     this.#ranges = this.#drawRanges();
     this.#coup = new Coup({ ...options, random: random.fork('coup'), bounce: (node) => this.#bounce(node) });
+    this.#ambush = new Ambush({
+      ...options,
+      random: random.fork('ambush'),
+      handOver: (view) => this.#handOver(view),
+    });
     this.#strikes = STRIKES.filter((fault) => options.faults.has(fault));
     this.#disks = new DiskNemesis({
       ...options,
@@ -89,6 +100,11 @@ export class Nemesis {
     if (!this.#active) return;
     if (what === 'elected') this.#coup.elected(view);
     else this.#coup.committed(view);
+  }
+
+  /** A shard has applied a command, which nobody had applied before. */
+  applied(command: KvCommand, answer: KvResult, group: number): void {
+    if (this.#active) this.#ambush.applied(command, answer, group);
   }
 
   #repeat(pace_ms: number, strike: () => void): void {
@@ -136,10 +152,12 @@ export class Nemesis {
 
   /** A leader hands over to another member (F15). */
   #transfer(): void {
-    const { leaders, nodes, trace } = this.#options;
-    const views = leaders();
-    if (views.length === 0) return;
-    const { node: id, group, replica } = this.#random.pick(views);
+    const views = this.#options.leaders();
+    if (views.length > 0) this.#handOver(this.#random.pick(views));
+  }
+
+  #handOver({ node: id, group, replica }: ReplicaView): void {
+    const { nodes, trace } = this.#options;
     const to = this.#random.pick(replica.members).node;
     trace.add('nemesis', `asks ${id} to hand group ${group} over to ${to}`);
     nodes.find((node) => node.id === id)?.clock?.run(() => replica.transferLeader(to));
@@ -290,6 +308,7 @@ export class Nemesis {
       reset: 0,
       held: 0,
       late: 0,
+      torn: 0,
       delayMin_ms: 0.1,
       delayMax_ms: 1,
     });

@@ -30,6 +30,8 @@ export interface SimNodeOptions {
   readonly failed: (what: string) => void;
   /** A process or a replica may have come or gone. */
   readonly changed: () => void;
+  /** Records are lost between shards: digests must differ then, and nothing worse may come of it. */
+  readonly tornPages: boolean;
   /** Some node has come back with another disk: its peers say so. */
   readonly anyWiped: () => boolean;
   /** The process has ended itself, as it must when a sync fails (F33). */
@@ -273,6 +275,7 @@ export class SimNode {
   #excused(text: string, fields: Readonly<Record<string, unknown>>): boolean {
     // Whoever waited for the log when its sync failed says so, before the process ends or as it does.
     if (this.#syncFails && JSON.stringify(fields).includes('EIO: i/o error, fdatasync')) return true;
+    if (this.#options.tornPages && /^digests .*differ/.test(`${fields['reason'] ?? text}`)) return true;
     if (text === 'a plan fails') return isShortPause(`${fields['reason']}`);
     if (/wrong_incarnation/.test(text)) return this.#options.anyWiped();
     return this.#harm === 'rotten' ? /damage|corrupt/.test(text) : this.#harm === 'wiped';

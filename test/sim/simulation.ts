@@ -210,6 +210,7 @@ export class Simulation {
           changed: () => {
             this.#stale = true;
           },
+          tornPages: this.#faults.has('torn_page'),
           anyWiped: () => this.#nodes.some((node) => node.harm === 'wiped'),
           ended: (node) => this.#nemesis?.ended(node),
         }),
@@ -239,12 +240,14 @@ export class Simulation {
       random: this.#random,
       faults: this.#faults,
       keys: workload.contended,
+      hurry: (slots, what) => workload.hurry(slots, what),
       leaders: () => this.#replicas().filter((view) => view.replica.role === 'leader'),
       replicas: this.#replicasEach,
       trace: this.#trace,
       failed: (what) => this.#fail(what),
     });
     this.#nemesis = nemesis;
+    this.#verdicts.onApplied((group, command, answer) => nemesis.applied(command, answer, group));
     this.#watch.onLeader((view, what) => nemesis.leads(view, what));
     nemesis.start();
     const end_ms = this.#scheduler.now_ms + this.#options.seconds * 1000;

@@ -3,7 +3,9 @@
  * goes into the history; whether that is linearizable is the checker's business.
  */
 import { OutcomeUnknown, QuorateClient, QuorateError } from '../../src/kv/client/index.js';
+import { containsSlot, type SlotRanges, slotOfKey } from '../../src/shardctrl/index.js';
 import type { Answer, Condition, HistoryRecorder, Invocation } from '../checker/history.js';
+import type { Haste } from './ambush.js';
 import type { SimScheduler } from './fakes/clock.js';
 import type { SimRandom } from './fakes/random.js';
 import type { SimHttp } from './sim-http.js';
@@ -39,6 +41,11 @@ const BURST_WRITES = 12;
 const BURST_BYTES = 40_000;
 /** Each write of a burst is a client's of its own in the history: they overlap. */
 const BURSTS = 200;
+/** So are those of clients in haste. */
+const HASTY = 1_000;
+const HASTY_CLIENTS = 4;
+/** That clients turn to in one go. */
+const HASTY_KEYS = 3;
 
 /** How much later than its time a key must be gone, also when leaders fell. */
 const FORGOTTEN_MS = 30_000;
@@ -63,6 +70,9 @@ export class Workload {
   /** By key, what was ever to be written: what a stale read may show. */
   readonly #written = new Map<string, Set<string>>();
   readonly #bursts: boolean;
+  readonly #hasty: SimRandom;
+  readonly #hastyClients: readonly QuorateClient[];
+  #hastyOperations = 0;
   #running = true;
   #open = 0;
 
@@ -76,6 +86,8 @@ export class Workload {
     // Operations a second of all clients together. Busier is not better: a seed costs CPU by the operation.
     this.#think_ms = (1_000 * this.#clientCount) / random.between(5, 22);
     this.#bursts = random.chance(0.15);
+    this.#hasty = random.fork('haste');
+    this.#hastyClients = Array.from({ length: HASTY_CLIENTS }, (_, i) => this.#client(`hasty-${i}`));
   }
 
   /** Operations under way. */
@@ -212,6 +224,37 @@ export class Workload {
       await Promise.all(writes);
       await this.#get(client, BURSTS, `burst/${random.int(0, BURST_WRITES - 1)}`, seen);
     }
+  }
+
+  /** Clients turn to keys of these slots: what moves changes while it moves. What was removed comes back later. */
+  hurry(slots: SlotRanges, what: Haste): void {
+    if (!this.#running) return;
+    const keys = this.contended.filter((key) => containsSlot(slots, slotOfKey(Buffer.from(key))));
+    if (keys.length === 0) return;
+    const random = this.#hasty;
+    for (const key of random.shuffle(keys).slice(0, HASTY_KEYS)) {
+      if (what === 'renew' || random.chance(0.3)) {
+        this.#inHaste(0, 'put', key);
+        this.#inHaste(random.between(1, 100), 'get', key);
+      } else {
+        this.#inHaste(0, 'delete', key);
+        this.#inHaste(random.between(500, 4_000), 'put', key);
+      }
+    }
+  }
+
+  /** A client of its own in the history: such operations overlap. */
+  #inHaste(delay_ms: number, what: 'delete' | 'put' | 'get', key: string): void {
+    const client = this.#hasty.pick(this.#hastyClients);
+    const id = HASTY + this.#hastyOperations++;
+    const run = async (): Promise<void> => {
+      if (delay_ms > 0) await new Promise<void>((resolve) => this.#options.scheduler.after(delay_ms, resolve));
+      if (!this.#running) return;
+      if (what === 'delete') await this.#delete(client, id, key, {});
+      else if (what === 'put') await this.#put(client, id, key, `h${id}`, {}, new Map());
+      else await this.#get(client, id, key, new Map());
+    };
+    void run().catch((error: unknown) => this.#options.failed(`a client in haste: ${(error as Error).stack}`));
   }
 
   /** An idempotency key that has done its work is used for another write, which must have no effect (F50). */

@@ -304,6 +304,28 @@ describe('SimNetwork', () => {
     expect(trio.log.sort()).toEqual(['n1: n2 gone', 'n1: n2 lost']);
   });
 
+  it('breaks one connection where it is told to, and has it back at once', async () => {
+    const trio = await Trio.up(12);
+    await trio.scheduler.runFor(2_000);
+    trio.network.hangUp('n1', 'n2');
+    await trio.scheduler.runFor(100);
+    expect(trio.log).toEqual(['n1: n2 lost', 'n1: n2 up']);
+  });
+
+  it('delivers what became of frames that tear, and others as they are', async () => {
+    const tear = (frame: Uint8Array): Uint8Array | null => (frame.length > 1 ? frame.subarray(1) : null);
+    const trio = await Trio.up(13, { torn: 1, tear });
+    for (const [text, channel] of [
+      ['whole', Channel.Raft],
+      ['torn', Channel.Rpc],
+      ['1', Channel.Rpc],
+    ] as const) {
+      trio.send('n1', 'n2', text, channel);
+      await trio.scheduler.runFor(100);
+    }
+    expect(trio.log.map((line) => line.split('/')[2])).toEqual(['whole', 'orn', '1']);
+  });
+
   it('holds what is sent to a paused process until it resumes', async () => {
     const trio = await Trio.up(9);
     trio.clocks.get('n2')!.pause();

@@ -40,6 +40,10 @@ export interface NetworkFaults {
    */
   readonly late: number;
   readonly late_ms: number;
+  /** Probability that a frame which can be torn is: it arrives as what `tear` makes of it. */
+  readonly torn: number;
+  /** null: not a frame for that. */
+  readonly tear: (frame: Uint8Array, random: SimRandom) => Uint8Array | null;
 }
 
 export const CALM: NetworkFaults = {
@@ -56,6 +60,8 @@ export const CALM: NetworkFaults = {
   held: 0,
   late: 0,
   late_ms: 20_000,
+  torn: 0,
+  tear: () => null,
 };
 
 /** Counts of what happened, to see that a run was not idle. */
@@ -76,6 +82,8 @@ interface Kept {
 const KEPT_MAX = 64;
 /** That may follow one request. */
 const RECALLED_MAX = 6;
+/** Half of those that come again are among so many of the last: they are the most likely to be of the same move. */
+const RECENT = 4;
 
 interface Direction {
   readonly random: SimRandom;
@@ -192,6 +200,15 @@ export class SimNetwork {
     if (this.#endpoints.get(transport.address) === transport) this.#endpoints.delete(transport.address);
   }
 
+  /** The connection that `a` has dialled to `b` breaks. */
+  hangUp(a: NodeId, b: NodeId): void {
+    for (const connection of [...this.#connections]) {
+      if (connection.from.self !== a || connection.to.self !== b || !connection.toOpen) continue;
+      this.stats.resets++;
+      connection.to.clock.run(() => connection.to.dropInbound(connection));
+    }
+  }
+
   register(connection: SimConnection): void {
     this.#connections.add(connection);
   }
@@ -223,9 +240,9 @@ export class SimNetwork {
     while (kept.length > 0 && kept[0]!.until_ms < this.scheduler.now_ms) kept.shift();
     const random = this.#direction('', to).random;
     for (let i = 0; i < RECALLED_MAX && kept.length > 0 && random.chance(late); i++) {
-      const { deliver } = random.pick(kept);
+      const { deliver } = random.pick(random.chance(0.5) ? kept.slice(-RECENT) : kept);
       this.stats.duplicated++;
-      this.scheduler.after(random.between(0, random.pick([5, 50, 500])), deliver);
+      this.scheduler.after(random.between(0, random.pick([1, 5, 50, 500])), deliver);
     }
   }
 

@@ -46,7 +46,8 @@ export class SimConnection {
     network.register(this);
   }
 
-  send(channel: Channel, frame: Uint8Array): boolean {
+  send(channel: Channel, whole: Uint8Array): boolean {
+    const frame = this.#torn(channel, whole);
     const bytes = frame.length + FRAME_OVERHEAD_BYTES;
     const waiting = this.#inFlight_bytes[channel]!;
     if (waiting > 0 && waiting + bytes > limitOf(channel)) return false;
@@ -82,6 +83,13 @@ export class SimConnection {
     }
     if (repeatable && faults.recalled(frame)) network.keep(this.to.self, () => this.#deliver(channel, frame));
     return true;
+  }
+
+  #torn(channel: Channel, frame: Uint8Array): Uint8Array {
+    const { faults } = this.#network;
+    if (channel !== Channel.Rpc || faults.torn === 0) return frame;
+    const random = this.#network.randomOf(this.from.self, this.to.self);
+    return random.chance(faults.torn) ? (faults.tear(frame, random) ?? frame) : frame;
   }
 
   /** In the channel's order, or `late`: past those that follow. */
