@@ -87,6 +87,7 @@ export function drawFaults(random: SimRandom): Set<Fault> {
 
 /** What the driver of a plan sends again by itself when no answer comes: the network may repeat it as well, and late. */
 const REPEATED: ReadonlySet<number> = new Set([Method.SlotCommand, Method.Page, Method.Copy]);
+const RECALLED: ReadonlySet<number> = new Set([Method.SlotCommand, Method.Page]);
 const KIND_AT = 1;
 const METHOD_AT = 2;
 const REQUEST = 0;
@@ -106,6 +107,6 @@ export function networkFaults(faults: ReadonlySet<Fault>, r: SimRandom): Partial
     tear: tornPage,
     repeatable: (frame) => frame[KIND_AT] === REQUEST && REPEATED.has(frame[METHOD_AT]!),
     // Close behind a command an old one does most harm; and close behind a page an older page of the same slots.
-    recalled: (frame) => frame[METHOD_AT] === Method.SlotCommand || frame[METHOD_AT] === Method.Page,
+    recalled: (frame) => (RECALLED.has(frame[METHOD_AT]!) ? frame[METHOD_AT]! : null),
   };
 }

@@ -30,8 +30,8 @@ export interface NetworkFaults {
   readonly unordered: readonly Channel[];
   /** Requests on the Rpc channel that may come again: those that their senders repeat by themselves. */
   readonly repeatable: (frame: Uint8Array) => boolean;
-  /** Those of them that come again long after. */
-  readonly recalled: (frame: Uint8Array) => boolean;
+  /** Those of them that come again long after: of which kind, or null. No kind crowds out another one. */
+  readonly recalled: (frame: Uint8Array) => number | null;
   /** Probability that such a request is held up for a second at most. */
   readonly held: number;
   /**
@@ -56,7 +56,7 @@ export const CALM: NetworkFaults = {
   reset: 0,
   unordered: [Channel.Raft],
   repeatable: () => false,
-  recalled: () => false,
+  recalled: () => null,
   held: 0,
   late: 0,
   late_ms: 20_000,
@@ -102,7 +102,8 @@ export class SimNetwork {
   readonly #owners = new Map<string, NodeId>();
   readonly #deadHosts = new Set<NodeId>();
   readonly #connections = new Set<SimConnection>();
-  readonly #kept = new Map<NodeId, Kept[]>();
+  /** By receiver and kind. */
+  readonly #kept = new Map<NodeId, Map<number, Kept[]>>();
   #faults: NetworkFaults = CALM;
   readonly stats: NetworkStats = { delivered: 0, lost: 0, duplicated: 0, reordered: 0, resets: 0 };
 
@@ -225,9 +226,10 @@ export class SimNetwork {
   }
 
   /** For `recall`. */
-  keep(to: NodeId, deliver: () => void): void {
-    const kept = this.#kept.get(to) ?? [];
-    this.#kept.set(to, kept);
+  keep(to: NodeId, kind: number, deliver: () => void): void {
+    const kinds = this.#kept.get(to) ?? new Map<number, Kept[]>();
+    const kept = kinds.get(kind) ?? [];
+    this.#kept.set(to, kinds.set(kind, kept));
     kept.push({ deliver, until_ms: this.scheduler.now_ms + this.#faults.late_ms });
     if (kept.length > KEPT_MAX) kept.shift();
   }
@@ -235,11 +237,13 @@ export class SimNetwork {
   /** A repeatable request has arrived: some that came before it follow on its heels. */
   recall(to: NodeId): void {
     const { late } = this.#faults;
-    const kept = this.#kept.get(to);
-    if (late === 0 || kept === undefined) return;
-    while (kept.length > 0 && kept[0]!.until_ms < this.scheduler.now_ms) kept.shift();
+    if (late === 0) return;
+    const kinds = [...(this.#kept.get(to)?.values() ?? [])];
+    for (const kept of kinds) while (kept.length > 0 && kept[0]!.until_ms < this.scheduler.now_ms) kept.shift();
+    const left = kinds.filter((kept) => kept.length > 0);
     const random = this.#direction('', to).random;
-    for (let i = 0; i < RECALLED_MAX && kept.length > 0 && random.chance(late); i++) {
+    for (let i = 0; i < RECALLED_MAX && left.length > 0 && random.chance(late); i++) {
+      const kept = random.pick(left);
       const { deliver } = random.pick(random.chance(0.5) ? kept.slice(-RECENT) : kept);
       this.stats.duplicated++;
       this.scheduler.after(random.between(0, random.pick([1, 5, 50, 500])), deliver);

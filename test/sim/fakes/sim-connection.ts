@@ -81,7 +81,8 @@ export class SimConnection {
       stats.duplicated++;
       this.#at(this.#arrival_ms(channel, true, faults.reorder_ms), () => this.#deliver(channel, frame));
     }
-    if (repeatable && faults.recalled(frame)) network.keep(this.to.self, () => this.#deliver(channel, frame));
+    const kind = repeatable ? faults.recalled(frame) : null;
+    if (kind !== null) network.keep(this.to.self, kind, () => this.#deliver(channel, frame));
     return true;
   }
 
