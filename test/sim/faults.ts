@@ -25,6 +25,8 @@ export const FAULTS = [
   'slow_network',
   'slow_disk',
   'disk_stall',
+  'late_sync',
+  'snapshot_race',
   'disk_full',
   'sync_failure',
   'rot',
@@ -64,6 +66,22 @@ export const STRIKES: readonly Fault[] = [
 /** Those that strike amid a move: see ambush.ts. */
 const AMBUSHES: readonly Fault[] = ['haste', 'oust', 'hang_up'];
 
+/** What deposes leaders, or ends partitions that are not its own. */
+const ENDS_A_RACE: readonly Fault[] = [
+  'kill',
+  'power_cut',
+  'all_down',
+  'bounce',
+  'coup',
+  'pause',
+  'partition',
+  'one_way',
+  'bridge',
+  'disk_stall',
+  'late_sync',
+  'transfer',
+];
+
 /** The faults of a seed: each is in with its own probability; something always is. */
 export function drawFaults(random: SimRandom): Set<Fault> {
   const density = random.between(0.15, 0.5);
@@ -79,6 +97,8 @@ export function drawFaults(random: SimRandom): Set<Fault> {
   // Left alone, one node may come to lead everything, and nothing of a move crosses the network.
   if (faults.has('late_rpc') || random.chance(0.3)) faults.add('transfer');
   if (random.chance(0.25)) faults.add('coup');
+  // It takes seconds of one leader, and a network that nothing else heals meanwhile.
+  if (faults.has('snapshot_race') && random.chance(0.5)) for (const fault of ENDS_A_RACE) faults.delete(fault);
   // After these a node is gone for good, and much of the rest can't happen any more.
   for (const final of ['rot', 'wipe'] as const) if (random.chance(0.6)) faults.delete(final);
   if (faults.size === 0) faults.add('kill');

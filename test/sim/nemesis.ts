@@ -10,8 +10,10 @@ import type { SimNetwork } from './fakes/network.js';
 import type { SimRandom } from './fakes/random.js';
 import { type Fault, networkFaults, STRIKES } from './faults.js';
 import type { ReplicaView } from './invariants/invariant.js';
+import { LateSync } from './late-sync.js';
 import type { SimHttp } from './sim-http.js';
 import type { SimNode } from './sim-node.js';
+import { SnapshotRace } from './snapshot-race.js';
 import type { Trace } from './trace.js';
 
 export interface NemesisOptions {
@@ -44,6 +46,10 @@ const EXPECTED: ReadonlySet<string> = new Set([
 /** A plan of thousands of slots takes long, and there are other things to see. */
 const RESHARD_PAUSE_MS = 12_000;
 
+/** Each takes some seconds, and other faults need whole networks and quick disks in between. */
+const LATE_SYNC_PACE_MS = 12_000;
+const SNAPSHOT_RACE_PACE_MS = 8_000;
+
 /** A plan that may pause no longer than this may fail for it. */
 export const SHORT_PAUSE_MS = 150;
 
@@ -58,6 +64,8 @@ export class Nemesis {
   readonly #coup: Coup;
   readonly #ambush: Ambush;
   readonly #disks: DiskNemesis;
+  readonly #lateSync: LateSync;
+  readonly #snapshotRace: SnapshotRace;
   readonly #strikes: readonly Fault[];
   #lastReshard_ms = Number.NEGATIVE_INFINITY;
   #active = true;
@@ -81,6 +89,12 @@ export class Nemesis {
       random: random.fork('disks'),
       reviveWithin: (node, limit_ms) => this.#reviveWithin(node, limit_ms),
     });
+    this.#lateSync = new LateSync({
+      ...options,
+      random: random.fork('late sync'),
+      powerCut: (node) => this.#crash([node], 'power-cut'),
+    });
+    this.#snapshotRace = new SnapshotRace({ ...options, random: random.fork('snapshot race') });
     const { faults, network, http } = options;
     network.setFaults(networkFaults(faults, random));
     http.faults.loss = faults.has('client_loss') ? random.between(0.01, 0.2) : 0;
@@ -93,13 +107,20 @@ export class Nemesis {
     if (faults.has('shuttle')) this.#repeat(this.#shuttlePace_ms, () => this.#shuttle());
     if (faults.has('transfer')) this.#repeat(2_000, () => this.#transfer());
     if (faults.has('coup')) this.#repeat(2 * this.#pace_ms, () => this.#coup.begin());
+    if (faults.has('late_sync')) this.#repeat(LATE_SYNC_PACE_MS, () => this.#lateSync.begin());
+    if (faults.has('snapshot_race')) this.#repeat(SNAPSHOT_RACE_PACE_MS, () => this.#snapshotRace.begin());
   }
 
   /** A replica has become leader, or has committed something as one. */
   leads(view: ReplicaView, what: 'elected' | 'committed'): void {
     if (!this.#active) return;
-    if (what === 'elected') this.#coup.elected(view);
-    else this.#coup.committed(view);
+    if (what === 'elected') {
+      this.#coup.elected(view);
+      this.#lateSync.elected(view);
+    } else {
+      this.#coup.committed(view);
+      this.#snapshotRace.committed(view);
+    }
   }
 
   /** A shard has applied a command, which nobody had applied before. */
@@ -299,6 +320,8 @@ export class Nemesis {
   calm(): void {
     this.#active = false;
     this.#coup.end();
+    this.#lateSync.end();
+    this.#snapshotRace.end();
     const { network, http, nodes, trace } = this.#options;
     trace.add('nemesis', 'calm');
     network.setFaults({

@@ -197,9 +197,9 @@ export class SimNode {
   }
 
   /** From now on each sync takes this long, at most (F37). */
-  setSyncLatency(max_ms: number | null): void {
+  setSyncLatency(max_ms: number | null, min_ms?: number): void {
     const most_ms = max_ms ?? this.#options.sync_ms;
-    this.#life?.log.setSyncLatency(most_ms / 4, most_ms);
+    this.#life?.log.setSyncLatency(min_ms ?? most_ms / 4, most_ms);
   }
 
   /** Bits flip at rest: in the log of a process that is down, in rows also under one that runs (F34, F38). */

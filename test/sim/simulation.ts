@@ -12,6 +12,7 @@ import { SimScheduler } from './fakes/clock.js';
 import { SimNetwork } from './fakes/network.js';
 import { SimRandom } from './fakes/random.js';
 import { drawFaults, type Fault } from './faults.js';
+import { AppliedIsDurable } from './invariants/applied-is-durable.js';
 import { CommittedLog } from './invariants/committed-log.js';
 import { DeleteAfterInstall } from './invariants/delete-after-install.js';
 import { DurableMajority } from './invariants/durable-majority.js';
@@ -76,6 +77,7 @@ export class Simulation {
       new LeaderAppendOnly(),
       new CommittedLog(),
       new DurableMajority((id, group, index, term) => this.#node(id).holds(group, index, term)),
+      new AppliedIsDurable((id, group, index, term) => this.#node(id).holds(group, index, term)),
       new OneOwner(),
       new SlotsCovered(),
     ],
@@ -181,12 +183,14 @@ export class Simulation {
       // Five where it can be; and groups of two, which lose writes as soon as one node is away, but nothing else.
       replicas: count === 5 && random.chance(0.5) ? 5 : random.chance(0.05) ? 2 : 3,
     };
+    const racing = this.#faults.has('snapshot_race');
     const raft = {
       heartbeat_ms: 100,
       election_timeout_ms: 1_000,
       // Small in half of the runs, so that logs are compacted and snapshots sent.
-      snapshotLogBytes: random.chance(0.5) ? random.int(2_000, 20_000) : 16 * MIB,
-      maxInflightMessages: random.pick([2, 16, 256]),
+      // Tiny for a snapshot race: a log goes on while a follower is a second behind.
+      snapshotLogBytes: racing ? random.int(100, 500) : random.chance(0.5) ? random.int(2_000, 20_000) : 16 * MIB,
+      maxInflightMessages: random.pick(racing ? [16, 256] : [2, 16, 256]),
       maxInflightBytes: random.pick([20_000, MIB]),
       // Small for figure 8: an old entry gets through, and the leader's own does not.
       maxMessageBytes: random.pick(this.#faults.has('coup') ? [200, 200, 500, MIB] : [200, 500, 5_000, MIB]),

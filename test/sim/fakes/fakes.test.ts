@@ -278,6 +278,20 @@ describe('SimNetwork', () => {
     expect(trio.send('n1', 'n2', 'z')).toBe(true);
   });
 
+  it('breaks one connection with all that is on its way, and lets it come back when it may', async () => {
+    const trio = await Trio.up(9);
+    trio.send('n1', 'n2', 'lost');
+    trio.send('n2', 'n1', 'other way');
+    trio.network.sever('n1', 'n2', 500);
+    expect(trio.log).toEqual(['n1: n2 lost']);
+    expect(trio.send('n1', 'n2', 'no way')).toBe(false);
+    await trio.scheduler.runFor(490);
+    expect(trio.log).toEqual(['n1: n2 lost', 'n2>n1/0/other way']);
+    await trio.scheduler.runFor(100);
+    expect(trio.log.at(-1)).toBe('n1: n2 up');
+    expect(await trio.reach()).toContain('n1>n2');
+  });
+
   it('says `lost` and `gone` within milliseconds of a crash, and `up` after the restart', async () => {
     const trio = await Trio.up(7);
     trio.network.crash('n2');

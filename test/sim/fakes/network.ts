@@ -90,6 +90,8 @@ interface Direction {
   /** Where in the range of delays this link lies. */
   readonly share: number;
   blocked: boolean;
+  /** Handshakes get through from then on. */
+  dials_ms: number;
 }
 
 export class SimNetwork {
@@ -151,6 +153,16 @@ export class SimNetwork {
       left.filter((node) => node !== middle),
       right.filter((node) => node !== middle),
     );
+  }
+
+  /**
+   * The connection from `a` to `b` breaks, with all that is on its way in it; the next one takes so long to come about, as
+   * when the first packet of a handshake is lost and sent again.
+   */
+  sever(a: NodeId, b: NodeId, for_ms: number): void {
+    this.#direction(a, b).dials_ms = this.scheduler.now_ms + for_ms;
+    for (const connection of [...this.#connections])
+      if (connection.from.self === a && connection.to.self === b) connection.breakOff();
   }
 
   /** Ends all partitions. Frames that connections still hold arrive now, late. Dead hosts stay dead. */
@@ -220,7 +232,8 @@ export class SimNetwork {
 
   /** A packet of the handshake, or one that ends a connection: late like all, never lost but behind a partition. */
   carry(a: NodeId, b: NodeId, arrive: () => void): void {
-    this.scheduler.after(this.delay_ms(a, b), () => {
+    const at_ms = this.scheduler.now_ms + this.delay_ms(a, b);
+    this.scheduler.at(Math.max(at_ms, this.#direction(a, b).dials_ms), () => {
       if (!this.blocked(a, b)) arrive();
     });
   }
@@ -269,7 +282,7 @@ export class SimNetwork {
     const known = this.#directions.get(a)?.get(b);
     if (known !== undefined) return known;
     const random = this.#random.fork(`${a}>${b}`);
-    const direction: Direction = { random, share: random.next(), blocked: false };
+    const direction: Direction = { random, share: random.next(), blocked: false, dials_ms: 0 };
     const from = this.#directions.get(a) ?? new Map<NodeId, Direction>();
     this.#directions.set(a, from.set(b, direction));
     return direction;

@@ -156,6 +156,12 @@ export class SimConnection {
     else this.#network.unregister(this);
   }
 
+  /** Both sides learn at once that it has ended. What is on its way arrives nowhere. */
+  breakOff(): void {
+    this.to.clock.run(() => this.to.dropInbound(this));
+    this.from.clock.run(() => this.from.outboundEnded(this));
+  }
+
   #notifyFrom(): void {
     this.#network.carry(this.to.self, this.from.self, () => this.from.clock.run(() => this.from.outboundEnded(this)));
   }

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { KvCommand, KvResult } from '../../../src/kv/store/index.js';
 import type { Entry, LogWrite, RecoveredGroup, Replica } from '../../../src/raft/index.js';
 import { DurableLog } from '../fakes/durable-log.js';
+import { AppliedIsDurable } from './applied-is-durable.js';
 import { DeleteAfterInstall } from './delete-after-install.js';
 import { DurableMajority } from './durable-majority.js';
 import { EpochsGrow } from './epochs-grow.js';
@@ -73,6 +74,23 @@ describe('committed is durable on a majority', () => {
   it('notices one of three, and a half that lacks it', () => {
     expect(ask(held(['n2']), leader(9, {}))).toMatch(/entry 9 of s1 for committed, which is durable on n2 only/);
     expect(ask(held(['n1', 'n2']), leader(9, { outgoing }))).toMatch(/durable on no node only/);
+  });
+});
+
+describe('what is applied is durable here', () => {
+  const applied = (at: number) => view({ applied: at, termAt: (i: number) => (i < 7 ? null : 4) });
+  const upTo = (last: number) =>
+    new AppliedIsDurable((node, group, at, term) => node === 'n1' && group === 1 && at <= last && term === 4);
+
+  it('accepts what the disk holds, and what is compacted', () => {
+    expect(ask(upTo(9), applied(9))).toBeNull();
+    expect(ask(upTo(0), applied(6))).toBeNull();
+  });
+
+  it('F9 notices what has been applied before its own sync', () => {
+    const invariant = upTo(9);
+    expect(ask(invariant, applied(9))).toBeNull();
+    expect(ask(invariant, applied(10))).toMatch(/n1 has applied entry 10 of s1, of term 4, which its disk may lose/);
   });
 });
 
