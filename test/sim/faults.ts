@@ -35,6 +35,7 @@ export const FAULTS = [
   'wall_jump',
   'clock_rate',
   'reshard',
+  'steer',
   'shuttle',
   'transfer',
   'haste',

@@ -11,6 +11,7 @@ import type { SimRandom } from './fakes/random.js';
 import { type Fault, networkFaults, STRIKES } from './faults.js';
 import type { ReplicaView } from './invariants/invariant.js';
 import { LateSync } from './late-sync.js';
+import { Operator } from './operator.js';
 import type { SimHttp } from './sim-http.js';
 import type { SimNode } from './sim-node.js';
 import { SnapshotRace } from './snapshot-race.js';
@@ -48,6 +49,7 @@ const RESHARD_PAUSE_MS = 12_000;
 
 /** Each takes some seconds, and other faults need whole networks and quick disks in between. */
 const LATE_SYNC_PACE_MS = 12_000;
+const STEER_PACE_MS = 2_000;
 const SNAPSHOT_RACE_PACE_MS = 8_000;
 
 /** A plan that may pause no longer than this may fail for it. */
@@ -66,6 +68,7 @@ export class Nemesis {
   readonly #disks: DiskNemesis;
   readonly #lateSync: LateSync;
   readonly #snapshotRace: SnapshotRace;
+  readonly #operator: Operator;
   readonly #strikes: readonly Fault[];
   #lastReshard_ms = Number.NEGATIVE_INFINITY;
   #active = true;
@@ -95,6 +98,7 @@ export class Nemesis {
       powerCut: (node) => this.#crash([node], 'power-cut'),
     });
     this.#snapshotRace = new SnapshotRace({ ...options, random: random.fork('snapshot race') });
+    this.#operator = new Operator({ ...options, random: random.fork('operator') });
     const { faults, network, http } = options;
     network.setFaults(networkFaults(faults, random));
     http.faults.loss = faults.has('client_loss') ? random.between(0.01, 0.2) : 0;
@@ -108,6 +112,7 @@ export class Nemesis {
     if (faults.has('transfer')) this.#repeat(2_000, () => this.#transfer());
     if (faults.has('coup')) this.#repeat(2 * this.#pace_ms, () => this.#coup.begin());
     if (faults.has('late_sync')) this.#repeat(LATE_SYNC_PACE_MS, () => this.#lateSync.begin());
+    if (faults.has('steer')) this.#repeat(STEER_PACE_MS, () => this.#operator.begin());
     if (faults.has('snapshot_race')) this.#repeat(SNAPSHOT_RACE_PACE_MS, () => this.#snapshotRace.begin());
   }
 
@@ -322,6 +327,7 @@ export class Nemesis {
     this.#coup.end();
     this.#lateSync.end();
     this.#snapshotRace.end();
+    if (this.#options.faults.has('steer')) this.#operator.calm();
     const { network, http, nodes, trace } = this.#options;
     trace.add('nemesis', 'calm');
     network.setFaults({
