@@ -36,7 +36,7 @@ export function parseReshard(body: unknown): Parsed<ReshardRequest> {
 }
 
 /** There is nothing to say beside the path. */
-export const steerSchema = z.strictObject({}).optional();
+const steerSchema = z.strictObject({}).optional();
 
 export function parseSteer(body: unknown): Parsed<unknown> {
   return parseBody(steerSchema, body);

@@ -186,6 +186,8 @@ export class AdminServiceImpl implements AdminService {
         return noPlan(result.plan);
       case 'plan_impossible':
         return { code: 'plan_impossible', detail: result.missing };
+      case 'malformed':
+        return { code: 'invalid_argument', detail: result.detail };
       case 'not_initialised':
         return this.#noMap();
       default:

@@ -100,6 +100,8 @@ describe('a plan that runs', () => {
       code: 'not_found',
       detail: 'there is no plan p9',
     });
+    for (const id of ['', 'x'.repeat(300)])
+      expect(errorOf(await cluster.settle(admin.steerPlan(id, 'pause', 3_000))).code).toBe('invalid_argument');
     await cluster.planOver();
     expect(cluster.controller().latestPlan()).toMatchObject({ status: 'done' });
   });
