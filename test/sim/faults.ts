@@ -5,6 +5,7 @@
 import { Method } from '../../src/kv/server/rpc.js';
 import type { NetworkFaults } from './fakes/network.js';
 import type { SimRandom } from './fakes/random.js';
+import { requestedMethod } from './rpc-frames.js';
 import { tornPage } from './torn-pages.js';
 
 export const FAULTS = [
@@ -112,9 +113,9 @@ export function drawFaults(random: SimRandom): Set<Fault> {
 /** What the driver of a plan sends again by itself when no answer comes: the network may repeat it as well, and late. */
 const REPEATED: ReadonlySet<number> = new Set([Method.SlotCommand, Method.Page, Method.Copy]);
 const RECALLED: ReadonlySet<number> = new Set([Method.SlotCommand, Method.Page]);
-const KIND_AT = 1;
-const METHOD_AT = 2;
-const REQUEST = 0;
+
+const isOneOf = (methods: ReadonlySet<number>, method: number | null): boolean =>
+  method !== null && methods.has(method);
 
 export function networkFaults(faults: ReadonlySet<Fault>, r: SimRandom): Partial<NetworkFaults> {
   return {
@@ -129,8 +130,11 @@ export function networkFaults(faults: ReadonlySet<Fault>, r: SimRandom): Partial
     late_ms: r.pick([4_000, 20_000, 60_000]),
     torn: faults.has('torn_page') ? r.between(0.05, 0.3) : 0,
     tear: tornPage,
-    repeatable: (frame) => frame[KIND_AT] === REQUEST && REPEATED.has(frame[METHOD_AT]!),
+    repeatable: (frame) => isOneOf(REPEATED, requestedMethod(frame)),
     // Close behind a command an old one does most harm; and close behind a page an older page of the same slots.
-    recalled: (frame) => (RECALLED.has(frame[METHOD_AT]!) ? frame[METHOD_AT]! : null),
+    recalled: (frame) => {
+      const method = requestedMethod(frame);
+      return isOneOf(RECALLED, method) ? method : null;
+    },
   };
 }

@@ -3,9 +3,9 @@ import { pack, unpack } from '../../src/kv/server/json-rpc.js';
 import { Method } from '../../src/kv/server/rpc.js';
 import { COMMAND_HEAD_BYTES, decodeCommand, encodeCommand, type PageCommand } from '../../src/kv/store/index.js';
 import { SimRandom } from './fakes/random.js';
+import { HEADER_BYTES } from './rpc-frames.js';
 import { tornPage } from './torn-pages.js';
 
-const HEADER_BYTES = 11;
 const RECORDS = ['a', 'b', 'c'].map((text) => Buffer.from(text));
 
 function frameOf(kind: number, method: number, records: readonly Buffer[]): Buffer {

@@ -6,12 +6,7 @@ import { pack, unpack } from '../../src/kv/server/json-rpc.js';
 import { Method } from '../../src/kv/server/rpc.js';
 import { decodeCommand, encodeCommand } from '../../src/kv/store/index.js';
 import type { SimRandom } from './fakes/random.js';
-
-const REQUEST = 0;
-const KIND_AT = 1;
-const METHOD_AT = 2;
-/** See rpc.ts: the body follows. */
-const HEADER_BYTES = 11;
+import { HEADER_BYTES, requestedMethod } from './rpc-frames.js';
 
 interface PageRequest {
   readonly shard: number;
@@ -20,7 +15,7 @@ interface PageRequest {
 
 /** The frame without one of the records in it; null for a frame that is no page, or an empty one. */
 export function tornPage(frame: Uint8Array, random: SimRandom): Uint8Array | null {
-  if (frame[KIND_AT] !== REQUEST || frame[METHOD_AT] !== Method.Page) return null;
+  if (requestedMethod(frame) !== Method.Page) return null;
   const request = unpack(Buffer.from(frame.subarray(HEADER_BYTES))) as PageRequest;
   const decoded = decodeCommand(request.command);
   if (!('command' in decoded) || decoded.command.kind !== 'page' || decoded.command.records.length === 0) return null;

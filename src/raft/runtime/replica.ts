@@ -2,7 +2,8 @@
  * The driver of one replica: takes `Ready` from the core and does what it says, in the order it demands. Persist, send,
  * apply; nothing is decided here.
  *
- * Batching (architecture decision 6): proposals gather into appends (proposal-inbox.ts); all reads of a turn share one ReadIndex; results of a round are handed out together.
+ * Batching (architecture decision 6): proposals gather into appends (proposal-inbox.ts); all reads of a turn share one
+ * ReadIndex; results of a round are handed out together.
  */
 import {
   type ConfChange,

@@ -161,8 +161,7 @@ export class SimNetwork {
    */
   sever(a: NodeId, b: NodeId, for_ms: number): void {
     this.#direction(a, b).dials_ms = this.scheduler.now_ms + for_ms;
-    for (const connection of [...this.#connections])
-      if (connection.from.self === a && connection.to.self === b) connection.breakOff();
+    for (const connection of this.#dialled(a, b)) connection.breakOff();
   }
 
   /** Ends all partitions. Frames that connections still hold arrive now, late. Dead hosts stay dead. */
@@ -215,11 +214,16 @@ export class SimNetwork {
 
   /** The connection that `a` has dialled to `b` breaks. */
   hangUp(a: NodeId, b: NodeId): void {
-    for (const connection of [...this.#connections]) {
-      if (connection.from.self !== a || connection.to.self !== b || !connection.toOpen) continue;
+    for (const connection of this.#dialled(a, b)) {
+      if (!connection.toOpen) continue;
       this.stats.resets++;
       connection.to.clock.run(() => connection.to.dropInbound(connection));
     }
+  }
+
+  /** By `a`, to `b`. */
+  #dialled(a: NodeId, b: NodeId): SimConnection[] {
+    return [...this.#connections].filter(({ from, to }) => from.self === a && to.self === b);
   }
 
   register(connection: SimConnection): void {
