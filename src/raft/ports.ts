@@ -64,6 +64,8 @@ export interface RecoveredGroup {
 export interface LogStorage {
   /** Writes wait for space on the disk. */
   readonly full: boolean;
+  /** Nothing was there when it was opened: no log has ever been here, or it was taken away. */
+  readonly fresh: boolean;
   /** What was found when the log was opened. The owner takes it once; the log may forget it afterwards. */
   recovered(): ReadonlyMap<GroupId, RecoveredGroup>;
   /**
@@ -125,7 +127,20 @@ export interface Transport {
   onPeer(listener: (peer: NodeId, event: PeerEvent) => void): void;
   /** The nodes to keep connections to, by address `host:port`. Others are disconnected. */
   setPeers(peers: ReadonlyMap<NodeId, PeerAddress>): void;
+  /**
+   * Asks who listens at an address `host:port`, without becoming a peer of it. null: nobody answered in time, or no node
+   * of this protocol version.
+   */
+  discover(address: string): Promise<Discovered | null>;
   close(): Promise<void>;
+}
+
+/** Who listens at an address. */
+export interface Discovered {
+  readonly node: NodeId;
+  readonly incarnation: string;
+  /** null: it belongs to no cluster yet. */
+  readonly clusterId: string | null;
 }
 
 export interface PeerAddress {

@@ -94,6 +94,16 @@ export function describeLogStorage(name: string, newFixture: () => Promise<LogFi
       expect(log.full).toBe(false);
     });
 
+    it.each(['close', 'crash'] as const)('F25: knows whether there ever was a log, after a %s', async (how) => {
+      expect(log.fresh).toBe(true);
+      await reopen(how);
+      expect(log.fresh).toBe(false);
+      await create(3);
+      await log.remove(3);
+      await reopen(how);
+      expect([log.fresh, log.recovered().size]).toEqual([false, 0]);
+    });
+
     it.each(['close', 'crash'] as const)('F32: brings back what was acknowledged, after a %s', async (how) => {
       await log.append({ group: 7, hardState: hard(1, 2, 0), snapshot: snapshotAt(0, 0, 'first'), entries: [] });
       await log.append({ group: 7, hardState: hard(3, 1, 2), snapshot: null, entries: [entry(1, 1), entry(2, 3)] });

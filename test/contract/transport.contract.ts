@@ -3,13 +3,21 @@
  * lose and reorder frames does so on top of this.
  */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { Channel, MalformedFrame, type PeerAddress, type PeerEvent, type Transport } from '../../src/raft/index.js';
+import {
+  Channel,
+  type Discovered,
+  MalformedFrame,
+  type PeerAddress,
+  type PeerEvent,
+  type Transport,
+} from '../../src/raft/index.js';
 import type { Identity } from '../../src/raft/transport/index.js';
 
 export interface TransportIdentity {
   readonly self: string;
   readonly incarnation: string;
   readonly clusterId: () => string | null;
+  readonly onClusterId?: (clusterId: string, from: string) => void;
   readonly admit?: (peer: Identity) => string | null;
 }
 
@@ -76,6 +84,13 @@ export function transportContract(name: string, createWorld: () => Promise<Trans
       b.transport.setPeers(peers('n1', 'n2'));
       await world.until(() => a.count('n2 up') === 1 && b.count('n1 up') === 1);
       return [a, b];
+    };
+
+    const ask = async (from: Node, address: string): Promise<Discovered | null> => {
+      const heard: (Discovered | null)[] = [];
+      void from.transport.discover(address).then((found) => heard.push(found));
+      await world.until(() => heard.length === 1);
+      return heard[0]!;
     };
 
     it('delivers frames of a channel in order, under the name of the sender', async () => {
@@ -304,6 +319,72 @@ export function transportContract(name: string, createWorld: () => Promise<Trans
       b.send('n1', 'late');
       await world.until(() => b.count('n1 gone') === 1);
       expect(a.frames.length).toBe(before);
+    });
+
+    it('discovers who listens at an address', async () => {
+      const a = await open('n1');
+      const b = await open('n2', { clusterId: () => null });
+      const n1 = { node: 'n1', incarnation: 'n1-first', clusterId: 'c1' };
+      const n2 = { node: 'n2', incarnation: 'n2-first', clusterId: null };
+      expect(await ask(a, world.address('n2'))).toEqual(n2);
+      expect(await ask(b, world.address('n1'))).toEqual(n1);
+      // A list of addresses that all nodes share holds one's own, too.
+      expect(await ask(a, world.address('n1'))).toEqual(n1);
+    });
+
+    it('discovers nobody where nobody listens, or where there is no address', async () => {
+      const b = await open('n2');
+      await b.transport.close();
+      const a = await open('n1');
+      expect(await ask(a, world.address('n2'))).toBeNull();
+      expect(await ask(a, 'nowhere')).toBeNull();
+    });
+
+    it('makes no peer of the one who discovers, nor of the one discovered, and learns no cluster from either', async () => {
+      const learned: string[] = [];
+      const onClusterId = (clusterId: string): number => learned.push(clusterId);
+      const a = await open('n1', { clusterId: () => null, onClusterId });
+      const b = await open('n2');
+      expect(await ask(a, world.address('n2'))).not.toBeNull();
+      expect(await ask(b, world.address('n1'))).not.toBeNull();
+      expect([a.send('n2', 'x'), b.send('n1', 'x')]).toEqual([false, false]);
+      expect([...a.events, ...b.events, ...learned]).toEqual([]);
+    });
+
+    it('leaves the connections of a peer alone that discovers', async () => {
+      const [a, b] = await pair();
+      a.send('n2', 'before');
+      for (let i = 0; i < 3; i++) expect(await ask(a, world.address('n2'))).toMatchObject({ node: 'n2' });
+      a.send('n2', 'after');
+      b.send('n1', 'back');
+      await world.until(() => b.frames.length === 2 && a.frames.length === 1);
+      expect(b.frames).toEqual(['n1/0/before', 'n1/0/after']);
+      expect([a.events, b.events]).toEqual([['n2 up'], ['n1 up']]);
+    });
+
+    it('F28 discovers nobody of another cluster', async () => {
+      const a = await open('n1', { clusterId: () => 'c1' });
+      const b = await open('n2', { clusterId: () => 'c2' });
+      expect(await ask(a, world.address('n2'))).toBeNull();
+      expect(await ask(b, world.address('n1'))).toBeNull();
+    });
+
+    it('F24 F25 answers no one who discovers under an id that has another incarnation or was removed', async () => {
+      const a = await open('n1', { admit: (peer) => (peer.node === 'n3' ? 'n3 was removed' : null) });
+      const b = await open('n2', { incarnation: 'wiped' });
+      const c = await open('n3');
+      a.transport.setPeers(peers(['n2', 'original']));
+      expect(await ask(b, world.address('n1'))).toBeNull();
+      expect(await ask(c, world.address('n1'))).toBeNull();
+    });
+
+    it('gives up what it discovers when it closes, and discovers nothing afterwards', async () => {
+      const a = await open('n1');
+      await open('n2');
+      const asked = a.transport.discover(world.address('n2'));
+      await a.transport.close();
+      expect(await asked).toBeNull();
+      expect(await a.transport.discover(world.address('n2'))).toBeNull();
     });
 
     it('has one handler a channel', async () => {

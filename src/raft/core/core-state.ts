@@ -52,6 +52,8 @@ export class CoreState {
   campaignWhenApplied = false;
   /** For the next Ready. */
   reads: ReadState[] = [];
+  /** Of the change that made the configuration in force; where that is not known any more, an index after it. */
+  confIndex: number;
   #conf: ConfState = NO_CONF;
   #isVoter = false;
   #isLearner = false;
@@ -63,6 +65,7 @@ export class CoreState {
     this.term = options.hardState.term;
     this.vote = options.hardState.vote;
     this.conf = options.conf;
+    this.confIndex = options.applied;
     this.log = new LogView(options.compacted, options.entries, options.applied, options.hardState.commit);
     if (this.log.lastTerm > this.term) {
       throw new Error(`invariant: the log ends in term ${this.log.lastTerm}, but only term ${this.term} was recorded`);

@@ -104,5 +104,6 @@ export function handleInstallSnapshot(core: CoreState, install: Message): void {
   log.restore(snapshot);
   core.writes.restarted();
   core.conf = snapshot.conf;
+  core.confIndex = snapshot.index;
   accept(core, install, snapshot.index);
 }

@@ -26,7 +26,11 @@ const LEAVE: ConfChange = { steps: [], transition: 'auto' };
 type Reason = (ConfChangeResult & { ok: false })['reason'];
 const refuse = (reason: Reason, detail: string): ConfChangeResult => ({ ok: false, reason, detail });
 
-export function proposeConfChange(core: CoreState, change: ConfChange): ConfChangeResult {
+/**
+ * `seenAt`: the `confIndex` under which the caller found that this change is due. Any change since refuses it, so that an
+ * order that was long under way has no effect any more.
+ */
+export function proposeConfChange(core: CoreState, change: ConfChange, seenAt: number | null): ConfChangeResult {
   const lead = core.leading;
   if (lead === null) return refuse('not_leader', 'only the leader can change the membership');
   if (lead.transferTo !== NOBODY) return refuse('transferring', `leadership is on its way to ${lead.transferTo}`);
@@ -36,6 +40,9 @@ export function proposeConfChange(core: CoreState, change: ConfChange): ConfChan
   }
   const pending = core.log.firstUnappliedConf;
   if (pending !== 0) return refuse('change_in_progress', `the change at ${pending} is not applied yet`);
+  if (seenAt !== null && seenAt !== core.confIndex) {
+    return refuse('outdated', `the configuration is that of index ${core.confIndex}, not ${seenAt}`);
+  }
   if (isJoint(core.conf) && change.steps.length > 0) {
     return refuse('change_in_progress', 'the joint configuration has to be left first');
   }
@@ -73,6 +80,7 @@ export function appliedTo(core: CoreState, to: number): void {
     const next = nextConf(core.conf, change);
     if (!next.ok) throw new Error(`invariant: the membership change at ${at} cannot be applied: ${next.detail}`);
     log.appliedTo(at);
+    core.confIndex = at;
     switchTo(core, next.conf);
   }
   log.appliedTo(to);

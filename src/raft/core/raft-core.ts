@@ -95,6 +95,14 @@ export class RaftCore {
   get conf(): ConfState {
     return this.#core.conf;
   }
+  /**
+   * Grows with every change of the configuration: the index of the change that made the one in force, or, where a snapshot or
+   * a restart has hidden that, a later one. Two leaders may name different numbers for the same configuration, never one
+   * number for two.
+   */
+  get confIndex(): Index {
+    return this.#core.confIndex as Index;
+  }
   /** Bytes of entries in memory, and of those of them that are not committed. */
   get logBytes(): number {
     return this.#core.log.bytes;
@@ -134,6 +142,7 @@ export class RaftCore {
       lastIndex: this.lastIndex,
       stableIndex: this.stableIndex,
       conf: core.conf,
+      confIndex: this.confIndex,
       transferTo: core.leading?.transferTo ?? NOBODY,
       progress: core.leading?.members.map((member) => member.view()) ?? [],
     };
@@ -210,8 +219,9 @@ export class RaftCore {
     return { ok: true, first, term: core.term };
   }
 
-  proposeConfChange(change: ConfChange): ConfChangeResult {
-    return proposeConfChange(this.#core, change);
+  /** `seenAt`: refused as `outdated` unless `confIndex` is still this; null: whatever it is. */
+  proposeConfChange(change: ConfChange, seenAt: Index | null = null): ConfChangeResult {
+    return proposeConfChange(this.#core, change, seenAt);
   }
 
   /** The answer comes in `Ready.reads` with the same context, unless false is returned. */
@@ -228,9 +238,9 @@ export class RaftCore {
     reportUnreachable(this.#core, id);
   }
 
-  /** The stream of a snapshot to `id` has ended: `ok` if the follower has taken all of it. */
-  reportSnapshot(id: ReplicaId, ok: boolean): void {
-    reportSnapshot(this.#core, id, ok);
+  /** The stream of a snapshot at index `at` to `id` has ended: `ok` if the follower has taken all of it. */
+  reportSnapshot(id: ReplicaId, ok: boolean, at: Index): void {
+    reportSnapshot(this.#core, id, ok, at);
   }
 
   /** Everything handed out with this number, and all before it, is durable. */

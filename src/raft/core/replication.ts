@@ -160,12 +160,11 @@ export function reportUnreachable(core: CoreState, id: ReplicaId): void {
 }
 
 /** `ok`: the follower has the snapshot, its acknowledgement is on its way. Else it will be listed again. */
-export function reportSnapshot(core: CoreState, id: ReplicaId, ok: boolean): void {
+export function reportSnapshot(core: CoreState, id: ReplicaId, ok: boolean, at: number): void {
   const member = core.leading?.member(id);
   if (member?.state !== 'snapshot') return;
   member.becomeProbe();
-  // Any snapshot reaches at least to the compaction point.
-  if (ok) member.next = Math.max(member.next, core.log.first);
+  if (ok) member.next = Math.max(member.next, core.log.first, at + 1);
   // Probe (or ask for another snapshot) only when the next heartbeat has been answered.
   member.paused = true;
 }

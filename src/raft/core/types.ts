@@ -176,6 +176,7 @@ export type ConfChangeResult =
         | 'change_in_progress'
         | 'term_not_committed'
         | 'learner_behind'
+        | 'outdated'
         | 'invalid';
       readonly detail: string;
     };
@@ -210,6 +211,8 @@ export interface CoreStatus {
   readonly lastIndex: Index;
   readonly stableIndex: Index;
   readonly conf: ConfState;
+  /** See `RaftCore.confIndex`. */
+  readonly confIndex: Index;
   readonly transferTo: ReplicaId;
   /** Empty unless leader. */
   readonly progress: readonly Progress[];

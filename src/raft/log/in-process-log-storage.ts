@@ -6,8 +6,8 @@ import type { GroupId, Index, Term } from '../core/index.js';
 import type { LogStats, LogStorage, LogWrite, RecoveredGroup } from '../ports.js';
 import { asError, LogClosedError } from './log-error.js';
 import type { LogFiles } from './log-files.js';
-import { SegmentedLog, type SegmentedLogOptions } from './segmented-log.js';
-import { type StoredGroup, toRecovered } from './stored-group.js';
+import { type OpenedLog, SegmentedLog, type SegmentedLogOptions } from './segmented-log.js';
+import { toRecovered } from './stored-group.js';
 import { type ReadyBatch, WriteBatcher } from './write-batcher.js';
 
 /** `write`: soon; `sync`: when the disk has done it; `retry`: in a while, the disk is full. */
@@ -22,8 +22,7 @@ const MAINTENANCE_BYTES = 256 * 1024;
 
 /** Throws as `SegmentedLog.open` does. */
 export function openInProcessLog(options: InProcessLogOptions): LogStorage {
-  const { log, recovered } = SegmentedLog.open(options.files, options);
-  return new InProcessLogStorage(log, recovered, options.schedule);
+  return new InProcessLogStorage(SegmentedLog.open(options.files, options), options.schedule);
 }
 
 class InProcessLogStorage implements LogStorage {
@@ -41,8 +40,11 @@ class InProcessLogStorage implements LogStorage {
   #onIdle: (() => void) | null = null;
   #listener: ((error: Error) => void) | null = null;
 
-  constructor(log: SegmentedLog, recovered: readonly StoredGroup[], schedule: InProcessLogOptions['schedule']) {
+  readonly fresh: boolean;
+
+  constructor({ log, recovered, fresh }: OpenedLog, schedule: InProcessLogOptions['schedule']) {
     this.#log = log;
+    this.fresh = fresh;
     this.#schedule = schedule;
     this.#batcher = new WriteBatcher(recovered);
     this.#recovered = new Map(recovered.map((stored) => [stored.group, toRecovered(stored)]));

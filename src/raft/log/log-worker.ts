@@ -20,7 +20,7 @@ export interface LogWorkerData extends Omit<SegmentedLogOptions, 'salt'> {
 /** To the main thread. null: look at the shared control words, something there has changed. */
 export type LogWorkerMessage =
   | null
-  | { readonly kind: 'opened'; readonly groups: StoredGroup[] }
+  | { readonly kind: 'opened'; readonly groups: StoredGroup[]; readonly fresh: boolean }
   | { readonly kind: 'failed'; readonly name: string; readonly message: string; readonly code: string | null }
   | { readonly kind: 'closed' };
 
@@ -43,14 +43,14 @@ function main(): void {
       return received.message;
     };
     const ring = new RingReader(control, data.ring, receiveRing);
-    const { log, recovered } = SegmentedLog.open(new NodeLogFiles(data.directory), {
+    const { log, recovered, fresh } = SegmentedLog.open(new NodeLogFiles(data.directory), {
       segmentBytes: data.segmentBytes,
       zeroAheadBytes: data.zeroAheadBytes,
       salt: Buffer.from(data.salt),
     });
     shareStats(log, control);
     const bodies = recovered.flatMap((group) => group.runs.map((run) => run.body.buffer as ArrayBuffer));
-    port.postMessage({ kind: 'opened', groups: recovered } satisfies LogWorkerMessage, bodies);
+    port.postMessage({ kind: 'opened', groups: recovered, fresh } satisfies LogWorkerMessage, bodies);
     try {
       serve(log, control, ring, tell);
     } catch (error) {

@@ -31,6 +31,8 @@ export interface Recovery {
   readonly table: GroupTable;
   /** In order; empty for a new log. */
   readonly segments: OpenSegment[];
+  /** There was no segment at all, used or not. */
+  readonly fresh: boolean;
   /** null for a new log. */
   readonly salt: Buffer | null;
   /** The verdict is not yet on disk: a new segment has to be opened before anything else is written. */
@@ -58,6 +60,7 @@ export function recover(files: LogFiles): Recovery {
 
 function recoverFrom(files: LogFiles, candidates: Candidate[]): Recovery {
   openCandidates(files, candidates);
+  const fresh = candidates.length === 0;
   const salt = saltOf(files, candidates);
   const table = new GroupTable();
   const replay: Replay = { table, salt, last: null, lastHasHole: false };
@@ -70,7 +73,7 @@ function recoverFrom(files: LogFiles, candidates: Candidate[]): Recovery {
   const known = damagedCount(table);
   table.judge();
   const verdictIsNew = replay.lastHasHole || damagedCount(table) > known;
-  return { table, segments: candidates, salt: candidates.length === 0 ? null : salt, verdictIsNew };
+  return { fresh, table, segments: candidates, salt: candidates.length === 0 ? null : salt, verdictIsNew };
 }
 
 interface Replay {

@@ -43,6 +43,13 @@ export interface EngineStats {
   records: number;
 }
 
+export interface OpenedLog {
+  readonly log: SegmentedLog;
+  readonly recovered: StoredGroup[];
+  /** There was none. */
+  readonly fresh: boolean;
+}
+
 export class SegmentedLog {
   readonly #files: LogFiles;
   readonly #options: SegmentedLogOptions;
@@ -63,14 +70,14 @@ export class SegmentedLog {
    * Reads the log in `files` or starts a new one. Throws on I/O errors, and `LogCorrupt` where marking groups as damaged
    * is not enough.
    */
-  static open(files: LogFiles, options: SegmentedLogOptions): { log: SegmentedLog; recovered: StoredGroup[] } {
+  static open(files: LogFiles, options: SegmentedLogOptions): OpenedLog {
     const recovery = recover(files);
     const recovered = takeStoredGroups(recovery.table);
     const log = new SegmentedLog(files, options, recovery.table, recovery.segments, recovery.salt ?? options.salt);
     if ((recovery.segments.length === 0 || recovery.verdictIsNew) && log.#roll() === 'full') {
       throw new LogFullError(`the disk is full: the log in ${files.directory} can't be opened`);
     }
-    return { log, recovered };
+    return { log, recovered, fresh: recovery.fresh };
   }
 
   private constructor(

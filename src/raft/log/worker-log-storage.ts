@@ -47,8 +47,7 @@ export async function openLogStorage(options: OpenLogOptions): Promise<LogStorag
   };
   const worker = new Worker(options.workerUrl ?? new URL('./log-worker.js', import.meta.url), { workerData });
   try {
-    const groups = await opened(worker);
-    return new WorkerLogStorage(worker, lock, control, ring, groups);
+    return new WorkerLogStorage(worker, lock, control, ring, await opened(worker));
   } catch (error) {
     await worker.terminate();
     await lock.release();
@@ -56,12 +55,17 @@ export async function openLogStorage(options: OpenLogOptions): Promise<LogStorag
   }
 }
 
-function opened(worker: Worker): Promise<StoredGroup[]> {
+interface Opened {
+  readonly groups: readonly StoredGroup[];
+  readonly fresh: boolean;
+}
+
+function opened(worker: Worker): Promise<Opened> {
   return new Promise((resolve, reject) => {
     worker.once('error', reject);
     worker.once('exit', () => reject(new Error('the log worker ended before the log was open')));
     worker.once('message', (message: LogWorkerMessage) => {
-      if (message?.kind === 'opened') resolve(message.groups);
+      if (message?.kind === 'opened') resolve(message);
       else reject(errorOf(message));
     });
   });
@@ -93,14 +97,16 @@ class WorkerLogStorage implements LogStorage {
   #closeSent = false;
   #closedCleanly = false;
   readonly #exited: Promise<void>;
+  readonly fresh: boolean;
 
   constructor(
     worker: Worker,
     lock: DirectoryLock,
     control: SharedControl,
     ring: SharedArrayBuffer,
-    groups: readonly StoredGroup[],
+    { groups, fresh }: Opened,
   ) {
+    this.fresh = fresh;
     this.#lock = lock;
     this.#control = control;
     this.#ring = new RingWriter(control, ring, (memory) => worker.postMessage(memory));

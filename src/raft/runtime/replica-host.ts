@@ -3,6 +3,7 @@
  * a peer for what they send in that turn.
  */
 import {
+  type ConfState,
   type GroupId,
   index,
   type Member,
@@ -47,6 +48,8 @@ export interface ReplicaHostOptions {
 /** A replica that cannot be trusted: it neither votes nor acknowledges; its files are kept for a person to look at. */
 export interface DamagedReplica {
   readonly group: GroupId;
+  /** null: its log is damaged, and need not be believed in this either. */
+  readonly id: ReplicaId | null;
   readonly reason: string;
 }
 
@@ -54,6 +57,8 @@ interface Outgoing {
   readonly group: GroupId;
   readonly message: Message;
 }
+
+const NO_MEMBERS: ConfState = { voters: [], outgoing: [], learners: [], learnersNext: [], autoLeave: false };
 
 /** How long the news of a commit may wait for company. */
 const NEWS_MS = 2;
@@ -105,9 +110,11 @@ export class ReplicaHost {
    */
   static async open(options: ReplicaHostOptions): Promise<ReplicaHost> {
     const names = await options.engines.list();
-    const serial = names.reduce((most, name) => Math.max(most, Number(ENGINE_NAME.exec(name)?.[2] ?? 0)), 0);
-    const host = new ReplicaHost(options, serial);
     const recovered = options.log.recovered();
+    // One that the log names need not be there yet: a crash may have come in between.
+    const used = [...names, ...[...recovered.values()].map(({ snapshot }) => snapshot.engine)];
+    const serial = used.reduce((most, name) => Math.max(most, Number(ENGINE_NAME.exec(name)?.[2] ?? 0)), 0);
+    const host = new ReplicaHost(options, serial);
     const inForce = enginesInForce(names, recovered);
     for (const name of names) if (!inForce.has(name)) await options.engines.remove(name);
     try {
@@ -130,10 +137,11 @@ export class ReplicaHost {
     const members = [...voters, ...outgoing, ...learners];
     const id = members.find((member) => member.node === this.#options.transport.self)?.id;
     if (recovered.damaged !== null) {
-      this.#damage(recovered.group, recovered.damaged);
+      this.#damage(recovered.group, null, recovered.damaged);
     } else if (id === undefined) {
       this.#damage(
         recovered.group,
+        null,
         `the log's configuration of this group does not name ${this.#options.transport.self}`,
       );
     } else {
@@ -142,13 +150,13 @@ export class ReplicaHost {
         this.#replicas.set(recovered.group, replica);
       } catch (error) {
         if (!isDamage(error)) throw error;
-        this.#damage(recovered.group, error.message);
+        this.#damage(recovered.group, id, error.message);
       }
     }
   }
 
-  #damage(group: GroupId, reason: string): void {
-    this.#damaged.set(group, { group, reason });
+  #damage(group: GroupId, id: ReplicaId | null, reason: string): void {
+    this.#damaged.set(group, { group, id, reason });
     this.#options.event('error', `replica is damaged and does not serve: ${reason}`, { group });
   }
 
@@ -160,7 +168,7 @@ export class ReplicaHost {
 
   damaged(group: GroupId): DamagedReplica | undefined {
     const replica = this.#replicas.get(group);
-    if (replica !== undefined && replica.damage !== null) return { group, reason: replica.damage };
+    if (replica !== undefined && replica.damage !== null) return { group, id: replica.id, reason: replica.damage };
     return this.#damaged.get(group);
   }
 
@@ -173,17 +181,33 @@ export class ReplicaHost {
     return this.#replicas.has(group) || this.#damaged.has(group) || this.#busy.has(group);
   }
 
+  /** Whether the replica of a group is this one, as far as can be told: a damaged log may not even say that. */
+  is(group: GroupId, id: ReplicaId): boolean {
+    const known = this.#replicas.get(group)?.id ?? this.#damaged.get(group)?.id ?? null;
+    return known === null || known === id;
+  }
+
   /**
    * Makes this node's replica of a new group. Every member makes its own from the same list, so all start from the same
    * configuration at index 0. No effect where the group is known already.
    */
   create(group: GroupId, id: ReplicaId, members: readonly Member[], campaign: boolean): Promise<void> {
     if (this.knows(group) || this.#closed) return Promise.resolve();
-    return this.#alone(group, () => this.#create(group, id, members, campaign));
+    return this.#alone(group, () => this.#make(group, id, { ...NO_MEMBERS, voters: members }, campaign));
   }
 
-  async #create(group: GroupId, id: ReplicaId, members: readonly Member[], campaign: boolean): Promise<void> {
-    const conf = { voters: members, outgoing: [], learners: [], learnersNext: [], autoLeave: false };
+  /**
+   * Makes this node's replica of a group that has been at work before. It knows no configuration but itself, so it neither
+   * votes nor campaigns, and refuses entries until a leader whose group it has joined sends a snapshot, which tells who the
+   * members are. No effect where the group is known already.
+   */
+  join(group: GroupId, id: ReplicaId): Promise<void> {
+    if (this.knows(group) || this.#closed) return Promise.resolve();
+    const self = { id, node: this.#options.transport.self };
+    return this.#alone(group, () => this.#make(group, id, { ...NO_MEMBERS, learners: [self] }, false));
+  }
+
+  async #make(group: GroupId, id: ReplicaId, conf: ConfState, campaign: boolean): Promise<void> {
     const base = { index: index(0), term: term(0) };
     const snapshot = { ...base, conf, engine: this.#newEngineName(group) };
     const hardState = { term: term(0), vote: 0, commit: index(0) };

@@ -8,6 +8,7 @@
 import {
   type ConfChange,
   type ConfChangeResult,
+  type ConfState,
   type CoreStatus,
   type Entry,
   EntryKind,
@@ -99,6 +100,8 @@ export class Replica {
   #known = '';
   #nodeOf = new Map<ReplicaId, NodeId>();
   #conf: unknown = null;
+  /** The last one that wrote to us and is not in our configuration: a newcomer's leader, before its first snapshot. */
+  #stranger: Member | null = null;
 
   private constructor(options: ReplicaOptions, state: AppliedState, machine: StateMachine) {
     const { recovered, environment } = options;
@@ -144,7 +147,7 @@ export class Replica {
       leaderTerm: () => (this.isLeader ? this.#core.term : null),
       fault: ({ key, value }) => (isRuntimeRow(key) ? null : this.#machine.rowFault(key, value)),
       started: (node, meta) => this.#event('info', `sending a snapshot at index ${meta.index} to ${node}`),
-      done: (to, node, ok, why) => this.#snapshotDone(to, node, ok, why),
+      done: (to, node, at, ok, why) => this.#snapshotDone(to, node, at, ok, why),
       failed: (engine, error) => this.#snapshotUnreadable(engine, error),
     });
   }
@@ -254,7 +257,8 @@ export class Replica {
    * where the state can't be trusted.
    */
   staleness_ms(): number {
-    if (!this.#active) return Number.POSITIVE_INFINITY;
+    // A newcomer does not know yet what there is to be applied.
+    if (!this.#active || this.#core.conf.voters.length === 0) return Number.POSITIVE_INFINITY;
     return this.#core.appliedIndex >= this.#core.commit ? this.leaderAge_ms() : Number.POSITIVE_INFINITY;
   }
 
@@ -271,8 +275,18 @@ export class Replica {
     if (this.#conf !== this.#core.conf) {
       this.#conf = this.#core.conf;
       this.#nodeOf = new Map(this.members.map((member) => [member.id, member.node]));
+      if (this.#nodeOf.has(this.#stranger?.id ?? NOBODY)) this.#stranger = null;
     }
-    return this.#nodeOf.get(id);
+    return this.#nodeOf.get(id) ?? (this.#stranger?.id === id ? this.#stranger.node : undefined);
+  }
+
+  /** See `RaftCore.confIndex`. */
+  get confIndex(): Index {
+    return this.#core.confIndex;
+  }
+
+  get conf(): ConfState {
+    return this.#core.conf;
   }
 
   /** Who read this replica's rows found them not to be what was written: it stops, as if it had found that itself. */
@@ -304,7 +318,8 @@ export class Replica {
   step(from: NodeId, message: Message): void {
     if (!this.#active || message.to !== this.id) return;
     const known = this.nodeOf(message.from);
-    if (known !== undefined && known !== from) return;
+    if (known === undefined) this.#stranger = { id: message.from, node: from };
+    else if (known !== from) return;
     if (message.type === MessageType.Append || message.type === MessageType.Heartbeat) {
       if (message.term >= this.#core.term) this.#leaderSeen_ms = this.#env.clock.monotonic_ms();
       // A slow engine slows the leader down instead of filling the memory (F42): a message not taken is a message lost.
@@ -384,9 +399,10 @@ export class Replica {
     return result;
   }
 
-  proposeConfChange(change: ConfChange): ConfChangeResult {
+  /** `seenAt`: refused as `outdated` unless `confIndex` is still this. */
+  proposeConfChange(change: ConfChange, seenAt: Index): ConfChangeResult {
     if (!this.isLeader) return { ok: false, reason: 'not_leader', detail: 'this replica does not lead its group' };
-    const result = this.#core.proposeConfChange(change);
+    const result = this.#core.proposeConfChange(change, seenAt);
     this.#env.schedule(this);
     return result;
   }
@@ -556,10 +572,10 @@ export class Replica {
     if (node !== undefined && this.#switching === null) this.#senders.start(to, node, this.#state.engine);
   }
 
-  #snapshotDone(to: ReplicaId, node: NodeId, ok: boolean, why: string): void {
+  #snapshotDone(to: ReplicaId, node: NodeId, at: Index, ok: boolean, why: string): void {
     if (!this.#active) return;
     this.#event(ok ? 'info' : 'warn', `snapshot to ${node}: ${why}`);
-    this.#core.reportSnapshot(to, ok);
+    this.#core.reportSnapshot(to, ok, at);
     this.#env.schedule(this);
   }
 

@@ -1,5 +1,5 @@
 /** The snapshots that a leader streams: at most one at a time to each follower. */
-import type { GroupId, NodeId, ReplicaId, Term } from '../core/index.js';
+import type { ConfState, GroupId, Index, NodeId, ReplicaId, Term } from '../core/index.js';
 import type { Clock, EngineRow, EngineSnapshot, StateEngine } from '../ports.js';
 import { type AppliedMeta, AppliedState } from './applied-state.js';
 import type { SnapshotFrame } from './snapshot-codec.js';
@@ -15,7 +15,8 @@ export interface SnapshotSendersOptions {
   /** Why a row is not what its machine wrote, or null. */
   readonly fault: (row: EngineRow) => string | null;
   readonly started: (node: NodeId, meta: AppliedMeta) => void;
-  readonly done: (to: ReplicaId, node: NodeId, ok: boolean, why: string) => void;
+  /** `at`: the index of the state that was sent. */
+  readonly done: (to: ReplicaId, node: NodeId, at: Index, ok: boolean, why: string) => void;
   /** The engine's state could not be read, or is damaged. */
   readonly failed: (engine: StateEngine, error: Error) => void;
 }
@@ -25,6 +26,10 @@ interface Streamed {
   readonly meta: AppliedMeta;
   readonly leaderTerm: Term;
 }
+
+/** What is in the engine may be a moment older than the change that made `to` a member; it would not know itself by it. */
+const names = ({ voters, outgoing, learners }: ConfState, to: ReplicaId): boolean =>
+  [voters, outgoing, learners].some((list) => list.some((member) => member.id === to));
 
 /** Streams of later terms have higher numbers: receivers go by that. A term has room for so many. */
 const STREAMS_PER_TERM = 2 ** 20;
@@ -49,6 +54,10 @@ export class SnapshotSenders {
         this.#starting.delete(to);
         const leaderTerm = this.#options.leaderTerm();
         if (meta === null || leaderTerm === null) return snapshot.close();
+        if (!names(meta.conf, to)) {
+          this.#options.done(to, node, meta.index, false, 'it is of before that replica joined, a later one is needed');
+          return snapshot.close();
+        }
         this.#send(to, node, engine, { snapshot, meta, leaderTerm });
         return undefined;
       })
@@ -74,7 +83,7 @@ export class SnapshotSenders {
       damaged: (error) => failed(engine, error),
       done: (ok, why) => {
         this.#senders.delete(to);
-        this.#options.done(to, node, ok, why);
+        this.#options.done(to, node, what.meta.index, ok, why);
       },
     });
     this.#senders.set(to, sender);

@@ -3,9 +3,12 @@
  * and says either yes or why not; then both have checked the other.
  *
  *   greeting = 'QRTM' version:u16 length:u16 crc:u32 body:byte*length     crc is CRC32C of the body
- *   hello    = clusterId:str node:str incarnation:str target:str          text of length 0: no cluster id yet
+ *   hello    = clusterId:str node:str incarnation:str target:str          text of length 0: no cluster id yet; no target
  *   answer   = refusal:u8 detail:str clusterId:str node:str incarnation:str maxFrame_bytes:u32
  *   str      = length:u16 utf8*length
+ *
+ * A hello without a target asks who listens here (`Discovery`): it is answered after the same checks, and that is the end of
+ * the connection. It makes no peer of the one who asks, and neither side learns a cluster id by it.
  *
  * The first twelve bytes mean the same in every version of the protocol, so that versions can refuse each other by name.
  *
@@ -31,8 +34,8 @@ export interface Identity {
 }
 
 export interface Hello extends Identity {
-  /** Whom the dialler means to reach. */
-  readonly target: NodeId;
+  /** Whom the dialler means to reach; null: whoever is there, only to hear who that is. */
+  readonly target: NodeId | null;
 }
 
 /** Names under which one node turns another away. */
@@ -80,8 +83,10 @@ export function refuseIdentity(self: Identity, peer: Identity, expectedIncarnati
 }
 
 /** Why the acceptor does not want to be what the dialler takes it for. */
-export function refuseTarget(self: NodeId, target: NodeId): Refusal | null {
-  return self === target ? null : { name: 'wrong_node', detail: `${target} was meant, ${self} answers here` };
+export function refuseTarget(self: NodeId, target: NodeId | null): Refusal | null {
+  return target === null || target === self
+    ? null
+    : { name: 'wrong_node', detail: `${target} was meant, ${self} answers here` };
 }
 
 /** No cluster id matches any. */
@@ -100,7 +105,12 @@ export function stillAgrees(own: string | null, peer: string | null, now: string
 // ---------------------------------------------------------------------------------------------------------------- codec
 
 export function encodeHello(hello: Hello): Buffer {
-  return encodeGreeting([text(hello.clusterId ?? ''), text(hello.node), text(hello.incarnation), text(hello.target)]);
+  return encodeGreeting([
+    text(hello.clusterId ?? ''),
+    text(hello.node),
+    text(hello.incarnation),
+    text(hello.target ?? ''),
+  ]);
 }
 
 export function encodeAnswer(answer: Answer): Buffer {
@@ -167,12 +177,11 @@ export class GreetingReader {
 /** Throws `MalformedFrame`. The version must have been checked. */
 export function decodeHello(body: Buffer): Hello {
   const r = new FieldReader(body);
-  const clusterId = r.text();
   const hello = {
-    clusterId: clusterId === '' ? null : clusterId,
+    clusterId: r.textOrNull(),
     node: r.text(),
     incarnation: r.text(),
-    target: r.text(),
+    target: r.textOrNull(),
   };
   r.end();
   if (hello.node === '') throw new MalformedFrame('a hello without a node id');
@@ -184,14 +193,14 @@ export function decodeAnswer(body: Buffer): Answer {
   const r = new FieldReader(body);
   const code = r.u8();
   const detail = r.text();
-  const clusterId = r.text();
   const answer = {
-    clusterId: clusterId === '' ? null : clusterId,
+    clusterId: r.textOrNull(),
     node: r.text(),
     incarnation: r.text(),
     maxFrame_bytes: r.u32(),
   };
   r.end();
+  if (answer.node === '') throw new MalformedFrame('an answer without a node id');
   if (code === 0) return { ...answer, refusal: null };
   const name = REFUSALS[code - 1];
   if (name === undefined) throw new MalformedFrame(`unknown refusal ${code}`);
@@ -225,6 +234,12 @@ class FieldReader {
     const length = this.#body.readUInt16LE(this.#take(2));
     const at = this.#take(length);
     return this.#body.toString('utf8', at, at + length);
+  }
+
+  /** Text of length 0 stands for null. */
+  textOrNull(): string | null {
+    const text = this.text();
+    return text === '' ? null : text;
   }
 
   end(): void {

@@ -1,6 +1,7 @@
 /**
  * A connection that a peer dialled: it only brings frames. All that goes back is the answer to the handshake and, as bytes
- * are taken, their count: with it the sender knows that the connection lives and how far a snapshot may run ahead.
+ * are taken, their count: with it the sender knows that the connection lives and how far a snapshot may run ahead. One who
+ * only asks who is here gets the answer and nothing else.
  */
 import type { Socket } from 'node:net';
 import type { NodeId } from '../core/index.js';
@@ -47,7 +48,8 @@ export class InboundConnection {
   readonly #parser: FrameParser;
   #own: Identity;
   #peer: Identity | null = null;
-  #phase: 'greeting' | 'open' | 'refused' | 'closed' = 'greeting';
+  /** `answered`: the last word has been said (a refusal, or who is here), and the connection ends. */
+  #phase: 'greeting' | 'open' | 'answered' | 'closed' = 'greeting';
   #deadline: Timer;
   #taken_bytes = 0;
   #acked_bytes = 0;
@@ -79,7 +81,7 @@ export class InboundConnection {
   /** Ends the connection. `reason` null: it had ended by itself. */
   close(reason: string | null): void {
     if (this.#phase === 'closed') return;
-    if (reason !== null && this.#phase !== 'refused') this.#report('inbound_broken', reason);
+    if (reason !== null && this.#phase !== 'answered') this.#report('inbound_broken', reason);
     this.#phase = 'closed';
     this.#deadline.cancel();
     this.#parser.stop();
@@ -128,6 +130,10 @@ export class InboundConnection {
       this.#refuse(hello.node, refusal);
       return;
     }
+    if (hello.target === null) {
+      this.#hangUp(null);
+      return;
+    }
     this.#deadline.cancel();
     this.#peer = { clusterId: hello.clusterId, node: hello.node, incarnation: hello.incarnation };
     this.#phase = 'open';
@@ -146,11 +152,15 @@ export class InboundConnection {
     return detail === null ? null : { name: 'not_admitted', detail };
   }
 
-  /** Says why and hangs up; the deadline sees to it if the other side does not. */
   #refuse(node: NodeId | null, refusal: Refusal): void {
     this.#context.counters.refusals++;
     this.#report('inbound_refused', refusalText(refusal), node);
-    this.#phase = 'refused';
+    this.#hangUp(refusal);
+  }
+
+  /** Answers and ends the connection; the deadline sees to it if the other side does not. */
+  #hangUp(refusal: Refusal | null): void {
+    this.#phase = 'answered';
     this.#socket.end(this.#answer(refusal));
   }
 

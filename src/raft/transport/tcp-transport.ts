@@ -3,7 +3,8 @@
  * dialled; what it accepts it only reads. So there is never a question which of two crossing connections counts.
  */
 import type { NodeId } from '../core/index.js';
-import type { Channel, Clock, PeerAddress, PeerEvent, Random, Timer, Transport } from '../ports.js';
+import type { Channel, Clock, Discovered, PeerAddress, PeerEvent, Random, Timer, Transport } from '../ports.js';
+import { Discovery } from './discovery.js';
 import type { Identity } from './handshake.js';
 import { InboundConnection, type InboundOwner } from './inbound-connection.js';
 import {
@@ -66,6 +67,7 @@ class Hub implements TcpTransport, InboundOwner {
   readonly #inbound = new Map<NodeId, InboundConnection>();
   /** Those that have not passed the handshake yet, too. */
   readonly #accepted = new Set<InboundConnection>();
+  readonly #discoveries = new Set<Discovery>();
   #peers: ReadonlyMap<NodeId, PeerAddress> = new Map();
   #listener: Listener | null = null;
   #tickTimer: Timer | null = null;
@@ -161,6 +163,15 @@ class Hub implements TcpTransport, InboundOwner {
     }
   }
 
+  async discover(address: string): Promise<Discovered | null> {
+    if (this.#closing !== null) return null;
+    const discovery = new Discovery(this.#context, address);
+    this.#discoveries.add(discovery);
+    const found = await discovery.result;
+    this.#discoveries.delete(discovery);
+    return found;
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -170,6 +181,7 @@ class Hub implements TcpTransport, InboundOwner {
     this.#tickTimer?.cancel();
     for (const link of this.#links.values()) link.close();
     this.#links.clear();
+    for (const discovery of this.#discoveries) discovery.cancel();
     for (const inbound of [...this.#accepted]) inbound.close(null);
     await this.#listener!.close();
   }

@@ -35,6 +35,10 @@ class Wire implements Transport {
 
   setPeers(): void {}
 
+  async discover(): Promise<null> {
+    return null;
+  }
+
   async close(): Promise<void> {}
 }
 

@@ -51,6 +51,10 @@ class End implements Transport {
 
   setPeers(_peers: ReadonlyMap<NodeId, PeerAddress>): void {}
 
+  async discover(): Promise<null> {
+    return null;
+  }
+
   async close(): Promise<void> {}
 }
 

@@ -195,7 +195,7 @@ export class RandomCluster {
   #sendSnapshot(from: Replica, to: ReplicaId): void {
     const core = from.core as RaftCore;
     if (this.random() < 0.2) {
-      core.reportSnapshot(to, false);
+      core.reportSnapshot(to, false, 0 as Index);
       return;
     }
     const at = from.disk.applied;

@@ -126,7 +126,11 @@ export class Dialogue {
       case 'send-snapshot':
         return this.#sendSnapshot(words[0] as string);
       case 'report-snapshot':
-        return this.#core(id).reportSnapshot(Number(words[1]), words[2] === 'ok');
+        return this.#core(id).reportSnapshot(
+          Number(words[1]),
+          words[2] === 'ok',
+          Number(options.get('at') ?? 0) as Index,
+        );
       case 'unreachable':
         return this.#core(id).reportUnreachable(Number(words[1]));
       default:

@@ -35,7 +35,7 @@ async function withDamaged(seed: string): Promise<{ world: World; n2: WorldNode 
 describe('F38 a replica whose state machine finds damage', () => {
   it('stops, says why, and the others go on', async () => {
     const { world, n2 } = await withDamaged('others');
-    expect(n2.host.damaged(GROUP)).toEqual({ group: GROUP, reason: 'a record is not what was written' });
+    expect(n2.host.damaged(GROUP)).toEqual({ group: GROUP, id: 2, reason: 'a record is not what was written' });
     await world.put(['b=1', 'c=1']);
     expect(n2.propose('d=1').outcome).toEqual({ kind: 'refused', reason: 'not_leader' });
     expect(n2.read(() => 0).refused).toBe(true);

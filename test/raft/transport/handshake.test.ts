@@ -11,6 +11,7 @@ import {
   type Hello,
   REFUSALS,
   refuseIdentity,
+  refuseTarget,
   stillAgrees,
 } from '../../../src/raft/transport/handshake.js';
 import { MalformedFrame, parseAddress } from '../../../src/raft/transport/index.js';
@@ -21,7 +22,7 @@ const hello: fc.Arbitrary<Hello> = fc.record({
   clusterId: fc.option(name),
   node: name,
   incarnation: name,
-  target: name,
+  target: fc.option(name),
 });
 const answer: fc.Arbitrary<Answer> = fc.record({
   clusterId: fc.option(name),
@@ -82,6 +83,21 @@ describe('handshake', () => {
     expect(refuseIdentity(identity('a'), identity(null), null)).toBeNull();
     expect(refuseIdentity(identity(null), identity('b'), null)).toBeNull();
     expect(refuseIdentity(identity('a'), identity('b'), null)?.name).toBe('wrong_cluster');
+  });
+
+  it("is meant by its own name, and by nobody's", () => {
+    expect(refuseTarget('n1', 'n1')).toBeNull();
+    expect(refuseTarget('n1', null)).toBeNull();
+    expect(refuseTarget('n1', 'n2')?.name).toBe('wrong_node');
+  });
+
+  it('takes no name that is empty', () => {
+    const bodyOf = (bytes: Buffer): Buffer => new GreetingReader().push(bytes)!.body;
+    const nobody = { clusterId: null, node: '', incarnation: 'i' };
+    expect(() => decodeHello(bodyOf(encodeHello({ ...nobody, target: null })))).toThrow(MalformedFrame);
+    expect(() => decodeAnswer(bodyOf(encodeAnswer({ ...nobody, refusal: null, maxFrame_bytes: 1 })))).toThrow(
+      MalformedFrame,
+    );
   });
 
   it('F24 F25 takes the incarnation that is known, and any while none is', () => {

@@ -29,9 +29,9 @@ export class RawClient {
     });
   }
 
-  /** Passes the handshake as the node `node`. */
-  async greet(node: string, target: string): Promise<void> {
-    this.socket.write(encodeHello({ clusterId: 'c1', node, incarnation: 'raw', target }));
+  /** Passes the handshake as the node `node`; without a target it only asks who is there. */
+  async greet(node: string, target: string | null, clusterId: string | null = 'c1'): Promise<void> {
+    this.socket.write(encodeHello({ clusterId, node, incarnation: 'raw', target }));
     await until(() => this.received.length > 0, 'an answer to the hello');
   }
 

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Channel, type Transport } from '../../../src/raft/index.js';
-import { encodeAnswer, encodeHello, GreetingReader } from '../../../src/raft/transport/handshake.js';
+import { decodeAnswer, encodeAnswer, encodeHello, GreetingReader } from '../../../src/raft/transport/handshake.js';
 import type { TcpTransport, TransportLimits } from '../../../src/raft/transport/index.js';
 import { fragment, RawClient, RawServer } from './raw-peer.js';
 import { TcpWorld, until } from './tcp-world.js';
@@ -241,6 +241,91 @@ describe('TCP transport', () => {
     } finally {
       child.kill('SIGKILL');
     }
+  });
+
+  it('answers one who asks who is there, hangs up, and takes no frame from it', async () => {
+    const b = await open('n2', { frame_bytes: 1000 });
+    const frames: string[] = [];
+    b.onFrame(Channel.Raft, (from) => frames.push(from));
+    const stranger = client(b);
+    await stranger.greet('n9', null);
+    stranger.socket.write(fragment(Channel.Raft, Buffer.from('x')));
+    await stranger.ended();
+    expect(decodeAnswer(new GreetingReader().push(stranger.received)!.body)).toEqual({
+      clusterId: 'c1',
+      node: 'n2',
+      incarnation: 'n2-first',
+      refusal: null,
+      maxFrame_bytes: 1000,
+    });
+    expect(frames).toEqual([]);
+    expect(b.stats()).toMatchObject({ inbound: 0, refusals: 0, malformed: 0 });
+    expect(reasons()).toEqual([]);
+  });
+
+  it('F28 names the reason to one who asks from another cluster', async () => {
+    const b = await open('n2');
+    const stranger = client(b);
+    await stranger.greet('n9', null, 'c2');
+    await stranger.ended();
+    expect(decodeAnswer(new GreetingReader().push(stranger.received)!.body).refusal?.name).toBe('wrong_cluster');
+    expect(reasons()).toEqual(['inbound_refused: wrong_cluster: n9 belongs to cluster c2, n2 to c1']);
+  });
+
+  it('keeps the connection of a peer while another process asks under the same id', async () => {
+    const b = await open('n2');
+    const frames: string[] = [];
+    b.onFrame(Channel.Raft, (_from, frame) => frames.push(frame.toString()));
+    const peer = client(b);
+    await peer.greet('n1', 'n2');
+    const other = client(b);
+    await other.greet('n1', null);
+    await other.ended();
+    peer.socket.write(fragment(Channel.Raft, Buffer.from('still here')));
+    await until(() => frames.length === 1);
+    expect(b.stats().inbound).toBe(1);
+    expect(reasons()).toEqual([]);
+  });
+
+  it('gives up on one who is silent where it asks who is there', async () => {
+    const raw = await server('raw', Buffer.alloc(0));
+    const a = await open('n1', { handshake_ms: 50 });
+    expect(await a.discover(raw.address)).toBeNull();
+    await until(() => raw.sockets[0]!.destroyed);
+  });
+
+  it('takes no answer that is broken or of another version for somebody, and says so', async () => {
+    const answer = encodeAnswer({ clusterId: 'c1', node: 'raw', incarnation: 'i', refusal: null, maxFrame_bytes: 1 });
+    const bad = Buffer.from(answer);
+    bad[bad.length - 1]! ^= 1;
+    const newer = Buffer.from(answer);
+    newer.writeUInt16LE(9, 4);
+    const a = await open('n1');
+    const [broken, later] = [await server('raw', bad), await server('raw', newer)];
+    expect(await a.discover(broken.address)).toBeNull();
+    expect(await a.discover(later.address)).toBeNull();
+    expect(reasons()).toEqual([
+      'outbound_broken: checksum mismatch in a greeting',
+      `outbound_refused: unknown_version: ${later.address} speaks protocol version 9, we speak 1`,
+    ]);
+    expect(a.stats()).toMatchObject({ malformed: 1, refusals: 1, dials: 2 });
+  });
+
+  it('F28 discovers no one who shows another cluster although it would take us', async () => {
+    const raw = await server('raw');
+    const a = await world.open({ self: 'n1', incarnation: 'n1-first', clusterId: () => 'c2' });
+    expect(await a.discover(raw.address)).toBeNull();
+    expect(reasons()).toEqual(['outbound_refused: wrong_cluster: raw belongs to cluster c1, n1 to c2']);
+  });
+
+  it('leaves no connection behind when it closes while it discovers', async () => {
+    const raw = await server('raw', Buffer.alloc(0));
+    const a = await open('n1');
+    const asked = a.discover(raw.address);
+    await until(() => raw.sockets.length === 1);
+    await a.close();
+    expect(await asked).toBeNull();
+    await until(() => raw.sockets[0]!.destroyed);
   });
 
   it('rejects when its port is taken', async () => {

@@ -31,11 +31,12 @@ export class TcpWorld implements TransportWorld {
 
   /** A node that was open before comes back on its old port. */
   async open(identity: TransportIdentity, over: Partial<TransportLimits> = {}): Promise<TcpTransport> {
-    const { self, incarnation, clusterId, admit } = identity;
+    const { self, incarnation, clusterId, onClusterId, admit } = identity;
     const transport = await openTcpTransport({
       self,
       incarnation,
       clusterId,
+      ...(onClusterId === undefined ? {} : { onClusterId }),
       ...(admit === undefined ? {} : { admit }),
       listen: { host: '127.0.0.1', port: this.#ports.get(self) ?? 0 },
       clock: systemClock,

@@ -64,6 +64,17 @@ describe('transport over TLS', () => {
     }
   });
 
+  it('discovers by the same certificates', async () => {
+    const b = await open('n2', node);
+    const at = `127.0.0.1:${b.address.port}`;
+    const a = await open('n1', node);
+    expect(await a.discover(at)).toEqual({ node: 'n2', incarnation: 'n2', clusterId: 'c1' });
+    for (const tls of [stranger, undefined]) {
+      const other = await open('n3', tls);
+      expect(await other.discover(at)).toBeNull();
+    }
+  });
+
   it('says `gone` when the peer has ended', async () => {
     const [a, b] = [await open('n1', node), await open('n2', node)];
     const seen: string[] = [];

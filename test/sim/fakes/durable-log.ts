@@ -13,6 +13,8 @@ interface DurableGroup {
 
 export class DurableLog {
   readonly #groups = new Map<GroupId, DurableGroup>();
+  /** Of replicas that are gone. */
+  readonly #former: { readonly id: GroupId; readonly group: DurableGroup }[] = [];
   readonly #pending = new Set<LogWrite>();
   /** They may go any time now, and were durable when others counted on them. */
   readonly #removed = new Set<GroupId>();
@@ -28,7 +30,7 @@ export class DurableLog {
     this.#pending.delete(write);
     let group = this.#groups.get(id);
     if (snapshot !== null || group === undefined) {
-      this.#removed.delete(id);
+      if (this.#removed.delete(id)) this.#retire(id);
       group = { base: snapshot?.index ?? (entries[0]?.index ?? 1) - 1, terms: [] };
       this.#groups.set(id, group);
     }
@@ -40,6 +42,13 @@ export class DurableLog {
 
   removed(group: GroupId): void {
     this.#removed.add(group);
+  }
+
+  /** A member that has left may remove what was rightly counted on as long as it was one. */
+  #retire(id: GroupId): void {
+    const group = this.#groups.get(id);
+    if (group !== undefined) this.#former.push({ id, group });
+    this.#groups.delete(id);
   }
 
   /**
@@ -54,7 +63,7 @@ export class DurableLog {
       const lost = this.#lost(id, found);
       missing ??= lost;
       if (lost !== null) continue;
-      if (found === undefined) this.#groups.delete(id);
+      if (found === undefined) this.#retire(id);
       else this.#groups.set(id, { base: found.compacted.index, terms: found.entries.map((entry) => entry.term) });
     }
     this.#pending.clear();
@@ -81,7 +90,9 @@ export class DurableLog {
   }
 
   holds(id: GroupId, index: number, term: number): boolean {
-    const group = this.#groups.get(id);
-    return group !== undefined && (index <= group.base || group.terms[index - group.base - 1] === term);
+    const former = this.#former.flatMap((one) => (one.id === id ? [one.group] : []));
+    const now = this.#groups.get(id);
+    const books = now === undefined ? former : [now, ...former];
+    return books.some(({ base, terms }) => index <= base || terms[index - base - 1] === term);
   }
 }

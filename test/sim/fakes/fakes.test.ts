@@ -278,6 +278,51 @@ describe('SimNetwork', () => {
     expect(trio.send('n1', 'n2', 'z')).toBe(true);
   });
 
+  it('lets nodes discover each other as it lets them dial: late, not through a partition, and the same each time', async () => {
+    const run = async (seed: number): Promise<string[]> => {
+      const trio = await Trio.up(seed, { delayMin_ms: 10, delayMax_ms: 100 });
+      const heard: string[] = [];
+      const ask = async (to: string): Promise<void> => {
+        const from_ms = trio.scheduler.now_ms;
+        const found = trio.nodes.get('n1')!.discover(to);
+        void found.then((who) => heard.push(`${who?.node ?? 'nobody'} ${trio.scheduler.now_ms - from_ms}`));
+        await trio.scheduler.runFor(4_000);
+      };
+      await ask('n2');
+      await ask('never opened');
+      // Neither the question nor the answer gets through.
+      for (const [a, b] of [
+        ['n1', 'n2'],
+        ['n2', 'n1'],
+      ] as const) {
+        trio.network.partition(a, b, true);
+        await ask('n2');
+        trio.network.heal();
+      }
+      trio.network.crash('n2', 'host');
+      await ask('n2');
+      return heard;
+    };
+    const heard = await run(10);
+    expect(heard.map((line) => line.split(' ')[0])).toEqual(['n2', 'nobody', 'nobody', 'nobody', 'nobody']);
+    expect(Number(heard[0]!.split(' ')[1])).toBeGreaterThan(10);
+    expect(heard.slice(2)).toEqual(['nobody 3000', 'nobody 3000', 'nobody 3000']);
+    expect(await run(10)).toEqual(heard);
+    expect(await run(11)).not.toEqual(heard);
+  });
+
+  it('tells a process that has died nothing of what it asked', async () => {
+    const trio = await Trio.up(11);
+    let heard = 0;
+    void trio.nodes
+      .get('n1')!
+      .discover('n2')
+      .then(() => heard++);
+    trio.network.crash('n1');
+    await trio.scheduler.runFor(5_000);
+    expect(heard).toBe(0);
+  });
+
   it('breaks one connection with all that is on its way, and lets it come back when it may', async () => {
     const trio = await Trio.up(9);
     trio.send('n1', 'n2', 'lost');

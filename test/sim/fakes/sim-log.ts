@@ -80,6 +80,10 @@ export class SimLog implements LogStorage {
     return this.#log.full;
   }
 
+  get fresh(): boolean {
+    return this.#log.fresh;
+  }
+
   recovered(): ReadonlyMap<GroupId, RecoveredGroup> {
     const recovered = this.#log.recovered();
     const missing = this.#durable.reopened(recovered);

@@ -2,7 +2,16 @@
  * `Transport` on the simulated network. Same life as the real one, step by step: dial, handshake, up, lost, dial at once or
  * after a back-off; the checks of the handshake are the production code's.
  */
-import type { Channel, NodeId, PeerAddress, PeerEvent, Random, Timer, Transport } from '../../../src/raft/index.js';
+import type {
+  Channel,
+  Discovered,
+  NodeId,
+  PeerAddress,
+  PeerEvent,
+  Random,
+  Timer,
+  Transport,
+} from '../../../src/raft/index.js';
 import {
   type Refusal,
   refusalText,
@@ -30,6 +39,7 @@ export interface SimTransportOptions {
 
 type FrameHandler = (from: NodeId, frame: Buffer) => void;
 type Answer = { readonly refusal: Refusal } | { readonly connection: SimConnection };
+type Shown = { readonly refusal: Refusal } | { readonly shown: Identity };
 
 const STABLE_AFTER_ms = 1000;
 
@@ -44,6 +54,8 @@ export class SimTransport implements Transport {
   readonly #listeners: ((peer: NodeId, event: PeerEvent) => void)[] = [];
   readonly #links = new Map<NodeId, SimLink>();
   readonly #inbound = new Map<NodeId, SimConnection>();
+  /** What ends each that is under way. */
+  readonly #discoveries = new Set<() => void>();
   #peers: ReadonlyMap<NodeId, PeerAddress> = new Map();
   #closed = false;
 
@@ -101,6 +113,31 @@ export class SimTransport implements Transport {
     }
   }
 
+  discover(address: string): Promise<Discovered | null> {
+    if (this.#closed) return Promise.resolve(null);
+    return new Promise((resolve) => {
+      const end = (found: Discovered | null): void => {
+        timer.cancel();
+        this.#discoveries.delete(giveUp);
+        resolve(found);
+      };
+      const giveUp = (): void => end(null);
+      const timer = this.clock.after(DEFAULT_LIMITS.handshake_ms, giveUp);
+      this.#discoveries.add(giveUp);
+      // Whoever has never listened has no place in the network yet: the address stands for it.
+      this.greet(
+        { address, guess: address },
+        (there, hello) => there.identify(hello),
+        (answer) => end(answer !== null && answer !== 'gone' && 'shown' in answer ? this.#judge(answer.shown) : null),
+      );
+    });
+  }
+
+  #judge({ node, incarnation, clusterId }: Identity): Discovered | null {
+    const found = { node, incarnation, clusterId };
+    return refuseIdentity(this.identity(), found, null) === null ? found : null;
+  }
+
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
@@ -108,6 +145,8 @@ export class SimTransport implements Transport {
     for (const link of this.#links.values()) link.close();
     this.#links.clear();
     for (const connection of [...this.#inbound.values()]) this.dropInbound(connection);
+    // A process that has died hears nothing of it.
+    for (const giveUp of [...this.#discoveries]) this.clock.run(giveUp);
   }
 
   /** The process dies in this instant. */
@@ -131,6 +170,13 @@ export class SimTransport implements Transport {
     this.learn(toShown, hello);
     this.#links.get(hello.node)?.peerDialled();
     return { connection };
+  }
+
+  /** Somebody's question who is here has arrived. Null: nobody any more. */
+  identify(hello: Identity): Shown | null {
+    if (this.#closed) return null;
+    const refusal = this.#objection(hello);
+    return refusal === null ? { shown: this.identity() } : { refusal };
   }
 
   #objection(peer: Identity): Refusal | null {
@@ -167,6 +213,27 @@ export class SimTransport implements Transport {
   }
 
   // -------------------------------------------------------------------------------------------------- as the one who dials
+
+  /**
+   * Brings a hello to an address and what `ask` makes of it back, each as late as the network is, or not at all. 'gone':
+   * nobody listens there. Where nobody ever has, the machine `guess` stands there.
+   */
+  greet<T>(
+    { address, guess }: { readonly address: string; readonly guess: NodeId },
+    ask: (there: SimTransport, hello: Identity) => T,
+    answered: (answer: T | 'gone') => void,
+  ): void {
+    const { network } = this;
+    const place = network.locate(address, guess);
+    const hello = this.identity();
+    const back = (answer: T | 'gone'): void =>
+      network.carry(place, this.self, () => this.clock.run(() => answered(answer)));
+    network.carry(this.self, place, () => {
+      const there = network.endpointAt(address);
+      if (there === null) back('gone');
+      else there.clock.run(() => back(ask(there, hello)));
+    });
+  }
 
   outboundEnded(connection: SimConnection): void {
     this.#links.get(connection.toShown.node)?.ended(connection);
@@ -243,30 +310,22 @@ class SimLink {
 
   dial(): void {
     const owner = this.#owner;
-    const { network, clock } = owner;
     const attempt = ++this.#attempt;
     this.#timer?.cancel();
     this.#phase = 'dialling';
-    this.#timer = clock.after(DEFAULT_LIMITS.handshake_ms, () => this.#failed(attempt, null));
-    const { address } = this.#address;
-    const place = network.locate(address, this.#peer);
-    const hello = owner.identity();
-    network.carry(owner.self, place, () => {
-      const back = (run: () => void): void => network.carry(place, owner.self, () => clock.run(run));
-      const endpoint = network.endpointAt(address);
-      if (endpoint === null) {
-        back(() => this.#failed(attempt, { kind: 'gone' }));
-        return;
-      }
-      endpoint.clock.run(() => {
-        const answer = endpoint.accept(owner, hello, this.#peer);
-        if (answer === null) back(() => this.#failed(attempt, null));
-        else back(() => this.#answered(attempt, answer));
-      });
-    });
+    this.#timer = owner.clock.after(DEFAULT_LIMITS.handshake_ms, () => this.#failed(attempt, null));
+    owner.greet(
+      { address: this.#address.address, guess: this.#peer },
+      (there, hello) => there.accept(owner, hello, this.#peer),
+      (answer) => this.#answered(attempt, answer),
+    );
   }
 
-  #answered(attempt: number, answer: Answer): void {
+  #answered(attempt: number, answer: Answer | 'gone' | null): void {
+    if (answer === null || answer === 'gone') {
+      this.#failed(attempt, answer === null ? null : { kind: 'gone' });
+      return;
+    }
     if (attempt !== this.#attempt || this.#phase !== 'dialling') {
       if ('connection' in answer) answer.connection.closeFrom();
       return;
