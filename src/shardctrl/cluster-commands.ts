@@ -1,9 +1,9 @@
 /** Commands on the cluster itself: its making, and who its nodes are. */
 import type { CommandOf, ControllerResult } from './commands.js';
 import type { ControllerState } from './controller-state.js';
-import { compareNodeIds, placeShards } from './placement.js';
+import { compareNodeIds, controllerMembers, placeShards } from './placement.js';
 import { SHARDS_MAX } from './plan-draft.js';
-import type { NodeEntry, ShardMap } from './shard-map.js';
+import type { GroupMembers, NodeEntry, ShardMap } from './shard-map.js';
 import { SLOT_COUNT, type SlotRanges } from './slot-ranges.js';
 
 /** The first entry: cluster id, the first nodes with their incarnations, shards that own all slots evenly. Epoch 1. */
@@ -22,8 +22,18 @@ export function applyInit(state: ControllerState, command: CommandOf<'init'>, st
   const map: ShardMap = {
     clusterId,
     epoch: 1,
-    shards: placed.shards.map(({ id, members }) => ({ id, slots: slots.get(id)!, members })),
+    shards: placed.shards.map(({ id, members, replicas: wished }) => ({
+      id,
+      slots: slots.get(id)!,
+      members,
+      joining: [],
+      replicas: wished ?? members.length,
+      asFounded: true,
+    })),
     nodes: [...nodes].sort((a, b) => compareNodeIds(a.id, b.id)),
+    controller: controllerOf(nodes),
+    draining: [],
+    gone: [],
   };
   state.initialise(map, stamp_ms);
   return { kind: 'initialised', epoch: 1 };
@@ -40,6 +50,11 @@ function twinOf(nodes: readonly NodeEntry[]): string | null {
   return null;
 }
 
+function controllerOf(nodes: readonly NodeEntry[]): GroupMembers {
+  const members = controllerMembers(nodes.map((node) => node.id));
+  return { members, joining: [], replicas: members.length, asFounded: true };
+}
+
 /** One range a shard, in order. */
 function evenSlots(ids: readonly number[]): Map<number, SlotRanges> {
   const bound = (i: number): number => Math.floor((i * SLOT_COUNT) / ids.length);
@@ -54,6 +69,9 @@ export function applyRegisterNode(state: ControllerState, command: CommandOf<'re
   const map = state.map;
   if (map === null) return { kind: 'not_initialised' };
   const { node } = command;
+  if (map.gone.includes(node.id)) {
+    return { kind: 'refused', reason: `${node.id} has left this cluster for good: let it join under a new name` };
+  }
   const known = map.nodes.find((other) => other.id === node.id);
   if (known !== undefined && known.incarnation !== node.incarnation) {
     const reason = `${node.id} is known with incarnation ${known.incarnation}, not ${node.incarnation}: its disk was lost or its name is used twice; let it join under a new name`;

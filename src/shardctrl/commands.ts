@@ -87,6 +87,23 @@ const planFinished = z.object({
   warnings: z.array(reason).max(100).readonly(),
 });
 
+const nodes = z.array(name).max(7).readonly();
+/** `replicas`: how many members the group should have from now on; null: as before. */
+const changeMembers = z.object({
+  kind: z.literal('change_members'),
+  group: count,
+  add: nodes,
+  remove: nodes,
+  replicas: z.int().min(1).nullable().default(null),
+  cause: reason,
+});
+const giveUpMembers = z.object({ kind: z.literal('give_up_members'), change: count, reason });
+const membersChanged = z.object({ kind: z.literal('members_changed'), change: count });
+/** The member that should lead. */
+const preferLeader = z.object({ kind: z.literal('prefer_leader'), group, node: name });
+const drainNode = z.object({ kind: z.literal('drain_node'), node: name });
+const removeNode = z.object({ kind: z.literal('remove_node'), node: name });
+
 export const controllerCommandSchema = z.discriminatedUnion('kind', [
   init,
   registerNode,
@@ -101,6 +118,12 @@ export const controllerCommandSchema = z.discriminatedUnion('kind', [
   shardRetired,
   planFailed,
   planFinished,
+  changeMembers,
+  giveUpMembers,
+  membersChanged,
+  preferLeader,
+  drainNode,
+  removeNode,
 ]);
 
 /** As a proposer writes it: fields with a default may be left out. */
@@ -122,6 +145,12 @@ export type ControllerResult =
   | { readonly kind: 'conflict'; readonly plan: PlanId; readonly detail: string }
   | { readonly kind: 'plan_impossible'; readonly missing: string }
   | { readonly kind: 'unknown_plan'; readonly plan: PlanId }
+  /** `change`: its id. */
+  | { readonly kind: 'change_started'; readonly change: number; readonly epoch: number }
+  /** The members of that group are being changed already. */
+  | { readonly kind: 'change_conflict'; readonly detail: string }
+  | { readonly kind: 'unknown_group'; readonly group: number }
+  | { readonly kind: 'unknown_node'; readonly node: string }
   | { readonly kind: 'batch_started'; readonly move: number }
   | { readonly kind: 'published'; readonly epoch: number }
   | { readonly kind: 'ok' }

@@ -24,6 +24,15 @@ import type { CheckedCommand, ControllerResult } from './commands.js';
 import { rowFault } from './controller-rows.js';
 import { ControllerState } from './controller-state.js';
 import type { ControllerView } from './driver-ports.js';
+import type { MemberChange } from './member-change.js';
+import {
+  applyChangeMembers,
+  applyDrainNode,
+  applyGiveUpMembers,
+  applyMembersChanged,
+  applyPreferLeader,
+  applyRemoveNode,
+} from './member-commands.js';
 import type { Batch, PlanId, PlanState, PlanSummary, StoredReceipt, Tombstone } from './plan.js';
 import {
   applyMove,
@@ -142,6 +151,11 @@ export class ControllerStateMachine implements StateMachine, ControllerView {
     return this.#opened.tombstones;
   }
 
+  /** Changes of members that are under way, at most one a group. */
+  changes(): MemberChange[] {
+    return [...this.#opened.changes.values()];
+  }
+
   /** Batches in flight. */
   batches(): Batch[] {
     return [...this.#opened.batches.values()];
@@ -177,5 +191,17 @@ function carryOut(state: ControllerState, command: CheckedCommand, index: number
       return applyPlanFailed(state, command);
     case 'plan_finished':
       return applyPlanFinished(state, command, stamp_ms);
+    case 'change_members':
+      return applyChangeMembers(state, command, index, stamp_ms);
+    case 'give_up_members':
+      return applyGiveUpMembers(state, command);
+    case 'members_changed':
+      return applyMembersChanged(state, command);
+    case 'prefer_leader':
+      return applyPreferLeader(state, command);
+    case 'drain_node':
+      return applyDrainNode(state, command);
+    case 'remove_node':
+      return applyRemoveNode(state, command);
   }
 }

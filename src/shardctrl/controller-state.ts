@@ -4,7 +4,8 @@
  */
 import { type GroupId, ReplicaDamaged, type StateEngine, type StateRows } from '../raft/index.js';
 import { DigestedRows, decodeRow, RowKind, rowKey } from './controller-rows.js';
-import { type EpochRow, FULL_MAP_EVERY, type MapDelta, nextMap } from './map-delta.js';
+import { completed, type EpochRow, FULL_MAP_EVERY, type MapDelta, nextMap } from './map-delta.js';
+import type { MemberChange } from './member-change.js';
 import type { Batch, PlanId, PlanMove, PlanState, PlanSummary, StoredReceipt, Tombstone } from './plan.js';
 import type { ShardMap } from './shard-map.js';
 import type { MoveId } from './shard-port.js';
@@ -34,6 +35,7 @@ export class ControllerState {
   readonly #plans = new Map<number, PlanState>();
   readonly #batches = new Map<MoveId, Batch>();
   readonly #tombstones = new Map<GroupId, Tombstone>();
+  readonly #changes = new Map<GroupId, MemberChange>();
 
   private constructor(rows: StateRows) {
     this.#rows = new DigestedRows(rows);
@@ -80,6 +82,9 @@ export class ControllerState {
         break;
       case RowKind.Tombstone:
         this.#tombstones.set((value as Tombstone).shard, value as Tombstone);
+        break;
+      case RowKind.Change:
+        this.#changes.set((value as MemberChange).group, value as MemberChange);
         break;
       case RowKind.Epoch:
       case RowKind.Receipt:
@@ -153,7 +158,7 @@ export class ControllerState {
     const base = Math.max(1, epoch - (epoch % FULL_MAP_EVERY));
     for (let at = base; at <= epoch; at++) {
       const row = this.#rows.get(rowKey(RowKind.Epoch, at)) as EpochRow | undefined;
-      if (row?.kind === 'full') map = row.map;
+      if (row?.kind === 'full') map = completed(row.map);
       else if (row !== undefined && map !== null) map = nextMap(map, row.delta);
       else throw new ReplicaDamaged(`the controller's state lacks epoch ${at}`);
     }
@@ -168,6 +173,20 @@ export class ControllerState {
   putTombstone(tombstone: Tombstone): void {
     this.#tombstones.set(tombstone.shard, tombstone);
     this.#rows.put(rowKey(RowKind.Tombstone, tombstone.shard), tombstone);
+  }
+
+  /** Changes of members that are under way, at most one a group. */
+  get changes(): ReadonlyMap<GroupId, MemberChange> {
+    return this.#changes;
+  }
+
+  putChange(change: MemberChange): void {
+    this.#changes.set(change.group, change);
+    this.#rows.put(rowKey(RowKind.Change, change.group), change);
+  }
+
+  dropChange(group: GroupId): void {
+    if (this.#changes.delete(group)) this.#rows.delete(rowKey(RowKind.Change, group));
   }
 
   // ------------------------------------------------------------------------------------------------------------- plans

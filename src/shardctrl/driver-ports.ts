@@ -1,6 +1,7 @@
 /** What the driver of the plan needs besides shards and a clock: its own controller, and somebody to tell. */
 import type { GroupId } from '../raft/index.js';
 import type { ControllerCommand, ControllerResult } from './commands.js';
+import type { MemberChange } from './member-change.js';
 import type { Batch, PlanState, Tombstone } from './plan.js';
 import type { ShardMap } from './shard-map.js';
 
@@ -12,6 +13,8 @@ export interface ControllerView {
   runningPlan(): PlanState | null;
   /** Batches in flight. */
   batches(): readonly Batch[];
+  /** Changes of members that are under way, at most one a group. */
+  changes(): readonly MemberChange[];
   tombstones(): ReadonlyMap<GroupId, Tombstone>;
 }
 

@@ -27,6 +27,14 @@ export interface DriverSettings {
   readonly purgePoll_ms: number;
   /** How long a plan waits for nodes that answer to remove the data of its retired shards. */
   readonly removalPatience_ms: number;
+  /** Between two looks at a change of members that waits for something. */
+  readonly memberPoll_ms: number;
+  /** How long a newcomer may be away before its change is given up. */
+  readonly newcomerPatience_ms: number;
+  /** How often the driver looks whether a change of members is due by itself. */
+  readonly repairEvery_ms: number;
+  /** How often it looks whether shards are led by whom they should be. */
+  readonly spreadEvery_ms: number;
   /** The same for nodes that do not answer: they do it when they come back. */
   readonly silencePatience_ms: number;
 }
@@ -48,6 +56,10 @@ export const DRIVER_DEFAULTS: DriverSettings = {
   backOffFirst_ms: 50,
   backOffLast_ms: 2_000,
   purgePoll_ms: 50,
+  memberPoll_ms: 100,
+  newcomerPatience_ms: 30_000,
+  repairEvery_ms: 1_000,
+  spreadEvery_ms: 5_000,
   removalPatience_ms: 60_000,
   silencePatience_ms: 10_000,
 };

@@ -5,6 +5,9 @@ export type { CheckedCommand, ControllerCommand, ControllerResult } from './comm
 export { ControllerStateMachine } from './controller-state-machine.js';
 export * from './driver-ports.js';
 export * from './driver-settings.js';
+export { completed } from './map-delta.js';
+export * from './member-change.js';
+export { MemberDriver, type MemberDriverOptions } from './member-driver.js';
 export * from './placement.js';
 export * from './plan.js';
 export { MAX_PAUSE_DEFAULT_MS } from './plan-commands.js';

@@ -2,9 +2,17 @@
  * How one epoch comes out of the one before. History is kept as these small changes, with a whole map now and then, so
  * that any old epoch can be told without keeping every map.
  */
-import type { GroupId } from '../raft/index.js';
-import { compareNodeIds, type PlacedShard } from './placement.js';
-import type { NodeEntry, ShardMap } from './shard-map.js';
+import type { GroupId, NodeId } from '../raft/index.js';
+import { compareNodeIds, controllerMembers, type PlacedShard } from './placement.js';
+import {
+  CONTROLLER_GROUP,
+  type GroupMembers,
+  groupOf,
+  type NodeEntry,
+  type ShardEntry,
+  type ShardMap,
+  type ShardMember,
+} from './shard-map.js';
 import { NO_SLOTS, type SlotRanges, subtractSlots, unionSlots } from './slot-ranges.js';
 
 /** Every so many epochs the history holds a whole map: an old epoch costs at most that many small rows to rebuild. */
@@ -15,12 +23,44 @@ export type MapDelta =
   /** New, or with other addresses or labels. */
   | { readonly kind: 'node'; readonly node: NodeEntry }
   | { readonly kind: 'shards'; readonly shards: readonly PlacedShard[] }
+  /** Replicas that are to be made and filled, or none any more. */
+  | { readonly kind: 'joining'; readonly group: GroupId; readonly joining: readonly ShardMember[] }
+  /** The group's Raft configuration is this by now. */
+  | { readonly kind: 'members'; readonly group: GroupId; readonly members: readonly ShardMember[] }
+  /** The member that should lead. */
+  | { readonly kind: 'first'; readonly group: GroupId; readonly node: NodeId }
+  | { readonly kind: 'replicas'; readonly group: GroupId; readonly replicas: number }
+  | { readonly kind: 'draining'; readonly node: NodeId }
+  | { readonly kind: 'gone'; readonly node: NodeId }
   | { readonly kind: 'retired'; readonly shard: GroupId };
 
 /** What stands in the row of an epoch. */
 export type EpochRow =
   | { readonly kind: 'full'; readonly map: ShardMap }
   | { readonly kind: 'delta'; readonly delta: MapDelta };
+
+/** A map as it was written before nodes could come and go: its members are those it was made with. */
+type EarlierMap = Omit<ShardMap, 'controller' | 'draining' | 'gone' | 'shards'> &
+  Partial<Pick<ShardMap, 'controller' | 'draining' | 'gone'>> & {
+    readonly shards: readonly (Omit<ShardEntry, 'joining' | 'replicas' | 'asFounded'> & Partial<GroupMembers>)[];
+  };
+
+/** The map with all that an earlier version left out. */
+export function completed(map: EarlierMap): ShardMap {
+  const founders = controllerMembers(map.nodes.map((node) => node.id));
+  return {
+    ...map,
+    shards: map.shards.map((shard) => ({
+      ...shard,
+      joining: shard.joining ?? [],
+      replicas: shard.replicas ?? shard.members.length,
+      asFounded: shard.asFounded ?? true,
+    })),
+    controller: map.controller ?? { members: founders, joining: [], replicas: founders.length, asFounded: true },
+    draining: map.draining ?? [],
+    gone: map.gone ?? [],
+  };
+}
 
 /** The map of the next epoch. */
 export function nextMap(map: ShardMap, delta: MapDelta): ShardMap {
@@ -42,10 +82,42 @@ function changed(map: ShardMap, delta: MapDelta): Partial<ShardMap> {
       return { nodes: [...others, delta.node].sort((a, b) => compareNodeIds(a.id, b.id)) };
     }
     case 'shards': {
-      const added = delta.shards.map(({ id, members }) => ({ id, slots: NO_SLOTS, members }));
+      const added = delta.shards.map(({ id, members, replicas }) => ({
+        id,
+        slots: NO_SLOTS,
+        members,
+        joining: [],
+        replicas: replicas ?? members.length,
+        asFounded: true,
+      }));
       return { shards: [...map.shards, ...added].sort((a, b) => a.id - b.id) };
     }
     case 'retired':
       return { shards: map.shards.filter((shard) => shard.id !== delta.shard) };
+    case 'joining':
+      return withGroup(map, delta.group, { joining: delta.joining });
+    case 'members':
+      return withGroup(map, delta.group, { members: delta.members, joining: [], asFounded: false });
+    case 'first': {
+      const { members } = groupOf(map, delta.group)!;
+      const first = (member: ShardMember): boolean => member.node === delta.node;
+      const ordered = [...members.filter(first), ...members.filter((member) => !first(member))];
+      return withGroup(map, delta.group, { members: ordered });
+    }
+    case 'replicas':
+      return withGroup(map, delta.group, { replicas: delta.replicas });
+    case 'draining':
+      return { draining: [...map.draining, delta.node] };
+    case 'gone':
+      return {
+        nodes: map.nodes.filter((node) => node.id !== delta.node),
+        draining: map.draining.filter((node) => node !== delta.node),
+        gone: [...map.gone, delta.node],
+      };
   }
+}
+
+function withGroup(map: ShardMap, group: GroupId, change: Partial<GroupMembers>): Partial<ShardMap> {
+  if (group === CONTROLLER_GROUP) return { controller: { ...map.controller, ...change } };
+  return { shards: map.shards.map((shard) => (shard.id === group ? { ...shard, ...change } : shard)) };
 }

@@ -14,6 +14,17 @@ export const REPLICAS_MAX = 7;
 export interface PlacedShard {
   readonly id: GroupId;
   readonly members: readonly ShardMember[];
+  /** How many members there should be as soon as there are nodes for them. Default: as many as there are. */
+  readonly replicas?: number;
+}
+
+/** Three members of the controller, five from five nodes on. */
+export const controllerSize = (nodes: number): number => (nodes >= 5 ? 5 : Math.min(REPLICAS_DEFAULT, nodes));
+
+/** Of a new cluster; by name, so that every node comes to the same list. */
+export function controllerMembers(nodes: Iterable<NodeId>): readonly ShardMember[] {
+  const sorted = [...nodes].sort();
+  return sorted.slice(0, controllerSize(sorted.length)).map((node, i) => ({ node, replica: i + 1 }));
 }
 
 export type Placement =
@@ -28,6 +39,8 @@ export interface PlacementRequest {
   readonly newShards: readonly GroupId[];
   /** null: three, or as many as there are nodes. */
   readonly replicas: number | null;
+  /** How many there should be once there are nodes for them. Default: `replicas`, or three. */
+  readonly wished?: number;
 }
 
 export function placeShards(request: PlacementRequest): Placement {
@@ -50,7 +63,8 @@ export function placeShards(request: PlacementRequest): Placement {
     chosen.map((shard) => shard.hosts.map((node) => node.id)),
     firsts,
   );
-  const shards = chosen.map(({ id, hosts }, i) => ({ id, members: membersOf(hosts, leading[i]!) }));
+  const wished = request.wished ?? request.replicas ?? REPLICAS_DEFAULT;
+  const shards = chosen.map(({ id, hosts }, i) => ({ id, members: membersOf(hosts, leading[i]!), replicas: wished }));
   return { ok: true, shards, warnings: warningsOf(chosen, replicas) };
 }
 
@@ -75,15 +89,32 @@ const zoneOf = (node: NodeEntry): string => node.labels['zone'] ?? `node ${node.
 function chooseNodes(nodes: readonly NodeEntry[], count: number, load: ReadonlyMap<NodeId, number>): NodeEntry[] {
   const chosen: NodeEntry[] = [];
   while (chosen.length < count) {
-    const rank = (node: NodeEntry): readonly number[] => [
-      chosen.filter((other) => hostOf(other) === hostOf(node)).length,
-      chosen.filter((other) => zoneOf(other) === zoneOf(node)).length,
-      load.get(node.id)!,
-    ];
-    const free = nodes.filter((node) => !chosen.includes(node));
-    chosen.push(free.reduce((best, node) => (comesBefore(rank(node), node, rank(best), best) ? node : best)));
+    const next = bestNode(nodes, chosen, load);
+    if (next === null) throw new Error(`invariant: ${count} of ${nodes.length} nodes are to be chosen`);
+    chosen.push(next);
   }
   return chosen;
+}
+
+/** How many of `others` stand on the same host as `node`, and how many in the same zone. */
+export const neighbours = (node: NodeEntry, others: readonly NodeEntry[]): readonly [host: number, zone: number] => [
+  others.filter((other) => hostOf(other) === hostOf(node)).length,
+  others.filter((other) => zoneOf(other) === zoneOf(node)).length,
+];
+
+/** Where one more replica goes best, beside those on `chosen`; null: there is no other node. */
+export function bestNode(
+  nodes: readonly NodeEntry[],
+  chosen: readonly NodeEntry[],
+  load: ReadonlyMap<NodeId, number>,
+): NodeEntry | null {
+  const rank = (node: NodeEntry): readonly number[] => [...neighbours(node, chosen), load.get(node.id) ?? 0];
+  let best: NodeEntry | null = null;
+  for (const node of nodes) {
+    if (chosen.some((other) => other.id === node.id)) continue;
+    if (best === null || comesBefore(rank(node), node, rank(best), best)) best = node;
+  }
+  return best;
 }
 
 function comesBefore(a: readonly number[], aNode: NodeEntry, b: readonly number[], bNode: NodeEntry): boolean {

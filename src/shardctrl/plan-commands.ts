@@ -146,7 +146,9 @@ export function applyShardRetired(
   if (shard.slots.length > 0) return { kind: 'nothing', detail: `${shardName(shard.id)} still owns slots` };
   if (inBatch(state, shard.id)) return { kind: 'nothing', detail: `${shardName(shard.id)} is not purged yet` };
   const epoch = state.changeMap({ kind: 'retired', shard: shard.id });
-  state.putTombstone({ shard: shard.id, members: shard.members, epoch, retired_ms: stamp_ms });
+  state.dropChange(shard.id);
+  const members = [...shard.members, ...shard.joining];
+  state.putTombstone({ shard: shard.id, members, epoch, retired_ms: stamp_ms });
   return { kind: 'ok' };
 }
 

@@ -40,8 +40,10 @@ export function draftReshard(map: ShardMap, nextShard: GroupId, wish: ReshardWis
   }
   const growth = Math.max(0, wish.shards - map.shards.length);
   const ids = Array.from({ length: growth }, (_, i) => nextShard + i);
-  const replicas = wish.replicas ?? Math.max(...map.shards.map((shard) => shard.members.length));
-  const placed = placeShards({ nodes: map.nodes, existing: map.shards, newShards: ids, replicas });
+  const nodes = map.nodes.filter((node) => !map.draining.includes(node.id));
+  const wished = wish.replicas ?? Math.max(...map.shards.map((shard) => shard.replicas));
+  const replicas = wish.replicas ?? Math.min(wished, nodes.length);
+  const placed = placeShards({ nodes, existing: map.shards, newShards: ids, replicas, wished });
   // Shrinking needs no nodes: only what is to be placed can lack them.
   if (!placed.ok && (growth > 0 || wish.replicas !== null)) return placed;
   const retiring = shardsToRetire(map, map.shards.length - wish.shards);

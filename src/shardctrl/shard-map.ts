@@ -9,11 +9,21 @@ export interface ShardMember {
   readonly replica: ReplicaId;
 }
 
-export interface ShardEntry {
+/** Who takes part in one Raft group. Replica ids are never used again within a group (F24). */
+export interface GroupMembers {
+  /** The voters. The first one campaigns at once when the group is created, and is the one that should lead. */
+  readonly members: readonly ShardMember[];
+  /** Replicas that are being filled: their nodes make them, and they become members once they have caught up. */
+  readonly joining: readonly ShardMember[];
+  /** How many members there should be, where the nodes allow it. */
+  readonly replicas: number;
+  /** `members` are still those that the group was made with, and so its configuration before the first entry. */
+  readonly asFounded: boolean;
+}
+
+export interface ShardEntry extends GroupMembers {
   readonly id: GroupId;
   readonly slots: SlotRanges;
-  /** The first member campaigns at once when the shard is created. */
-  readonly members: readonly ShardMember[];
 }
 
 export interface NodeEntry {
@@ -33,7 +43,25 @@ export interface ShardMap {
   /** Ascending by id; a shard that owns nothing yet (or no more, until it is retired) is listed with empty slots. */
   readonly shards: readonly ShardEntry[];
   readonly nodes: readonly NodeEntry[];
+  readonly controller: GroupMembers;
+  /** Nodes whose replicas are being moved off; then they leave. */
+  readonly draining: readonly NodeId[];
+  /** Nodes that have left for good: their names are never used again (F24). */
+  readonly gone: readonly NodeId[];
 }
+
+/** The controller's own group. */
+export const CONTROLLER_GROUP: GroupId = 0;
+
+/** undefined: there is no such group. */
+export const groupOf = (map: ShardMap, group: GroupId): GroupMembers | undefined =>
+  group === CONTROLLER_GROUP ? map.controller : map.shards.find((shard) => shard.id === group);
+
+/** Of all groups, the controller's first. */
+export const groupsOf = (map: ShardMap): readonly (readonly [group: GroupId, members: GroupMembers])[] => [
+  [CONTROLLER_GROUP, map.controller],
+  ...map.shards.map((shard) => [shard.id, shard] as const),
+];
 
 export const shardName = (id: GroupId): string => `s${id}`;
 

@@ -4,7 +4,8 @@
  *
  * Every command carries its move id `move`: the index of the controller's log entry that started the attempt. It is the fence.
  */
-import type { GroupId, NodeId } from '../raft/index.js';
+import type { GroupId, Index, NodeId } from '../raft/index.js';
+import type { MemberStep, Membership } from './member-change.js';
 import type { ShardMember } from './shard-map.js';
 import type { SlotRanges } from './slot-ranges.js';
 
@@ -107,6 +108,8 @@ export type CopyAnswer =
     }
   | { readonly kind: 'refused'; readonly answer: SlotAnswer };
 
+export type StepAnswer = { readonly kind: 'begun' } | { readonly kind: 'refused'; readonly detail: string };
+
 /** All calls but `remains` reject with `ShardUnavailable` after `timeout_ms` without a definite answer. */
 export interface ShardPort {
   slotCommand(shard: GroupId, command: SlotCommand, timeout_ms: number): Promise<SlotAnswer>;
@@ -130,6 +133,13 @@ export interface ShardPort {
   ready(shard: GroupId, timeout_ms: number): Promise<void>;
   /** Gives the space of slots that left `shard` back to the disks of all members that are there; once a plan. */
   reclaim(shard: GroupId, timeout_ms: number): Promise<void>;
+  /** The configuration of a group, the controller's included, as its leader has it. */
+  membership(group: GroupId, timeout_ms: number): Promise<Membership>;
+  /**
+   * Asks a group's leader for one step. `begun`: it is in its log, or on its way; that says nothing of its end. `refused`: not
+   * possible now, in words: something has changed since `seenAt` (its `confIndex`), a newcomer has not caught up.
+   */
+  memberStep(group: GroupId, seenAt: Index, step: MemberStep, timeout_ms: number): Promise<StepAnswer>;
   /** Who of `members` still has data of this retired shard, as far as they answer within `timeout_ms`. Never rejects. */
   remains(shard: GroupId, members: readonly ShardMember[], timeout_ms: number): Promise<Remains>;
 }

@@ -61,7 +61,7 @@ export function expectExact(cluster: SimCluster, shards: number): void {
   for (const { id, members } of map.shards) {
     const hosts = idsOf(cluster).filter((node) => cluster.node(node).host.knows(id));
     expect(hosts).toEqual(members.map(({ node }) => node).sort());
-    expect(hosts).toHaveLength(cluster.bootstrap.replicas);
+    expect(hosts).toHaveLength(cluster.bootstrap.replicas!);
   }
 }
 

@@ -151,7 +151,13 @@ export class DriverWorld {
       machine.tombstones(),
     ];
     const kept = new Map(tombstones);
-    this.leader.cutOff = { map: () => map, runningPlan: () => plan, batches: () => batches, tombstones: () => kept };
+    this.leader.cutOff = {
+      map: () => map,
+      runningPlan: () => plan,
+      batches: () => batches,
+      tombstones: () => kept,
+      changes: () => [],
+    };
     this.leader = null;
   }
 
@@ -236,6 +242,9 @@ export class DriverWorld {
         this.#call(handle, 'reclaim', shard, timeout_ms, () => {
           this.reclaimed.push(shard);
         }),
+      // The driver of plans asks for neither.
+      membership: () => Promise.reject(new ShardUnavailable('no members here')),
+      memberStep: () => Promise.reject(new ShardUnavailable('no members here')),
       remains: async (shard, members) => {
         const nodes = shards.all.has(shard) ? members.map(({ node }) => node) : [];
         return {

@@ -2,7 +2,7 @@
  * What operators ask: the cluster as it is, the map as it is or was, where a key lives, and plans. Answers have the JSON
  * shapes of http-api.md; whoever is asked gathers what other nodes know.
  */
-import type { Clock, NodeId, ReplicaHost } from '../../raft/index.js';
+import type { Clock, NodeId, ReplicaHost, Transport } from '../../raft/index.js';
 import {
   type ControllerCommand,
   type ControllerResult,
@@ -13,17 +13,23 @@ import {
   parseShardName,
   parseSlots,
   type ShardMap,
+  type ShardPort,
   shardName,
   slotOfKey,
 } from '../../shardctrl/index.js';
 import type {
+  AddNodeRequest,
   AdminService,
   Answer,
   ApiError,
   ClusterView,
+  LeaderView,
   LocateView,
   MapView,
+  MembersRequest,
+  MembersView,
   MoveRequest,
+  NodeView,
   PlanAction,
   PlanView,
   ReadinessView,
@@ -32,8 +38,11 @@ import type {
 import { ClusterReporter } from './cluster-reporter.js';
 import { CONTROLLER, type ControllerCaller } from './controller-caller.js';
 import type { HelloService } from './hello.js';
+import type { Joiner } from './joiner.js';
 import type { Leaders } from './leaders.js';
 import type { MapKeeper } from './map-keeper.js';
+import { MembersAdmin } from './members-admin.js';
+import type { PeerBook } from './peer-book.js';
 import { draftView, type PlanReport, planView } from './plan-view.js';
 import type { Rpc } from './rpc.js';
 
@@ -46,6 +55,10 @@ export interface AdminServiceOptions {
   readonly controller: ControllerCaller;
   readonly hello: HelloService;
   readonly rpc: Rpc;
+  readonly transport: Transport;
+  readonly shards: ShardPort;
+  readonly book: PeerBook;
+  readonly joiner: Joiner;
   readonly controllerNodes: () => readonly NodeId[];
   readonly failed: (error: unknown) => void;
 }
@@ -56,10 +69,12 @@ const fail = (error: ApiError): { ok: false; error: ApiError } => ({ ok: false, 
 export class AdminServiceImpl implements AdminService {
   readonly #options: AdminServiceOptions;
   readonly #reporter: ClusterReporter;
+  readonly #members: MembersAdmin;
 
   constructor(options: AdminServiceOptions) {
     this.#options = options;
     this.#reporter = new ClusterReporter(options);
+    this.#members = new MembersAdmin(options);
   }
 
   async cluster(timeout_ms: number): Promise<Answer<ClusterView>> {
@@ -227,6 +242,8 @@ export class AdminServiceImpl implements AdminService {
         detail: maps.map === null ? 'no shard map yet' : `epoch ${maps.epoch}`,
       },
     ];
+    const { turnedAway } = this.#options.book;
+    if (turnedAway !== null) checks.push({ name: 'cluster', ok: false, detail: turnedAway });
     for (const group of host.groups()) {
       const replica = host.get(group);
       if (replica === undefined) continue;
@@ -247,6 +264,26 @@ export class AdminServiceImpl implements AdminService {
       }
     }
     return { ready: checks.every((check) => check.ok), checks };
+  }
+
+  addNode({ peer }: AddNodeRequest, timeout_ms: number): Promise<Answer<NodeView>> {
+    return this.#members.addNode(peer, timeout_ms);
+  }
+
+  removeNode(id: string, timeout_ms: number): Promise<Answer<NodeView>> {
+    return this.#members.removeNode(id, timeout_ms);
+  }
+
+  changeMembers(shard: string, request: MembersRequest, timeout_ms: number): Promise<Answer<MembersView>> {
+    return this.#members.changeMembers(shard, request, timeout_ms);
+  }
+
+  members(shard: string, timeout_ms: number): Promise<Answer<MembersView>> {
+    return this.#members.members(shard, timeout_ms);
+  }
+
+  transferLeader(shard: string, to: string, timeout_ms: number): Promise<Answer<LeaderView>> {
+    return this.#members.transferLeader(shard, to, timeout_ms);
   }
 
   #noMap(): ApiError {

@@ -129,7 +129,7 @@ export interface ClusterView {
     readonly http: string;
     readonly peer: string;
     readonly labels: Readonly<Record<string, string>>;
-    /** `healthy`, `suspect`, `down`. */
+    /** `healthy`, `suspect`, `down`; `draining`: its replicas are being moved off, and it is healthy otherwise. */
     readonly state: string;
     /** ISO 8601. */
     readonly since: string;
@@ -231,6 +231,38 @@ export interface MoveRequest {
 /** `pause`: no further move begins. `cancel`: what is not installed is rolled back; what is, stays. */
 export type PlanAction = 'pause' | 'resume' | 'cancel';
 
+export type NodeView = ClusterView['nodes'][number];
+
+/** A node that runs, belongs to no cluster yet and is to belong to this one. */
+export interface AddNodeRequest {
+  /** `host:port` where it listens for other nodes. */
+  readonly peer: string;
+}
+
+/** The members of one shard, and what is under way to change them. */
+export interface MembersView {
+  readonly id: string;
+  readonly members: readonly string[];
+  /** Nodes whose replicas are being filled; they become members once they have caught up. */
+  readonly joining: readonly string[];
+  /** Members that go when `joining` have become members. */
+  readonly leaving: readonly string[];
+  /** What the change waits for, in words; null: none is under way. */
+  readonly waits_for: string | null;
+}
+
+export interface MembersRequest {
+  /** Node ids. */
+  readonly add: readonly string[];
+  readonly remove: readonly string[];
+}
+
+export interface LeaderView {
+  readonly id: string;
+  readonly leader: string;
+  readonly term: number;
+}
+
 export interface ReadinessView {
   readonly ready: boolean;
   readonly checks: readonly { readonly name: string; readonly ok: boolean; readonly detail: string }[];
@@ -256,5 +288,17 @@ export interface AdminService {
       }
     >
   >;
+  /** The node as it is then: known to the cluster. Again for a node that belongs to it already: no effect. */
+  addNode(request: AddNodeRequest, timeout_ms: number): Promise<Answer<NodeView>>;
+  /**
+   * Begins to move the node's replicas off; once none is left, the node leaves the cluster for good. The answer is the node as
+   * it is then (`draining`). Again: no effect.
+   */
+  removeNode(id: string, timeout_ms: number): Promise<Answer<NodeView>>;
+  /** Begins to change the members of a shard; the answer is what has begun. `conflict` while another change is under way. */
+  changeMembers(shard: string, request: MembersRequest, timeout_ms: number): Promise<Answer<MembersView>>;
+  members(shard: string, timeout_ms: number): Promise<Answer<MembersView>>;
+  /** Answers once `to` leads the shard. */
+  transferLeader(shard: string, to: string, timeout_ms: number): Promise<Answer<LeaderView>>;
   readiness(): ReadinessView;
 }

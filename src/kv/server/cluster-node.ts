@@ -8,14 +8,13 @@ import {
   type GroupId,
   type LogStorage,
   type NodeId,
-  type PeerAddress,
   type RaftSettings,
   type Random,
   ReplicaHost,
   type StateEngines,
   type Transport,
 } from '../../raft/index.js';
-import { ControllerStateMachine, type NodeEntry } from '../../shardctrl/index.js';
+import { ControllerStateMachine, controllerMembers, type NodeEntry, type ShardMap } from '../../shardctrl/index.js';
 import { KvStateMachine } from '../store/index.js';
 import { AdminServiceImpl } from './admin-service.js';
 import type { AdminService, KvService } from './api.js';
@@ -26,10 +25,13 @@ import { ForwardService } from './forward-service.js';
 import { GroupKeeper } from './group-keeper.js';
 import { handOver } from './hand-over.js';
 import { type Hello, HelloService } from './hello.js';
+import { Joiner } from './joiner.js';
 import { Leaders } from './leaders.js';
 import { ListService } from './list-service.js';
 import { MapKeeper } from './map-keeper.js';
 import { MapWatcher } from './map-watcher.js';
+import { MembersService } from './members-service.js';
+import { type Introduced, PeerBook } from './peer-book.js';
 import { Router } from './router.js';
 import { Rpc } from './rpc.js';
 import { ShardCaller } from './shard-caller.js';
@@ -54,8 +56,13 @@ export interface NodeSetup {
   readonly bootstrap: {
     readonly nodes: ReadonlyMap<NodeId, string>;
     readonly shards: number;
-    readonly replicas: number;
+    /** null: three, or as many as there are nodes, and up to three when more nodes join. */
+    readonly replicas: number | null;
   } | null;
+  /** Peer addresses `host:port` of a running cluster that this node is to join. */
+  readonly join?: readonly string[];
+  /** Peer addresses by node, as `NodeHooks.peers` was told them in an earlier life. */
+  readonly knownPeers?: ReadonlyMap<NodeId, string>;
   readonly raft: RaftSettings;
   readonly maxOperations: number;
 }
@@ -66,29 +73,35 @@ export interface NodeHooks {
   readonly fatal: (error: Error) => void;
   /** Must be durable when it returns. */
   readonly joined: (clusterId: string) => void;
-}
-
-/** Three controller members, five from five nodes on; by name, so that every node comes to the same list. */
-export function controllerMembers(nodes: Iterable<NodeId>): readonly { id: number; node: NodeId }[] {
-  const sorted = [...nodes].sort();
-  const count = sorted.length >= 5 ? 5 : Math.min(3, sorted.length);
-  return sorted.slice(0, count).map((node, i) => ({ id: i + 1, node }));
+  /** Peer addresses of the cluster's other nodes, whenever they have changed. Must be durable when it returns. */
+  readonly peers?: (peers: ReadonlyMap<NodeId, string>) => void;
 }
 
 /**
- * Why this node must not go on with what its disk holds, or null. A member of the controller that belongs to a cluster has
- * had its replica before it learned the cluster's id: without it, it has lost its log, and with it votes and entries that it
- * has confirmed. An empty replica in its place would confirm others (F25).
+ * Why this node must not go on with what its disk holds, or null. One that belongs to a cluster has had a log before it learned
+ * the cluster's id. Without it votes and entries are lost that it has confirmed: an empty one in its place would confirm
+ * others (F25).
  */
-function refusalToStart(setup: NodeSetup, host: ReplicaHost): string | null {
-  const { self, clusterId, bootstrap } = setup;
-  if (clusterId === null || host.knows(CONTROLLER)) return null;
-  if (bootstrap === null) {
-    return `${self.id} hosts no replica of the controller and its configuration has no bootstrap section: it cannot find cluster ${clusterId}. Keep the bootstrap section`;
+function refusalToStart(setup: NodeSetup, log: LogStorage, host: ReplicaHost): string | null {
+  const { self, clusterId, bootstrap, join, knownPeers } = setup;
+  if (clusterId === null) return null;
+  if (log.fresh) {
+    return `${self.id} belongs to cluster ${clusterId}, but its log is lost. Put the log back, or remove the node from the cluster and let a new one join`;
   }
-  if (controllerMembers(bootstrap.nodes.keys()).every((member) => member.node !== self.id)) return null;
-  return `${self.id} belongs to cluster ${clusterId} and is a member of its controller, but its log holds no replica of it: the log is lost. Put the log back, or remove the node from the cluster and let it join as a new one`;
+  const findable = bootstrap !== null || (join?.length ?? 0) > 0 || (knownPeers?.size ?? 0) > 0;
+  if (findable || host.get(CONTROLLER) !== undefined) return null;
+  return `${self.id} hosts no replica of the controller and knows no other node: it cannot find cluster ${clusterId}. Give bootstrap or join`;
 }
+
+/** What this node tells others of the controller. */
+const introduction = (map: ShardMap | null): readonly Introduced[] =>
+  (map?.controller.members ?? []).flatMap((member) => {
+    const node = map?.nodes.find((entry) => entry.id === member.node);
+    return node === undefined ? [] : [{ id: node.id, peer: node.peer }];
+  });
+
+const sameEntries = (a: ReadonlyMap<string, string>, b: ReadonlyMap<string, string>): boolean =>
+  a.size === b.size && [...a].every(([key, value]) => b.get(key) === value);
 
 /** A transfer takes a round trip or two; longer than this nobody is there to take over. */
 const HAND_OVER_MS = 1_000;
@@ -101,6 +114,7 @@ export class ClusterNode {
   readonly router: Router;
   readonly #closers: (() => void)[];
   readonly #handOver: () => Promise<void>;
+  readonly #admit: (node: NodeId) => string | null;
 
   private constructor(parts: {
     kv: KvService;
@@ -108,6 +122,7 @@ export class ClusterNode {
     host: ReplicaHost;
     maps: MapKeeper;
     router: Router;
+    admit: (node: NodeId) => string | null;
     closers: (() => void)[];
     handOver: () => Promise<void>;
   }) {
@@ -118,6 +133,12 @@ export class ClusterNode {
     this.router = parts.router;
     this.#closers = parts.closers;
     this.#handOver = parts.handOver;
+    this.#admit = parts.admit;
+  }
+
+  /** Why a peer that dials us must not be listened to, or null. */
+  admit(node: NodeId): string | null {
+    return this.#admit(node);
   }
 
   static async start(setup: NodeSetup, ports: NodePorts, hooks: NodeHooks): Promise<ClusterNode> {
@@ -153,18 +174,27 @@ export class ClusterNode {
       fatal: hooks.fatal,
       event: hooks.event,
     });
-    const refusal = refusalToStart(setup, host);
+    const refusal = refusalToStart(setup, ports.log, host);
     if (refusal !== null) {
       await host.close();
       throw new Error(refusal);
     }
     const leaders = new Leaders(self, () => host);
-    const bootstrapMembers = controllerMembers(setup.bootstrap?.nodes.keys() ?? []);
+    const founders = controllerMembers(setup.bootstrap?.nodes.keys() ?? []).map(({ node, replica }) => ({
+      id: replica,
+      node,
+    }));
+    const book = new PeerBook({
+      self,
+      maps,
+      known: new Map([...(setup.bootstrap?.nodes ?? []), ...(setup.knownPeers ?? [])]),
+      founders: founders.map(({ node }) => node),
+      changed: (peers) => transport.setPeers(peers),
+    });
     const controllerNodes = (): readonly NodeId[] => {
-      const replica = host.get(CONTROLLER);
-      return replica === undefined
-        ? bootstrapMembers.map((member) => member.node)
-        : replica.members.map((member) => member.node);
+      // A replica that is being filled does not know yet with whom it shares the group.
+      const voters = host.get(CONTROLLER)?.conf.voters ?? [];
+      return voters.length === 0 ? book.controllers() : voters.map((member) => member.node);
     };
     const controller = new ControllerCaller({
       self,
@@ -180,6 +210,7 @@ export class ClusterNode {
     const caller = new ShardCaller({ self, clock, rpc, maps, leaders, local: () => shardService });
     const slotsChanged = (): void => router.wake();
     shardService = new ShardService({ host, rpc, clock, stampOf, caller, slotsChanged, failed });
+    const members = new MembersService({ host, rpc, failed });
     const shardPort = new ShardPortAdapter({
       self,
       clock,
@@ -187,6 +218,7 @@ export class ClusterNode {
       rpc,
       maps,
       caller,
+      members,
       down: (node) => node !== self && hello.state(node) === 'down',
       failed,
     });
@@ -213,16 +245,17 @@ export class ClusterNode {
     const watcher = new MapWatcher({ clock, host, maps, controller, failed });
 
     let clusterId = setup.clusterId;
-    const peersOf = (): ReadonlyMap<NodeId, PeerAddress> => {
-      const peers = new Map<NodeId, PeerAddress>();
-      if (maps.map === null) {
-        for (const [node, address] of setup.bootstrap?.nodes ?? []) peers.set(node, { address, incarnation: null });
-      } else {
-        for (const node of maps.map.nodes) peers.set(node.id, { address: node.peer, incarnation: node.incarnation });
-      }
-      peers.delete(self);
-      return peers;
-    };
+    const joiner = new Joiner({
+      self,
+      addresses: setup.join ?? [],
+      clock,
+      transport,
+      maps,
+      book,
+      controller,
+      event: hooks.event,
+      failed,
+    });
     const hello = new HelloService({
       clock,
       clusterClock,
@@ -233,9 +266,19 @@ export class ClusterNode {
         clusterId,
         epoch: maps.epoch,
         controllerLeader: leaders.known(CONTROLLER),
+        controllers: introduction(maps.map),
+        joins: joiner.joins,
       }),
-      peers: () => [...peersOf().keys()],
+      peers: () => [...book.peers().keys()],
+      stranger: (word) => {
+        const member = maps.map?.nodes.some((node) => node.id === self) === true;
+        if (member && word.joins) joiner.register(word.node);
+        // It has come to fetch us: its word is all we have.
+        else if (joiner.joins && word.clusterId !== null) book.found(word.node.id, word.node.peer);
+      },
       heard: (word) => {
+        book.introduce(word.controllers, word.epoch);
+        if (book.isInvited(word.node.id)) joiner.register(word.node);
         if (word.controllerLeader !== null && word.controllerLeader !== self && host.get(CONTROLLER) === undefined) {
           leaders.hint(CONTROLLER, word.controllerLeader);
         }
@@ -269,6 +312,18 @@ export class ClusterNode {
       failed,
     });
 
+    let remembered = new Map(setup.knownPeers ?? []);
+    const tellPeers = (map: ShardMap): void => {
+      const others = map.nodes.filter((node) => node.id !== self);
+      const peers = new Map(others.map((node) => [node.id, node.peer]));
+      if (sameEntries(peers, remembered)) return;
+      remembered = peers;
+      try {
+        hooks.peers?.(peers);
+      } catch (error) {
+        hooks.fatal(error instanceof Error ? error : new Error(String(error)));
+      }
+    };
     maps.onChange(() => {
       const map = maps.map!;
       if (clusterId === null) {
@@ -279,14 +334,19 @@ export class ClusterNode {
           hooks.fatal(error instanceof Error ? error : new Error(String(error)));
         }
       }
-      transport.setPeers(peersOf());
+      tellPeers(map);
+      transport.setPeers(book.peers());
       // Nodes without a replica of the controller would hear of the new map only with the next second's word.
       if (host.get(CONTROLLER)?.isLeader !== true) return;
       const informed = new Set(controllerNodes());
-      for (const peer of peersOf().keys()) if (!informed.has(peer)) hello.sayTo(peer);
+      for (const peer of book.peers().keys()) if (!informed.has(peer)) hello.sayTo(peer);
     });
     transport.onPeer((peer, event) => {
-      if (event.kind === 'up') hello.sayTo(peer);
+      if (event.kind === 'up') {
+        book.turnedAway = null;
+        hello.sayTo(peer);
+      }
+      if (event.kind === 'refused' && event.reason.startsWith('not_admitted')) book.turnedAway = event.reason;
       if (event.kind === 'refused') hooks.event('error', `peer ${peer} refused: ${event.reason}`, { peer });
     });
     changedListeners.push((group) => {
@@ -297,11 +357,11 @@ export class ClusterNode {
       router.wake();
     });
 
-    transport.setPeers(peersOf());
+    transport.setPeers(book.peers());
     watcher.controllerChanged();
-    const own = bootstrapMembers.find((member) => member.node === self);
+    const own = founders.find((member) => member.node === self);
     if (own !== undefined && clusterId === null && !host.knows(CONTROLLER)) {
-      await host.create(CONTROLLER, own.id, bootstrapMembers, own.id === 1);
+      await host.create(CONTROLLER, own.id, founders, own.id === 1);
     }
     const admin = new AdminServiceImpl({
       self,
@@ -312,6 +372,10 @@ export class ClusterNode {
       controller,
       hello,
       rpc,
+      transport,
+      shards: shardPort,
+      book,
+      joiner,
       controllerNodes,
       failed,
     });
@@ -325,10 +389,12 @@ export class ClusterNode {
       host,
       maps,
       router,
+      admit: (node) => book.admit(node),
       handOver: () => handOver(host, clock, self, (node) => hello.state(node) === 'healthy', HAND_OVER_MS),
       closers: [
         () => shardKeeper.close(),
         () => controllerKeeper.close(),
+        () => joiner.close(),
         () => watcher.close(),
         () => groups.close(),
         () => hello.close(),

@@ -17,6 +17,7 @@ import type { ClusterView } from './api.js';
 import { CONTROLLER, type ControllerCaller } from './controller-caller.js';
 import type { HelloService } from './hello.js';
 import { callJson, handleJson } from './json-rpc.js';
+import { nodeView } from './node-view.js';
 import { Method, type Rpc } from './rpc.js';
 
 const replicaSchema = z.object({
@@ -90,14 +91,7 @@ export class ClusterReporter {
       cluster_id: map.clusterId,
       epoch: map.epoch,
       health: healthOf(map, shards, this.#nodeStates(map), controllerView.leader),
-      nodes: map.nodes.map(({ id, http, peer, labels }) => ({
-        id,
-        http,
-        peer,
-        labels,
-        state: id === self ? 'healthy' : hello.state(id),
-        since: new Date(hello.since_ms(id)).toISOString(),
-      })),
+      nodes: map.nodes.map((node) => nodeView(node, map, hello, self)),
       shards,
       controller: controllerView,
     };
@@ -105,19 +99,20 @@ export class ClusterReporter {
 
   #nodeStates(map: ShardMap): ReadonlyMap<NodeId, string> {
     const { self, hello } = this.#options;
-    return new Map(map.nodes.map(({ id }) => [id, id === self ? 'healthy' : hello.state(id)]));
+    return new Map(map.nodes.map((node) => [node.id, nodeView(node, map, hello, self).state]));
   }
 
   #shard(shard: ShardEntry, reports: ReadonlyMap<NodeId, NodeReport>, plan: PlanState | null): ShardView {
     const of = (node: NodeId): ReplicaReport | undefined =>
       reports.get(node)?.find((report) => report.group === shard.id);
-    const said = shard.members.map((member) => ({ node: member.node, report: of(member.node) }));
+    const all = [...shard.members, ...shard.joining];
+    const said = all.map((member) => ({ node: member.node, report: of(member.node) }));
     const leading = said
       .filter(({ report }) => report?.role === 'leader')
       .sort((a, b) => b.report!.term - a.report!.term)[0];
     const last = leading?.report?.last ?? null;
     const members = said.map(({ node, report }) => memberView(node, report, last));
-    const up = members.filter((member) => member.state === 'ok').length;
+    const up = members.slice(0, shard.members.length).filter((member) => member.state === 'ok').length;
     return {
       id: shardName(shard.id),
       state: stateOf(shard, leading !== undefined, up, plan),

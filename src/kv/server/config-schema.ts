@@ -10,6 +10,7 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 
 const MAX_VALUE_BYTES = 16 * 1024 * 1024;
 const DEFAULT_REPLICAS = 3;
+const MAX_JOIN_ADDRESSES = 32;
 
 const NODE_ID = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/;
 const ADDRESS = /^(?:\[([0-9A-Fa-f:.]+)\]|([^\s:[\]/]+)):([0-9]{1,5})$/;
@@ -55,7 +56,10 @@ export const configSchema = z.strictObject({
       replicas: integer(1, 64).optional(),
     })
     .optional(),
-  join: z.array(address).prefault([]),
+  join: z
+    .array(address)
+    .max(MAX_JOIN_ADDRESSES, { error: `must name at most ${MAX_JOIN_ADDRESSES} addresses` })
+    .prefault([]),
   raft: z
     .strictObject({
       heartbeat_ms: integer(5, 60_000).default(100),
@@ -127,8 +131,24 @@ const isWildcard = (text: string): boolean => {
   return host === '0.0.0.0' || host === '::';
 };
 
+/** The section in force. One that names no nodes is none where the node joins: a file may serve both. */
+export function bootstrapOf(config: CheckedConfig): CheckedConfig['bootstrap'] {
+  const { bootstrap, join } = config;
+  const empty = bootstrap !== undefined && Object.keys(bootstrap.nodes).length === 0;
+  return empty && join.length > 0 ? undefined : bootstrap;
+}
+
+function checkJoin(config: CheckedConfig): string | null {
+  const { join } = config;
+  if (join.length > 0 && bootstrapOf(config) !== undefined) return 'join: excludes bootstrap';
+  const again = join.findIndex((peer, i) => join.indexOf(peer) !== i);
+  return again === -1
+    ? null
+    : `join.${again}: has the same address ${join[again]} as join.${join.indexOf(join[again]!)}`;
+}
+
 function checkBootstrap(config: CheckedConfig): string | null {
-  const { bootstrap } = config;
+  const bootstrap = bootstrapOf(config);
   if (bootstrap === undefined) return null;
   const ids = Object.keys(bootstrap.nodes);
   if (ids.length < 2) return `bootstrap.nodes: names ${ids.length} node(s), but a shard needs at least two nodes`;
@@ -141,7 +161,8 @@ function checkBootstrap(config: CheckedConfig): string | null {
     if (other !== undefined) return `bootstrap.nodes.${id}: has the same address ${peer} as ${other}`;
     seen.set(peer, id);
   }
-  const replicas = bootstrap.replicas ?? Math.min(DEFAULT_REPLICAS, ids.length);
+  const { replicas } = bootstrap;
+  if (replicas === undefined) return null;
   if (replicas < 2) return `bootstrap.replicas: must be at least 2, so that each shard lives on at least two nodes`;
   if (replicas > ids.length) {
     return `bootstrap.replicas: is ${replicas}, but bootstrap.nodes names only ${ids.length} nodes`;
@@ -155,11 +176,6 @@ export function checkCombinations(
   listen: { readonly http: string; readonly peer: string },
   advertise: { readonly http: string; readonly peer: string },
 ): string | null {
-  if (config.join.length > 0) {
-    return config.bootstrap === undefined
-      ? 'join: not implemented yet: a node cannot join a running cluster; give bootstrap to start a new one'
-      : 'join: excludes bootstrap (and joining a running cluster is not implemented yet)';
-  }
   if (config.raft.heartbeat_ms * 2 >= config.raft.election_timeout_ms) {
     return 'raft.heartbeat_ms: must be less than election_timeout_ms / 2';
   }
@@ -171,8 +187,11 @@ export function checkCombinations(
     return `advertise.http: must be an address that clients can reach, not ${advertise.http}`;
   if (isWildcard(advertise.peer))
     return `advertise.peer: must be an address that nodes can reach, not ${advertise.peer}`;
-  return checkBootstrap(config);
+  return checkJoin(config) ?? checkBootstrap(config);
 }
 
-export const replicasOf = (bootstrap: NonNullable<CheckedConfig['bootstrap']>): number =>
-  bootstrap.replicas ?? Math.min(DEFAULT_REPLICAS, Object.keys(bootstrap.nodes).length);
+/** How many replicas each shard of the new cluster begins with. */
+export const replicasOf = (bootstrap: {
+  readonly nodes: Readonly<Record<string, string>>;
+  readonly replicas: number | null;
+}): number => bootstrap.replicas ?? Math.min(DEFAULT_REPLICAS, Object.keys(bootstrap.nodes).length);

@@ -28,8 +28,16 @@ export const SETTINGS: readonly Setting[] = [
   { path: 'labels', kind: 'map', describe: 'where the node stands, e.g. zone=a,host=h1' },
   { path: 'bootstrap.nodes', kind: 'map', describe: 'peer addresses of the nodes of a new cluster, n1=host:port,…' },
   { path: 'bootstrap.shards', kind: 'integer', describe: 'shards of a new cluster' },
-  { path: 'bootstrap.replicas', kind: 'integer', describe: 'replicas of each shard of a new cluster' },
-  { path: 'join', kind: 'list', describe: 'peer addresses of a running cluster to join' },
+  {
+    path: 'bootstrap.replicas',
+    kind: 'integer',
+    describe: 'replicas of each shard of a new cluster (default: 3, or one a node)',
+  },
+  {
+    path: 'join',
+    kind: 'list',
+    describe: 'peer addresses of a running cluster to join instead of bootstrap, host:port,…',
+  },
   { path: 'raft.heartbeat_ms', kind: 'integer', describe: 'how often a leader is heard from' },
   { path: 'raft.election_timeout_ms', kind: 'integer', describe: 'silence after which a follower campaigns' },
   { path: 'raft.snapshot_log_bytes', kind: 'integer', describe: 'log kept for a replica before it needs a snapshot' },

@@ -4,8 +4,15 @@
  * start with one line that names the field.
  */
 import { readConfigFile } from './config-file.js';
-import type { LogLevel } from './config-schema.js';
-import { type CheckedConfig, checkCombinations, configSchema, describeIssue, replicasOf } from './config-schema.js';
+import {
+  bootstrapOf,
+  type CheckedConfig,
+  checkCombinations,
+  configSchema,
+  describeIssue,
+  type LogLevel,
+  replicasOf,
+} from './config-schema.js';
 import { environmentName, flagName, parseSettingText, SETTINGS, unknownVariable } from './config-settings.js';
 
 export { type LogLevel, parseAddress } from './config-schema.js';
@@ -22,7 +29,8 @@ export interface BootstrapConfig {
   /** Peer addresses `host:port` by node id; holds this node's own. */
   readonly nodes: Readonly<Record<string, string>>;
   readonly shards: number;
-  readonly replicas: number;
+  /** Of each shard. null: three, or as many as there are nodes, and up to three later when nodes join. */
+  readonly replicas: number | null;
 }
 
 export interface NodeConfig {
@@ -31,8 +39,10 @@ export interface NodeConfig {
   readonly listen: AddressPair;
   readonly advertise: AddressPair;
   readonly labels: Readonly<Record<string, string>>;
-  /** How to found a cluster; ignored once `dataDir` holds one. null: `dataDir` must hold one. */
+  /** How to found a cluster; ignored once `dataDir` holds one. null: `dataDir` holds one, or this node joins one. */
   readonly bootstrap: BootstrapConfig | null;
+  /** Peer addresses `host:port` of a running cluster to join; none next to `bootstrap`. */
+  readonly join: readonly string[];
   readonly raft: {
     readonly heartbeat_ms: number;
     readonly electionTimeout_ms: number;
@@ -122,7 +132,8 @@ function overlay(tree: Fields, { file, env, flags }: ConfigSources): Overlay {
 
 function complete(checked: CheckedConfig): NodeConfig {
   const listen = { http: checked.listen.http ?? '127.0.0.1:7001', peer: checked.listen.peer ?? '127.0.0.1:7101' };
-  const { bootstrap, raft, limits } = checked;
+  const { raft, limits } = checked;
+  const bootstrap = bootstrapOf(checked);
   return {
     id: checked.id,
     dataDir: checked.data_dir,
@@ -132,7 +143,8 @@ function complete(checked: CheckedConfig): NodeConfig {
     bootstrap:
       bootstrap === undefined
         ? null
-        : { nodes: bootstrap.nodes, shards: bootstrap.shards, replicas: replicasOf(bootstrap) },
+        : { nodes: bootstrap.nodes, shards: bootstrap.shards, replicas: bootstrap.replicas ?? null },
+    join: checked.join,
     raft: {
       heartbeat_ms: raft.heartbeat_ms,
       electionTimeout_ms: raft.election_timeout_ms,
@@ -146,7 +158,9 @@ function complete(checked: CheckedConfig): NodeConfig {
 
 /** The file's names for what is in force. */
 function inForce(checked: CheckedConfig, config: NodeConfig): Fields {
-  return { ...checked, listen: config.listen, advertise: config.advertise, bootstrap: config.bootstrap ?? {} };
+  const { listen, advertise } = config;
+  const bootstrap = config.bootstrap === null ? {} : { ...config.bootstrap, replicas: replicasOf(config.bootstrap) };
+  return { ...checked, listen, advertise, bootstrap };
 }
 
 /** Never throws; never more than one line of error. */

@@ -5,11 +5,13 @@
 import { z } from 'zod';
 import type { Clock, NodeId, ReplicaHost } from '../../raft/index.js';
 import {
+  CONTROLLER_GROUP,
   type ControllerCommand,
   type ControllerResult,
   type ControllerStateMachine,
   encodeControllerCommand,
   isNormalized,
+  type MemberChange,
   type ShardMap,
   type SlotRanges,
 } from '../../shardctrl/index.js';
@@ -20,7 +22,7 @@ import { Method, type Rpc } from './rpc.js';
 import type { StampClock } from './stamp-clock.js';
 import { delay, propose, readBarrier, within } from './waiting.js';
 
-export const CONTROLLER = 0;
+export const CONTROLLER = CONTROLLER_GROUP;
 const PAUSE_MS = 50;
 const ATTEMPT_MS = 2_000;
 
@@ -37,7 +39,14 @@ export interface MapAnswer {
   readonly retired: readonly number[];
 }
 
+export interface MembersAnswer {
+  readonly map: ShardMap;
+  readonly changes: readonly MemberChange[];
+}
+
 const whole = z.int().min(0);
+const members = z.array(z.object({ node: z.string(), replica: whole }));
+const groupMembers = { members, joining: members, replicas: whole, asFounded: z.boolean() };
 
 /** Whoever routes by a map must be able to rely on its shape. */
 const mapAnswerSchema: z.ZodType<MapAnswer> = z.object({
@@ -50,9 +59,12 @@ const mapAnswerSchema: z.ZodType<MapAnswer> = z.object({
         slots: z.custom<SlotRanges>(
           (slots) => Array.isArray(slots) && slots.every((range) => Array.isArray(range)) && isNormalized(slots),
         ),
-        members: z.array(z.object({ node: z.string(), replica: whole })),
+        ...groupMembers,
       }),
     ),
+    controller: z.object(groupMembers),
+    draining: z.array(z.string()),
+    gone: z.array(z.string()),
     nodes: z.array(
       z.object({
         id: z.string(),
@@ -70,6 +82,7 @@ const requestSchema = z.discriminatedUnion('op', [
   z.object({ op: z.literal('propose'), command: z.unknown() }),
   z.object({ op: z.literal('map'), epoch: z.number().nullable() }),
   z.object({ op: z.literal('plan'), id: z.string().nullable() }),
+  z.object({ op: z.literal('members') }),
 ]);
 type Request = z.infer<typeof requestSchema>;
 
@@ -116,6 +129,13 @@ export class ControllerCaller {
     if (answer.value === null) return 'missing';
     const parsed = mapAnswerSchema.safeParse(answer.value);
     return parsed.success ? parsed.data : null;
+  }
+
+  /** The newest map with the changes of members that are under way; null: no answer in time. */
+  async members(timeout_ms: number): Promise<MembersAnswer | null> {
+    const answer = await this.#ask({ op: 'members' }, timeout_ms);
+    if (answer === null || !answer.ok || answer.value === null) return null;
+    return answer.value as MembersAnswer;
   }
 
   async plan(id: string | null, timeout_ms: number): Promise<PlanReport | null> {
@@ -167,6 +187,11 @@ export class ControllerCaller {
     if (!(await readBarrier(replica, clock, ATTEMPT_MS))) return elsewhere;
     const machine = replica.machine as ControllerStateMachine;
     if (request.op === 'plan') return { ok: true, value: reportOf(machine, request.id) };
+    if (request.op === 'members') {
+      const newest = machine.map();
+      const changes = machine.changes();
+      return { ok: true, value: newest === null ? null : ({ map: newest, changes } satisfies MembersAnswer) };
+    }
     const map = request.epoch === null ? machine.map() : machine.mapAt(request.epoch);
     return { ok: true, value: map === null ? null : ({ map, retired: machine.retired() } satisfies MapAnswer) };
   }

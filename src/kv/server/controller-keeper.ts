@@ -10,6 +10,7 @@ import {
   type ControllerResult,
   type ControllerStateMachine,
   encodeControllerCommand,
+  MemberDriver,
   type NodeEntry,
   PlanDriver,
   type ShardPort,
@@ -17,9 +18,12 @@ import {
 import { CONTROLLER } from './controller-caller.js';
 import type { HelloService } from './hello.js';
 import type { StampClock } from './stamp-clock.js';
-import { propose } from './waiting.js';
+import { propose, readBarrier } from './waiting.js';
 
 const EVERY_MS = 100;
+const CONFIRM_MS = 2_000;
+/** How long a node has been there again before leaderships come back to it. */
+const STEADY_MS = 10_000;
 
 export interface ControllerKeeperOptions {
   readonly self: NodeEntry;
@@ -32,7 +36,7 @@ export interface ControllerKeeperOptions {
   readonly bootstrap: {
     readonly nodes: ReadonlyMap<NodeId, string>;
     readonly shards: number;
-    readonly replicas: number;
+    readonly replicas: number | null;
   } | null;
   readonly event: EventSink;
   readonly failed: (error: unknown) => void;
@@ -41,6 +45,7 @@ export interface ControllerKeeperOptions {
 export class ControllerKeeper {
   readonly #options: ControllerKeeperOptions;
   #driver: PlanDriver | null = null;
+  #members: MemberDriver | null = null;
   #driverTerm = 0;
   #busy = false;
   #closed = false;
@@ -132,11 +137,29 @@ export class ControllerKeeper {
     this.#driverTerm = replica.term;
     this.#driver = new PlanDriver({ clock, shards, controller, event });
     this.#driver.start();
+    this.#members = new MemberDriver({
+      clock,
+      shards,
+      controller,
+      event,
+      healthy: (node) => node === this.#options.self.id || this.#options.hello.state(node) === 'healthy',
+      steady: (node) => this.#steady(node),
+      confirm: () => readBarrier(replica, clock, CONFIRM_MS),
+    });
+    this.#members.start();
+  }
+
+  #steady(node: NodeId): boolean {
+    const { clock, hello, self } = this.#options;
+    if (node !== self.id && hello.state(node) !== 'healthy') return false;
+    return clock.wall_ms() - hello.since_ms(node) >= STEADY_MS;
   }
 
   #stopDriver(): void {
     this.#driver?.stop();
     this.#driver = null;
+    this.#members?.stop();
+    this.#members = null;
   }
 
   close(): void {

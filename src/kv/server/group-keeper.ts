@@ -1,13 +1,17 @@
 /**
  * Keeps this node's replicas in step with the shard map: makes those that the map gives it, removes those of shards that
- * the controller has retired. Ids are never reused, so a retired id stays retired; a shard that an older map merely does
- * not know yet is left alone.
+ * the controller has retired, and those that are members no longer. Ids are never reused, so a retired id stays retired; a
+ * shard that an older map merely does not know yet is left alone.
  *
- * A replica is made only by a map that the controller has just confirmed. The map at hand may be old (a node that starts
+ * A group that is as it was founded is begun by all its members alike. One that has changed since is joined: such a
+ * replica knows nothing until its leader sends a snapshot.
+ *
+ * A replica is made or removed only by a map that the controller has just confirmed. The map at hand may be old (a node that starts
  * again has that of its own log, a node that slept that of yesterday), and may list a shard that is retired and gone: an
  * empty replica of it would be a second beginning of its group (F59).
  */
-import type { Clock, NodeId, ReplicaHost, Timer } from '../../raft/index.js';
+import type { Clock, GroupId, NodeId, ReplicaHost, Timer } from '../../raft/index.js';
+import { type GroupMembers, groupsOf } from '../../shardctrl/index.js';
 import { CONTROLLER, type MapAnswer } from './controller-caller.js';
 import type { MapKeeper } from './map-keeper.js';
 
@@ -17,7 +21,7 @@ const RETRY_MS = 200;
 export interface GroupKeeperOptions {
   readonly self: NodeId;
   readonly clock: Clock;
-  readonly host: Pick<ReplicaHost, 'knows' | 'create' | 'remove'>;
+  readonly host: Pick<ReplicaHost, 'knows' | 'is' | 'create' | 'join' | 'remove'>;
   readonly maps: MapKeeper;
   /** The newest map, from the controller; null: it did not answer. */
   readonly newestMap: (timeout_ms: number) => Promise<MapAnswer | null>;
@@ -57,7 +61,7 @@ export class GroupKeeper {
     while (this.#again && !this.#closed) {
       this.#again = false;
       await this.#removeRetired();
-      if (this.#missing().length > 0) await this.#makeMissing();
+      if (this.#differs()) await this.#adjust();
     }
   }
 
@@ -67,25 +71,45 @@ export class GroupKeeper {
     }
   }
 
-  #missing(): readonly number[] {
-    const { maps, host, self } = this.#options;
-    const shards = maps.map?.shards ?? [];
-    return shards
-      .filter((shard) => !host.knows(shard.id) && shard.members.some((member) => member.node === self))
-      .map((shard) => shard.id);
+  /** By the map at hand something is to be made or removed. */
+  #differs(): boolean {
+    const { map } = this.#options.maps;
+    return map !== null && groupsOf(map).some(([group, members]) => this.#due(group, members) !== null);
   }
 
-  async #makeMissing(): Promise<void> {
-    const { self, host, maps, newestMap } = this.#options;
+  #due(group: GroupId, { members, joining }: GroupMembers): 'make' | 'remove' | null {
+    const { host, self } = this.#options;
+    const own = [...joining, ...members].find((member) => member.node === self);
+    if (!host.knows(group)) {
+      // The controller's founders begin it before there is a map, and never again.
+      const begins = group === CONTROLLER ? joining.some((member) => member.node === self) : own !== undefined;
+      return begins ? 'make' : null;
+    }
+    return own === undefined || !host.is(group, own.replica) ? 'remove' : null;
+  }
+
+  async #adjust(): Promise<void> {
+    const { host, maps, newestMap } = this.#options;
     const newest = await newestMap(ASK_MS);
     if (newest === null) return this.#later();
     maps.offer(newest.map, newest.retired);
-    for (const shard of newest.map.shards) {
-      const own = shard.members.find((member) => member.node === self);
-      if (own === undefined || host.knows(shard.id) || maps.retired.includes(shard.id) || this.#closed) continue;
-      const members = shard.members.map(({ node, replica }) => ({ node, id: replica }));
-      await host.create(shard.id, own.replica, members, members[0]!.node === self);
+    for (const [group, members] of groupsOf(newest.map)) {
+      if (this.#closed || maps.retired.includes(group)) continue;
+      if (this.#due(group, members) === 'remove') await host.remove(group);
+      if (this.#due(group, members) === 'make') await this.#make(group, members);
     }
+    if (this.#differs()) this.#later();
+  }
+
+  async #make(group: GroupId, { members, joining, asFounded }: GroupMembers): Promise<void> {
+    const { self, host } = this.#options;
+    const founder = members.find((member) => member.node === self);
+    if (founder === undefined || !asFounded) {
+      const own = [...joining, ...members].find((member) => member.node === self)!;
+      return host.join(group, own.replica);
+    }
+    const all = members.map(({ node, replica }) => ({ node, id: replica }));
+    return host.create(group, founder.replica, all, all[0]!.node === self);
   }
 
   #later(): void {

@@ -7,6 +7,7 @@ import type { Clock, NodeId, Timer } from '../../raft/index.js';
 import type { NodeEntry } from '../../shardctrl/index.js';
 import type { ClusterClock } from './cluster-clock.js';
 import { callJson, handleJson } from './json-rpc.js';
+import type { Introduced } from './peer-book.js';
 import { Method, type Rpc } from './rpc.js';
 
 const EVERY_MS = 1_000;
@@ -19,6 +20,10 @@ export interface Hello {
   readonly clusterId: string | null;
   readonly epoch: number;
   readonly controllerLeader: NodeId | null;
+  /** The controller's members by the sender's map: for who has none, or an older one. */
+  readonly controllers: readonly Introduced[];
+  /** The sender wants to become a part of the cluster. */
+  readonly joins: boolean;
 }
 
 const helloSchema: z.ZodType<Hello> = z.object({
@@ -33,6 +38,11 @@ const helloSchema: z.ZodType<Hello> = z.object({
   clusterId: z.string().nullable(),
   epoch: z.number(),
   controllerLeader: z.string().nullable(),
+  controllers: z
+    .array(z.object({ id: z.string(), peer: z.string() }))
+    .max(100)
+    .default([]),
+  joins: z.boolean().default(false),
 });
 
 export type NodeState = 'healthy' | 'suspect' | 'down';
@@ -51,6 +61,8 @@ export interface HelloOptions {
   readonly own: () => Hello;
   readonly peers: () => readonly NodeId[];
   readonly heard: (hello: Hello) => void;
+  /** Somebody who is no peer of this node. */
+  readonly stranger: (hello: Hello) => void;
   readonly failed: (error: unknown) => void;
 }
 
@@ -100,8 +112,9 @@ export class HelloService {
 
   /** `roundTrip_ms` null: it was not asked for, so nothing tells how long it was under way. */
   #take(from: NodeId, hello: Hello, roundTrip_ms: number | null): void {
+    if (this.#closed || hello.node.id !== from) return;
     // A stranger's clock and word count for nothing.
-    if (this.#closed || hello.node.id !== from || !this.#options.peers().includes(from)) return;
+    if (!this.#options.peers().includes(from)) return this.#options.stranger(hello);
     const { clock, clusterClock, heard } = this.#options;
     const before = this.#heard.get(from);
     const was = this.state(from);

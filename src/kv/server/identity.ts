@@ -1,6 +1,12 @@
 /**
  * Who this node is: id, incarnation and cluster, kept in `node.json` of its data directory from its first start on
  * (architecture decision 10). Adapter: the only place that reads and writes that file.
+ *
+ *   { "format": 1, "id": "n4", "incarnation": "<32 hex digits>", "cluster_id": null or text,
+ *     "peers": { "n1": "host:port", … } }
+ *
+ * `peers` is where the cluster's other nodes were heard of last: by it a node that once joined finds the cluster again though
+ * nobody listens any more at the addresses it joined by. A hint, not the truth: that is the map. Left out while there are none.
  */
 import { randomBytes } from 'node:crypto';
 import {
@@ -25,12 +31,15 @@ const identitySchema = z.strictObject({
   incarnation: z.string().regex(/^[0-9a-f]{32}$/),
   /** null until the cluster has been made. */
   cluster_id: z.string().nullable(),
+  peers: z.record(z.string().min(1), z.string().min(1)).optional(),
 });
 
 export interface Identity {
   readonly id: string;
   readonly incarnation: string;
   readonly clusterId: string | null;
+  /** Peer addresses `host:port` by node. */
+  readonly peers: ReadonlyMap<string, string>;
 }
 
 /** Throws with one line that says what is wrong and what to do. */
@@ -38,7 +47,7 @@ export function openIdentity(dataDir: string, id: string): Identity {
   const file = join(dataDir, 'node.json');
   if (!existsSync(file)) {
     mkdirSync(dataDir, { recursive: true });
-    const fresh: Identity = { id, incarnation: randomBytes(16).toString('hex'), clusterId: null };
+    const fresh: Identity = { id, incarnation: randomBytes(16).toString('hex'), clusterId: null, peers: new Map() };
     saveIdentity(dataDir, fresh);
     return fresh;
   }
@@ -51,7 +60,8 @@ export function openIdentity(dataDir: string, id: string): Identity {
   if (parsed.id !== id) {
     throw new Error(`${dataDir} belongs to node ${parsed.id}, not to ${id}: set id or data_dir right`);
   }
-  return { id, incarnation: parsed.incarnation, clusterId: parsed.cluster_id };
+  const peers = new Map(Object.entries(parsed.peers ?? {}));
+  return { id, incarnation: parsed.incarnation, clusterId: parsed.cluster_id, peers };
 }
 
 /** Whether a log's directory has anything in it but the lock that keeps a second process out. */
@@ -61,8 +71,9 @@ export const holdsLog = (directory: string): boolean =>
 /** Durable when it returns; the old file or the new one, never a half. */
 export function saveIdentity(dataDir: string, identity: Identity): void {
   const file = join(dataDir, 'node.json');
-  const { id, incarnation, clusterId } = identity;
-  const text = `${JSON.stringify({ format: FORMAT, id, incarnation, cluster_id: clusterId }, null, 2)}\n`;
+  const { id, incarnation, clusterId, peers } = identity;
+  const known = peers.size === 0 ? {} : { peers: Object.fromEntries([...peers].sort()) };
+  const text = `${JSON.stringify({ format: FORMAT, id, incarnation, cluster_id: clusterId, ...known }, null, 2)}\n`;
   const fd = openSync(`${file}.new`, 'w');
   try {
     writeSync(fd, text);
@@ -77,4 +88,13 @@ export function saveIdentity(dataDir: string, identity: Identity): void {
   } finally {
     closeSync(dir);
   }
+}
+
+/** The identity with these peers, durable when it returns. Touches the disk only where they are others than before. */
+export function rememberPeers(dataDir: string, identity: Identity, peers: ReadonlyMap<string, string>): Identity {
+  const known = identity.peers;
+  if (peers.size === known.size && [...peers].every(([node, address]) => known.get(node) === address)) return identity;
+  const changed = { ...identity, peers: new Map(peers) };
+  saveIdentity(dataDir, changed);
+  return changed;
 }

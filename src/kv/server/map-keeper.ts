@@ -3,7 +3,7 @@
  * get newer here.
  */
 import type { GroupId, NodeId } from '../../raft/index.js';
-import { type ShardEntry, type ShardMap, SLOT_COUNT } from '../../shardctrl/index.js';
+import { groupsOf, type ShardEntry, type ShardMap, SLOT_COUNT } from '../../shardctrl/index.js';
 
 const NOBODY: readonly NodeId[] = [];
 
@@ -38,6 +38,7 @@ export class MapKeeper {
     return this.#shards.get(id);
   }
 
+  /** Of a shard, or of the controller. */
   membersOf(id: GroupId): readonly NodeId[] {
     return this.#members.get(id) ?? NOBODY;
   }
@@ -57,7 +58,7 @@ export class MapKeeper {
     this.#retired = retired;
     this.#owner = owner;
     this.#shards = new Map(map.shards.map((shard) => [shard.id, shard]));
-    this.#members = new Map(map.shards.map(({ id, members }) => [id, members.map((member) => member.node)]));
+    this.#members = new Map(groupsOf(map).map(([id, { members }]) => [id, members.map((member) => member.node)]));
     for (const listener of [...this.#listeners]) listener();
   }
 }

@@ -29,6 +29,7 @@ export const Method = {
   Controller: 9,
   NodeStatus: 10,
   NodeReport: 11,
+  Members: 12,
 } as const;
 export type Method = (typeof Method)[keyof typeof Method];
 

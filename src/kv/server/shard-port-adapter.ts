@@ -1,9 +1,11 @@
 /** The controller's `ShardPort`, carried out by messages to the shards' leaders, or to all members where disks are meant. */
 import { z } from 'zod';
-import type { Clock, GroupId, NodeId, ReplicaHost } from '../../raft/index.js';
+import type { Clock, GroupId, Index, NodeId, ReplicaHost } from '../../raft/index.js';
 import {
   type CopyAnswer,
   type CopyMark,
+  type MemberStep,
+  type Membership,
   type MoveId,
   type Remains,
   type ShardMember,
@@ -13,9 +15,11 @@ import {
   type SlotCommand,
   type SlotRanges,
   type SlotStats,
+  type StepAnswer,
 } from '../../shardctrl/index.js';
 import { callJson, handleJson } from './json-rpc.js';
 import type { MapKeeper } from './map-keeper.js';
+import type { MembersService } from './members-service.js';
 import { Method, type Rpc } from './rpc.js';
 import type { ShardCaller } from './shard-caller.js';
 import { type LeaderAnswer, leaderAnswers, type ShardQuery } from './shard-schemas.js';
@@ -34,6 +38,8 @@ export interface ShardPortOptions {
   readonly rpc: Rpc;
   readonly maps: MapKeeper;
   readonly caller: ShardCaller;
+  /** What this node says of the groups that it leads itself. */
+  readonly members: MembersService;
   /** The node has been silent for so long that nobody should wait for it. */
   readonly down: (node: NodeId) => boolean;
   readonly failed: (error: unknown) => void;
@@ -141,6 +147,20 @@ export class ShardPortAdapter implements ShardPort {
       async (service) => (await service.query(query)) as LeaderAnswer<T>,
       timeout_ms,
     );
+  }
+
+  membership(group: GroupId, timeout_ms: number): Promise<Membership> {
+    const { caller, members } = this.#options;
+    const here = async (): Promise<LeaderAnswer<Membership>> => members.membership(group);
+    const request = { kind: 'membership', group };
+    return caller.ask(group, Method.Members, request, leaderAnswers.membership, here, timeout_ms, ATTEMPT_MS);
+  }
+
+  memberStep(group: GroupId, seenAt: Index, step: MemberStep, timeout_ms: number): Promise<StepAnswer> {
+    const { caller, members } = this.#options;
+    const here = async (): Promise<LeaderAnswer<StepAnswer>> => members.step(group, seenAt, step);
+    const request = { kind: 'step', group, seenAt, step };
+    return caller.ask(group, Method.Members, request, leaderAnswers.step, here, timeout_ms, ATTEMPT_MS);
   }
 
   async remains(shard: GroupId, members: readonly ShardMember[], timeout_ms: number): Promise<Remains> {

@@ -1,6 +1,6 @@
 /** Schemas of what nodes ask of each other's shard leaders (methods SlotCommand, Copy, Page, ShardQuery). */
 import { z } from 'zod';
-import type { SlotAnswer, SlotCommand, SlotRanges, SlotStats } from '../../shardctrl/index.js';
+import type { Membership, SlotAnswer, SlotCommand, SlotRanges, SlotStats, StepAnswer } from '../../shardctrl/index.js';
 import { COMMAND_HEAD_BYTES } from '../store/index.js';
 
 const slots: z.ZodType<SlotRanges> = z.array(z.tuple([z.number().int(), z.number().int()]));
@@ -73,6 +73,46 @@ export const queryRequestSchema = z.discriminatedUnion('kind', [
 ]);
 export type ShardQuery = z.infer<typeof queryRequestSchema>;
 
+const member = z.object({ id: count, node: z.string().max(255) });
+const members = z.array(member).max(100);
+const conf = z.object({
+  voters: members,
+  outgoing: members,
+  learners: members,
+  learnersNext: members,
+  autoLeave: z.boolean(),
+});
+
+const confStep = z.discriminatedUnion('op', [
+  z.object({ op: z.literal('add_voter'), member }),
+  z.object({ op: z.literal('add_learner'), member }),
+  z.object({ op: z.literal('remove'), id: count }),
+]);
+
+const memberStep = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('transfer'), to: z.string().max(255) }),
+  z.object({
+    kind: z.literal('change'),
+    change: z.object({
+      steps: z.array(confStep).min(1).max(20),
+      transition: z.enum(['auto', 'joint_implicit', 'joint_explicit']),
+    }),
+  }),
+]);
+
+/** What is asked of the leader of any group, the controller included. */
+export const membersRequestSchema = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('membership'), group: count }),
+  z.object({ kind: z.literal('step'), group: count, seenAt: count, step: memberStep }),
+]);
+export type MembersRequest = z.infer<typeof membersRequestSchema>;
+
+const membership = z.object({ conf, confIndex: count, leader: count, term: count });
+const stepAnswer = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('begun') }),
+  z.object({ kind: z.literal('refused'), detail: z.string() }),
+]);
+
 const statsSchema = z.array(z.object({ slot: count, keys: count, bytes: count }));
 
 export type LeaderAnswer<T> =
@@ -92,4 +132,6 @@ export const leaderAnswers = {
   stats: leaderAnswer<SlotStats[]>(statsSchema),
   flag: leaderAnswer(z.boolean()),
   done: leaderAnswer(z.literal(true)),
+  membership: leaderAnswer(membership as unknown as z.ZodType<Membership>),
+  step: leaderAnswer<StepAnswer>(stepAnswer),
 };

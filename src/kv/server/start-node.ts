@@ -2,12 +2,12 @@
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { type Logger, pino } from 'pino';
-import { openLogStorage, openTcpTransport, type RaftSettings } from '../../raft/index.js';
+import { openLogStorage, openTcpTransport, type RaftSettings, type TcpTransportOptions } from '../../raft/index.js';
 import { createHttpApi } from '../http/index.js';
 import { openLevelEngines } from '../store/engine/index.js';
 import { ClusterNode } from './cluster-node.js';
 import { type NodeConfig, parseAddress } from './config.js';
-import { holdsLog, type Identity, openIdentity, saveIdentity } from './identity.js';
+import { holdsLog, type Identity, openIdentity, rememberPeers, saveIdentity } from './identity.js';
 import { QuietEvents } from './quiet-events.js';
 import { systemClock, systemRandom } from './system-ports.js';
 import { startTelemetry } from './telemetry.js';
@@ -29,9 +29,7 @@ export interface RunningNode {
 export async function startNode(config: NodeConfig): Promise<RunningNode> {
   const log = pino({ level: config.log.level, base: { node: config.id } });
   let identity = openIdentity(config.dataDir, config.id);
-  if (config.bootstrap === null && identity.clusterId === null) {
-    throw new Error(`${config.dataDir} holds no cluster and the configuration has no bootstrap section to make one`);
-  }
+  if (knowsNoCluster(config, identity)) throw new Error(noCluster(config));
   const closers: (() => Promise<unknown>)[] = [];
   const closeAll = async (): Promise<void> => {
     for (const close of closers.splice(0).reverse()) await close();
@@ -52,17 +50,12 @@ export async function startNode(config: NodeConfig): Promise<RunningNode> {
     closers.push(() => wal.close());
     wal.onFailure(fatal);
     const engines = await openLevelEngines({ directory: join(config.dataDir, 'state') });
-    const quiet = new QuietEvents(() => systemClock.monotonic_ms());
-    const transport = await openTcpTransport({
-      self: config.id,
-      listen: addressOf(config.listen.peer),
+    // Peers may dial before the node stands: then nothing speaks against them yet.
+    let admitting: ClusterNode | null = null;
+    const transport = await openTransport(config, log, {
       incarnation: identity.incarnation,
       clusterId: () => identity.clusterId,
-      clock: systemClock,
-      random: systemRandom,
-      onEvent: (event) => {
-        if (quiet.passes(event)) log.info({ event }, 'transport');
-      },
+      admit: (peer) => admitting?.admit(peer.node) ?? null,
     });
     closers.push(() => transport.close());
     const telemetry = startTelemetry(config.id);
@@ -77,8 +70,12 @@ export async function startNode(config: NodeConfig): Promise<RunningNode> {
           identity = { ...identity, clusterId };
           saveIdentity(config.dataDir, identity);
         },
+        peers: (peers) => {
+          identity = rememberPeers(config.dataDir, identity, peers);
+        },
       },
     );
+    admitting = node;
     closers.push(() => node.close());
     telemetry.observe(node, wal);
     const http = await listenHttp(config, node, telemetry, log);
@@ -97,6 +94,30 @@ export async function startNode(config: NodeConfig): Promise<RunningNode> {
     await closeAll();
     throw error;
   }
+}
+
+const knowsNoCluster = ({ bootstrap, join }: NodeConfig, { clusterId, peers }: Identity): boolean =>
+  bootstrap === null && join.length === 0 && clusterId === null && peers.size === 0;
+
+const noCluster = ({ dataDir }: NodeConfig): string =>
+  `${dataDir} holds no cluster, and the configuration has neither bootstrap, to make one, nor join, to become part of one`;
+
+function openTransport(
+  config: NodeConfig,
+  log: Logger,
+  who: Pick<TcpTransportOptions, 'incarnation' | 'clusterId' | 'admit'>,
+): ReturnType<typeof openTcpTransport> {
+  const quiet = new QuietEvents(() => systemClock.monotonic_ms());
+  return openTcpTransport({
+    ...who,
+    self: config.id,
+    listen: addressOf(config.listen.peer),
+    clock: systemClock,
+    random: systemRandom,
+    onEvent: (event) => {
+      if (quiet.passes(event)) log.info({ event }, 'transport');
+    },
+  });
 }
 
 /** A node that belongs to a cluster has had a log: an empty one would confirm what the lost one denies (F25). */
@@ -162,6 +183,8 @@ function setupOf(config: NodeConfig, identity: Identity) {
             shards: config.bootstrap.shards,
             replicas: config.bootstrap.replicas,
           },
+    join: config.join,
+    knownPeers: identity.peers,
     raft,
     maxOperations: MAX_OPERATIONS,
   };

@@ -3,6 +3,7 @@
  * the answers. Not a model of the store: no shards, no log, no clock of its own.
  */
 import type {
+  AddNodeRequest,
   AdminService,
   Answer,
   KvOutcome,
@@ -13,7 +14,10 @@ import type {
   ListRangeRequest,
   LocateView,
   MapView,
+  MembersRequest,
+  MembersView,
   MoveRequest,
+  NodeView,
   PlanAction,
   PlanView,
   ReadinessView,
@@ -148,6 +152,23 @@ const MAP: MapView = {
   nodes: [{ id: 'n1', http: '127.0.0.1:7001', peer: '127.0.0.1:7101', labels: {} }],
 };
 
+export const NODE: NodeView = {
+  id: 'n4',
+  http: '127.0.0.1:7004',
+  peer: '127.0.0.1:7104',
+  labels: { zone: 'a' },
+  state: 'healthy',
+  since: '2026-11-02T10:00:00.000Z',
+};
+
+export const MEMBERS: MembersView = {
+  id: 's1',
+  members: ['n1', 'n2', 'n3'],
+  joining: ['n4'],
+  leaving: ['n1'],
+  waits_for: 'n4 is being filled',
+};
+
 export class FakeAdmin implements AdminService {
   readonly calls: unknown[][] = [];
   failure: Answer<never> | null = null;
@@ -189,6 +210,26 @@ export class FakeAdmin implements AdminService {
 
   async plan(id: string | null, timeout_ms: number) {
     return this.#answer(['plan', id, timeout_ms], PLAN);
+  }
+
+  async addNode(request: AddNodeRequest, timeout_ms: number) {
+    return this.#answer(['addNode', request, timeout_ms], NODE);
+  }
+
+  async removeNode(id: string, timeout_ms: number) {
+    return this.#answer(['removeNode', id, timeout_ms], { ...NODE, id, state: 'draining' });
+  }
+
+  async changeMembers(shard: string, request: MembersRequest, timeout_ms: number) {
+    return this.#answer(['changeMembers', shard, request, timeout_ms], MEMBERS);
+  }
+
+  async members(shard: string, timeout_ms: number) {
+    return this.#answer(['members', shard, timeout_ms], MEMBERS);
+  }
+
+  async transferLeader(shard: string, to: string, timeout_ms: number) {
+    return this.#answer(['transferLeader', shard, to, timeout_ms], { id: shard, leader: to, term: 4 });
   }
 
   readiness(): ReadinessView {

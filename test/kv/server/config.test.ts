@@ -54,6 +54,7 @@ describe('a configuration that holds', () => {
           shards: 2,
           replicas: 3,
         },
+        join: [],
         raft: { heartbeat_ms: 100, electionTimeout_ms: 1000, snapshotLogBytes: 67_108_864 },
         limits: { valueBytes: 1_048_576, inflightBytes: 67_108_864 },
         cors: { origins: [] },
@@ -105,10 +106,67 @@ describe('a configuration that holds', () => {
     expect(loaded).toMatchObject({
       ok: true,
       config: {
-        bootstrap: { nodes: { a: 'h1:1', b: '[::1]:2' }, shards: 2, replicas: 2 },
+        bootstrap: { nodes: { a: 'h1:1', b: '[::1]:2' }, shards: 2, replicas: null },
         cors: { origins: ['https://x.example'] },
       },
     });
+  });
+});
+
+describe('bootstrap.replicas', () => {
+  const withNodes = (count: number): string =>
+    EXAMPLE.replace(/ {2}replicas: 3\n/, '').replace(
+      /nodes: \{.*\}/,
+      `nodes: { ${Array.from({ length: count }, (_, i) => `n${i + 1}: "h:${i + 1}"`).join(', ')} }`,
+    );
+  const shown = (text: string) => {
+    const loaded = load(text);
+    if (!loaded.ok) throw new Error(loaded.error);
+    const { source, value } = loaded.provenance.find(({ path }) => path === 'bootstrap.replicas')!;
+    return { given: loaded.config.bootstrap?.replicas, source, value };
+  };
+
+  test('that is not given is left to the cluster, and what it begins with is shown', () => {
+    expect(shown(withNodes(2))).toEqual({ given: null, source: 'default', value: 2 });
+    expect(shown(withNodes(5))).toEqual({ given: null, source: 'default', value: 3 });
+  });
+
+  test('that is given is as given', () => {
+    expect(shown(EXAMPLE)).toEqual({ given: 3, source: 'file', value: 3 });
+    expect(shown(EXAMPLE.replace('replicas: 3', 'replicas: 2'))).toEqual({ given: 2, source: 'file', value: 2 });
+  });
+});
+
+describe('join', () => {
+  const NEWCOMER = 'id: n4\ndata_dir: d\n';
+
+  test('takes the addresses of a running cluster instead of bootstrap', () => {
+    expect(load(`${NEWCOMER}join: ["h1:7101", "[::1]:7102"]\n`)).toMatchObject({
+      ok: true,
+      config: { bootstrap: null, join: ['h1:7101', '[::1]:7102'] },
+    });
+  });
+
+  test('is set by environment and flag, and shown with its source', () => {
+    const joinOf = (env: Record<string, string>, flags: Record<string, string>) => {
+      const loaded = load(`${NEWCOMER}join: ["file:1"]\n`, env, flags);
+      if (!loaded.ok) throw new Error(loaded.error);
+      return loaded.provenance.find(({ path }) => path === 'join');
+    };
+    const env = { QUORATE_JOIN: 'a:1, b:2' };
+    expect(joinOf(env, {})).toEqual({
+      path: 'join',
+      value: ['a:1', 'b:2'],
+      source: 'environment',
+      origin: 'QUORATE_JOIN',
+    });
+    expect(joinOf(env, { join: 'c:3' })).toMatchObject({ value: ['c:3'], source: 'flag', origin: '--join' });
+  });
+
+  test('goes with a bootstrap section that names nobody, as where one template serves all nodes', () => {
+    const loaded = load(`${NEWCOMER}join: ["h:1"]\nbootstrap: { nodes: {}, shards: 4 }\n`);
+    expect(loaded).toMatchObject({ ok: true, config: { bootstrap: null, join: ['h:1'] } });
+    if (loaded.ok) expect(loaded.provenance.some(({ path }) => path.startsWith('bootstrap'))).toBe(false);
   });
 });
 
@@ -198,16 +256,23 @@ describe('a configuration that cannot be stops with one line that names the fiel
       without('advertise').replace('"127.0.0.1:7001"', '"0.0.0.0:7001"'),
       'advertise.http: must be an address that clients can reach, not 0.0.0.0:7001',
     ],
+    ['bootstrap and join', EXAMPLE.replace('join: []', 'join: ["h:1"]'), 'join: excludes bootstrap'],
     [
-      'bootstrap and join',
-      EXAMPLE.replace('join: []', 'join: ["h:1"]'),
-      'join: excludes bootstrap (and joining a running cluster is not implemented yet)',
+      'no address to join',
+      'id: n4\ndata_dir: d\njoin: ["h:1", "h"]\n',
+      'join.1: must be host:port with a port from 1 to 65535, not "h"',
     ],
     [
-      'join',
-      'id: n4\ndata_dir: d\njoin: ["h:1"]\n',
-      'join: not implemented yet: a node cannot join a running cluster; give bootstrap to start a new one',
+      'one address to join twice',
+      'id: n4\ndata_dir: d\njoin: ["h:1", "h:2", "h:1"]\n',
+      'join.2: has the same address h:1 as join.0',
     ],
+    [
+      'too many addresses to join',
+      `id: n4\ndata_dir: d\njoin: [${Array.from({ length: 33 }, (_, i) => `"h:${i + 1}"`).join(', ')}]\n`,
+      'join: must name at most 32 addresses',
+    ],
+    ['one address to join', 'id: n4\ndata_dir: d\njoin: "h:1"\n', 'join: must be a list, not "h:1"'],
     [
       'an origin with a path',
       `${EXAMPLE}cors: { origins: ["https://x/y"] }\n`,

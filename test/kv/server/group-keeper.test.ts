@@ -2,12 +2,12 @@ import { describe, expect, it } from 'vitest';
 import type { MapAnswer } from '../../../src/kv/server/controller-caller.js';
 import { GroupKeeper } from '../../../src/kv/server/group-keeper.js';
 import { MapKeeper } from '../../../src/kv/server/map-keeper.js';
-import { ALL_SLOTS, type ShardMap } from '../../../src/shardctrl/index.js';
+import { ALL_SLOTS, completed, type ShardMap } from '../../../src/shardctrl/index.js';
 import { SimClock, SimScheduler } from '../../sim/fakes/clock.js';
 import { granted, SimCluster } from './sim-cluster.js';
 
 function mapOf(epoch: number, shards: readonly number[], members = ['n1', 'n2']): ShardMap {
-  return {
+  return completed({
     clusterId: 'c',
     epoch,
     shards: shards.map((id) => ({
@@ -16,13 +16,13 @@ function mapOf(epoch: number, shards: readonly number[], members = ['n1', 'n2'])
       members: members.map((node, i) => ({ node, replica: i + 1 })),
     })),
     nodes: [],
-  };
+  });
 }
 
 function world() {
   const scheduler = new SimScheduler();
   const maps = new MapKeeper();
-  const hosted = new Set<number>();
+  const hosted = new Map<number, number>();
   const log: string[] = [];
   const failures: unknown[] = [];
   const controller: { newest: MapAnswer | null; failing: boolean } = { newest: null, failing: false };
@@ -32,9 +32,14 @@ function world() {
     maps,
     host: {
       knows: (group) => hosted.has(group),
+      is: (group, replica) => hosted.get(group) === replica,
+      join: async (group, replica) => {
+        hosted.set(group, replica);
+        log.push(`join ${group} as ${replica}`);
+      },
       create: async (group, replica, members, campaign) => {
         if (controller.failing) throw new Error('too many open files');
-        hosted.add(group);
+        hosted.set(group, replica);
         log.push(`make ${group} as ${replica} of ${members.length}${campaign ? ', first' : ''}`);
       },
       remove: async (group) => {

@@ -33,7 +33,16 @@ function pair(delay_ms: number) {
       clock,
       clusterClock,
       rpc,
-      own: () => ({ node, wall_ms: clock.wall_ms(), clusterId: null, epoch: 0, controllerLeader: null }),
+      own: () => ({
+        node,
+        wall_ms: clock.wall_ms(),
+        clusterId: null,
+        epoch: 0,
+        controllerLeader: null,
+        controllers: [],
+        joins: false,
+      }),
+      stranger: () => {},
       peers: () => [other],
       heard: () => {},
       failed: (error) => {

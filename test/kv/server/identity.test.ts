@@ -1,8 +1,8 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { holdsLog, openIdentity, saveIdentity } from '../../../src/kv/server/identity.js';
+import { holdsLog, openIdentity, rememberPeers, saveIdentity } from '../../../src/kv/server/identity.js';
 import { loadNodeConfig, startNode } from '../../../src/kv/server/index.js';
 import { SimCluster } from './sim-cluster.js';
 
@@ -18,17 +18,58 @@ describe('node.json', () => {
   it('keeps what the first start has drawn', () => {
     const data = join(directory, 'not', 'there', 'yet');
     const first = openIdentity(data, 'n1');
-    expect(first).toEqual({ id: 'n1', incarnation: expect.stringMatching(/^[0-9a-f]{32}$/), clusterId: null });
+    expect(first).toEqual({
+      id: 'n1',
+      incarnation: expect.stringMatching(/^[0-9a-f]{32}$/),
+      clusterId: null,
+      peers: new Map(),
+    });
     expect(openIdentity(data, 'n1')).toEqual(first);
     saveIdentity(data, { ...first, clusterId: 'c' });
     expect(openIdentity(data, 'n1')).toEqual({ ...first, clusterId: 'c' });
     expect(openIdentity(join(directory, 'other'), 'n1').incarnation).not.toBe(first.incarnation);
   });
 
+  it('remembers where the others are, and is not written for what it knows already', () => {
+    const file = join(directory, 'node.json');
+    const first = { ...openIdentity(directory, 'n4'), clusterId: 'c' };
+    const peers = new Map([
+      ['n2', 'h2:7101'],
+      ['n1', 'h1:7101'],
+    ]);
+    const joined = rememberPeers(directory, first, peers);
+    expect(joined).toEqual({ ...first, peers });
+    expect(openIdentity(directory, 'n4')).toEqual(joined);
+    // Each write is another file in its place.
+    const { ino } = statSync(file);
+    expect(rememberPeers(directory, joined, new Map([...peers].reverse()))).toBe(joined);
+    expect(statSync(file).ino).toBe(ino);
+
+    const moved = rememberPeers(directory, joined, new Map([...peers, ['n2', 'h9:7101']]));
+    expect(openIdentity(directory, 'n4').peers.get('n2')).toBe('h9:7101');
+    const fewer = rememberPeers(directory, moved, new Map([['n1', 'h1:7101']]));
+    expect(openIdentity(directory, 'n4').peers).toEqual(new Map([['n1', 'h1:7101']]));
+    rememberPeers(directory, fewer, new Map());
+    expect(openIdentity(directory, 'n4').peers).toEqual(new Map());
+  });
+
+  it('of a version that remembered nobody is understood', () => {
+    const incarnation = '0123456789abcdef0123456789abcdef';
+    writeFileSync(
+      join(directory, 'node.json'),
+      `{"format":1,"id":"n1","incarnation":"${incarnation}","cluster_id":"c"}`,
+    );
+    expect(openIdentity(directory, 'n1')).toEqual({ id: 'n1', incarnation, clusterId: 'c', peers: new Map() });
+  });
+
   it.each([
     ['no JSON', '{"format":1,'],
     ['another format', '{"format":2,"id":"n1","incarnation":"00000000000000000000000000000000","cluster_id":null}'],
     ['no incarnation', '{"format":1,"id":"n1","cluster_id":null}'],
+    [
+      'peers that are none',
+      '{"format":1,"id":"n1","incarnation":"00000000000000000000000000000000","cluster_id":null,"peers":{"n2":7}}',
+    ],
     [
       'more than there should be',
       '{"format":1,"id":"n1","incarnation":"00000000000000000000000000000000","cluster_id":null,"x":1}',
@@ -55,23 +96,42 @@ describe('node.json', () => {
 });
 
 describe('the start of a node', () => {
+  const startOf = (directory: string, flags: Record<string, string>) => {
+    const listen = { 'listen.http': '127.0.0.1:1', 'listen.peer': '127.0.0.1:2' };
+    const loaded = loadNodeConfig({ env: {}, flags: { id: 'n7', data_dir: directory, ...listen, ...flags } });
+    if (!loaded.ok) throw new Error(loaded.error);
+    return startNode(loaded.config);
+  };
+  const refusal = (directory: string, flags: Record<string, string>): Promise<string> =>
+    startOf(directory, flags).then(
+      () => 'none',
+      (error: Error) => error.message,
+    );
+
+  it('is refused in one line where nothing says which cluster it is of', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'quorate-start-'));
+    const line = `${directory} holds no cluster, and the configuration has neither bootstrap, to make one, nor join, to become part of one`;
+    try {
+      expect(await refusal(directory, {})).toBe(line);
+      // Whoever names an address, or has peers from before, comes further: to what is no directory of a log.
+      writeFileSync(join(directory, 'log'), '');
+      expect(await refusal(directory, {})).toBe(line);
+      expect(await refusal(directory, { join: '127.0.0.1:3' })).not.toBe(line);
+      rememberPeers(directory, openIdentity(directory, 'n7'), new Map([['n1', '127.0.0.1:3']]));
+      expect(await refusal(directory, {})).not.toBe(line);
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
+  });
+
   it('is refused in one line where it belongs to a cluster and its log is lost (F25)', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'quorate-start-'));
     try {
       const identity = openIdentity(directory, 'n7');
       saveIdentity(directory, { ...identity, clusterId: 'c0ffee' });
-      const loaded = loadNodeConfig({
-        env: {},
-        flags: {
-          id: 'n7',
-          data_dir: directory,
-          'listen.http': '127.0.0.1:1',
-          'listen.peer': '127.0.0.1:2',
-          'bootstrap.nodes': 'n1=127.0.0.1:3,n2=127.0.0.1:4,n3=127.0.0.1:5,n7=127.0.0.1:2',
-        },
-      });
-      if (!loaded.ok) throw new Error(loaded.error);
-      await expect(startNode(loaded.config)).rejects.toThrow(/belongs to cluster c0ffee, but its log is lost: .*n7/);
+      const nodes = 'n1=127.0.0.1:3,n2=127.0.0.1:4,n3=127.0.0.1:5,n7=127.0.0.1:2';
+      const starting = startOf(directory, { 'bootstrap.nodes': nodes });
+      await expect(starting).rejects.toThrow(/belongs to cluster c0ffee, but its log is lost: .*n7/);
       expect(holdsLog(join(directory, 'log'))).toBe(false);
     } finally {
       rmSync(directory, { recursive: true });
@@ -105,7 +165,7 @@ describe('a node that comes back', () => {
     const cluster = await SimCluster.healthy({ nodes: 3, shards: 1 });
     cluster.kill('n2');
     cluster.wipe('n2', 'log and states');
-    await expect(cluster.start('n2')).rejects.toThrow(/n2 belongs to cluster [0-9a-f]{32} .* the log is lost/);
+    await expect(cluster.start('n2')).rejects.toThrow(/n2 belongs to cluster [0-9a-f]{32}, but its log is lost/);
   });
 
   it('with an old copy of its disk is found out by the leaders, serves nothing and confirms nothing (F26)', async () => {
@@ -162,7 +222,7 @@ describe('a node that comes back', () => {
     const cluster = new SimCluster({ nodes: 3, shards: 1 });
     cluster.machine('n3').clusterId = 'f'.repeat(32);
     for (const id of ['n1', 'n2']) await cluster.start(id);
-    await expect(cluster.start('n3')).rejects.toThrow('its log holds no replica of it');
+    await expect(cluster.start('n3')).rejects.toThrow('its log is lost');
     await cluster.scheduler.runFor(10_000);
     expect(cluster.nodes.map((node) => node.maps.epoch)).toEqual([0, 0]);
   });

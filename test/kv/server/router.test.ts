@@ -9,7 +9,7 @@ import { type CallResult, Method, type Rpc } from '../../../src/kv/server/rpc.js
 import { StampClock } from '../../../src/kv/server/stamp-clock.js';
 import { encodeResult, type KvResult, type LookupResult, type NotServing } from '../../../src/kv/store/index.js';
 import type { ProposalRefusal, ProposalWaiter, ReadWaiter, ReplicaHost } from '../../../src/raft/index.js';
-import { ALL_SLOTS, type ShardMap, SlotState, slotOfKey } from '../../../src/shardctrl/index.js';
+import { ALL_SLOTS, completed, type ShardMap, SlotState, slotOfKey } from '../../../src/shardctrl/index.js';
 import { SimClock, SimScheduler } from '../../sim/fakes/clock.js';
 import { errorOf, get, put } from './sim-cluster.js';
 
@@ -69,12 +69,12 @@ interface Call {
 }
 
 function mapOf(epoch: number, shard = SHARD, members = ['n1', 'n2', 'n3']): ShardMap {
-  return {
+  return completed({
     clusterId: 'c',
     epoch,
     shards: [{ id: shard, slots: ALL_SLOTS, members: members.map((node, i) => ({ node, replica: i + 1 })) }],
     nodes: [],
-  };
+  });
 }
 
 /** A router on n1 of a shard on n1, n2 and n3. */

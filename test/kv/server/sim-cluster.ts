@@ -35,6 +35,9 @@ export interface Machine {
   /** As in `node.json`. */
   incarnation: string;
   clusterId: string | null;
+  knownPeers: ReadonlyMap<string, string>;
+  /** Where it finds the cluster that it is to join; null: it is a founder. */
+  readonly joins: readonly string[] | null;
   /** What its wall clock is wrong by. */
   wallOffset_ms: number;
   clock: SimClock | null;
@@ -51,7 +54,7 @@ export class SimCluster {
   readonly random: SimRandom;
   readonly network: SimNetwork;
   readonly machines = new Map<string, Machine>();
-  readonly bootstrap: { nodes: ReadonlyMap<string, string>; shards: number; replicas: number };
+  readonly bootstrap: { nodes: ReadonlyMap<string, string>; shards: number; replicas: number | null };
   readonly raft: RaftSettings;
   /** For clients that speak HTTP. */
   readonly http: SimHttp;
@@ -63,37 +66,54 @@ export class SimCluster {
     readonly nodes: number;
     readonly shards: number;
     readonly seed?: number;
-    readonly replicas?: number;
+    /** null: up to three. */
+    readonly replicas?: number | null;
     readonly raft?: Partial<RaftSettings>;
   }) {
     this.raft = { ...RAFT, ...options.raft };
     this.random = new SimRandom(options.seed ?? 1);
     this.network = new SimNetwork(this.scheduler, this.random);
     const ids = Array.from({ length: options.nodes }, (_, i) => `n${i + 1}`);
-    const nodes = new Map(ids.map((id) => [id, `${id}:7101`]));
-    this.bootstrap = { nodes, shards: options.shards, replicas: options.replicas ?? Math.min(3, options.nodes) };
+    const nodes = new Map(ids.map((id) => [id, addressOf(id)]));
+    this.bootstrap = {
+      nodes,
+      shards: options.shards,
+      replicas: options.replicas === undefined ? Math.min(3, options.nodes) : options.replicas,
+    };
     this.http = new SimHttp(this.scheduler, this.machines, this.random);
-    for (const id of ids) {
-      const crashListeners = new Set<() => void>();
-      const machine: Machine = {
-        id,
-        disk: new SimDisk({ random: this.random.fork(`disk-${id}`), name: id }),
-        engines: new SimEngines(),
-        incarnation: `i-${id}`,
-        clusterId: null,
-        wallOffset_ms: 0,
-        clock: null,
-        transport: null,
-        log: null,
-        node: null,
-        crashListeners,
-        onCrash: (run) => {
-          crashListeners.add(run);
-          return () => crashListeners.delete(run);
-        },
-      };
-      this.machines.set(id, machine);
-    }
+    for (const id of ids) this.#add(id, null);
+  }
+
+  #add(id: string, joins: readonly string[] | null): void {
+    const crashListeners = new Set<() => void>();
+    this.machines.set(id, {
+      id,
+      joins,
+      disk: new SimDisk({ random: this.random.fork(`disk-${id}`), name: id }),
+      engines: new SimEngines(),
+      incarnation: `i-${id}`,
+      clusterId: null,
+      knownPeers: new Map(),
+      wallOffset_ms: 0,
+      clock: null,
+      transport: null,
+      log: null,
+      node: null,
+      crashListeners,
+      onCrash: (run) => {
+        crashListeners.add(run);
+        return () => crashListeners.delete(run);
+      },
+    });
+  }
+
+  /** A new machine whose node is told where `others` are, and is started. */
+  async join(id: string, others: readonly string[]): Promise<ClusterNode> {
+    this.#add(
+      id,
+      others.map((other) => addressOf(other)),
+    );
+    return this.start(id);
   }
 
   /** A cluster in which every shard has a leader and every node is ready. */
@@ -126,9 +146,11 @@ export class SimCluster {
     const clock = new SimClock(this.scheduler);
     clock.jumpWall(machine.wallOffset_ms);
     this.network.restart(id);
-    const address = this.bootstrap.nodes.get(id)!;
+    const address = addressOf(id);
     const { incarnation } = machine;
-    const transport = this.network.open({ self: id, address, incarnation, clusterId: () => machine.clusterId, clock });
+    const clusterId = (): string | null => machine.clusterId;
+    const admit = (peer: { readonly node: string }): string | null => machine.node?.admit(peer.node) ?? null;
+    const transport = this.network.open({ self: id, address, incarnation, clusterId, admit, clock });
     const random = this.random.fork(`${id}-life-${++this.#lives}`);
     const log = new SimLog({ disk: machine.disk, clock, random: random.fork('log') });
     machine.clock = clock;
@@ -138,7 +160,9 @@ export class SimCluster {
       {
         self: { id, http: `${id}:80`, peer: address, labels: {}, incarnation },
         clusterId: machine.clusterId,
-        bootstrap: this.bootstrap,
+        bootstrap: machine.joins === null ? this.bootstrap : null,
+        join: machine.joins ?? [],
+        knownPeers: machine.knownPeers,
         raft: this.raft,
         maxOperations: 10_000,
       },
@@ -150,6 +174,9 @@ export class SimCluster {
         fatal: (error) => this.errors.push(`${id} cannot go on: ${error.stack}`),
         joined: (clusterId) => {
           machine.clusterId = clusterId;
+        },
+        peers: (peers) => {
+          machine.knownPeers = peers;
         },
       },
     );
@@ -185,6 +212,7 @@ export class SimCluster {
     if (what === 'log and states') return;
     machine.incarnation = `${machine.incarnation}-again`;
     machine.clusterId = null;
+    machine.knownPeers = new Map();
   }
 
   /** `others` undefined: from everybody. */
@@ -287,6 +315,8 @@ export class SimCluster {
     );
   }
 }
+
+const addressOf = (id: string): string => `${id}:7101`;
 
 export function put(key: string, value: string, more: { ttl_ms?: number; token?: string } = {}): KvRequest {
   const fingerprint = new Uint8Array(16).fill(value.length);

@@ -1,0 +1,252 @@
+/**
+ * What operators ask about nodes and about the members of shards. What they ask for goes into the controller's log; its
+ * driver carries it out. Whoever is asked here looks first whether it can be done at all, and says what is in the way.
+ */
+import type { Clock, NodeId, Transport } from '../../raft/index.js';
+import {
+  type ControllerCommand,
+  type ControllerResult,
+  type MemberChange,
+  type Membership,
+  parseShardName,
+  type ShardEntry,
+  type ShardMap,
+  type ShardPort,
+  ShardUnavailable,
+  shardName,
+} from '../../shardctrl/index.js';
+import type { Answer, ApiError, LeaderView, MembersRequest, MembersView, NodeView } from './api.js';
+import type { ControllerCaller } from './controller-caller.js';
+import type { HelloService } from './hello.js';
+import type { Joiner } from './joiner.js';
+import type { MapKeeper } from './map-keeper.js';
+import { nodeView } from './node-view.js';
+import type { PeerBook } from './peer-book.js';
+import { delay } from './waiting.js';
+
+/** How long is looked for a shard's leader before it is said that there is none. */
+const LEADER_MS = 2_000;
+const POLL_MS = 50;
+
+export interface MembersAdminOptions {
+  readonly self: NodeId;
+  readonly clock: Clock;
+  readonly transport: Transport;
+  readonly maps: MapKeeper;
+  readonly shards: Pick<ShardPort, 'membership' | 'memberStep'>;
+  readonly controller: ControllerCaller;
+  readonly hello: HelloService;
+  readonly book: PeerBook;
+  readonly joiner: Joiner;
+}
+
+type Failure = { readonly ok: false; readonly error: ApiError };
+const fail = (code: ApiError['code'], detail: string): Failure => ({ ok: false, error: { code, detail } });
+
+const NO_MAP = fail('unavailable', 'this node has no shard map yet');
+const AWAY = fail('no_leader', 'the controller did not answer in time: a majority of its members may be away');
+const IN_DOUBT = fail('outcome_unknown', 'the controller did not confirm the command: look before you repeat it');
+
+export class MembersAdmin {
+  readonly #options: MembersAdminOptions;
+
+  constructor(options: MembersAdminOptions) {
+    this.#options = options;
+  }
+
+  // ------------------------------------------------------------------------------------------------------------- nodes
+
+  async addNode(peer: string, timeout_ms: number): Promise<Answer<NodeView>> {
+    const { clock, transport, maps, book, joiner } = this.#options;
+    const deadline_ms = clock.monotonic_ms() + timeout_ms;
+    if (maps.map === null) return NO_MAP;
+    const found = await transport.discover(peer);
+    if (found === null) {
+      return fail(
+        'unavailable',
+        `no node answers at ${peer}, or none that may join: is it started, with join and an empty data_dir?`,
+      );
+    }
+    const known = maps.map.nodes.find((node) => node.id === found.node);
+    if (known !== undefined && known.incarnation !== found.incarnation) {
+      return fail(
+        'conflict',
+        `there is a node ${found.node} already, with another disk: give the new one a name of its own`,
+      );
+    }
+    if (known === undefined) book.invite(found.node, { address: peer, incarnation: found.incarnation });
+    for (;;) {
+      const view = this.#nodeView(found.node);
+      if (view !== null) return { ok: true, value: view };
+      const refusal = joiner.refusalOf(found.node);
+      if (refusal !== null || clock.monotonic_ms() + POLL_MS >= deadline_ms) {
+        book.uninvite(found.node);
+        return refusal !== null
+          ? fail('conflict', refusal)
+          : fail(
+              'unavailable',
+              `${found.node} at ${peer} has not become part of the cluster in time; it may still do so`,
+            );
+      }
+      await delay(clock, POLL_MS);
+    }
+  }
+
+  #nodeView(id: NodeId): NodeView | null {
+    const { maps, hello, self } = this.#options;
+    const node = maps.map?.nodes.find((entry) => entry.id === id);
+    return node === undefined ? null : nodeView(node, maps.map!, hello, self);
+  }
+
+  async removeNode(id: NodeId, timeout_ms: number): Promise<Answer<NodeView>> {
+    const before = this.#nodeView(id);
+    const answer = await this.#propose({ kind: 'drain_node', node: id }, timeout_ms);
+    if (!answer.ok) return answer;
+    // It may have left by now, or this node has not heard of it yet.
+    const view = this.#nodeView(id) ?? before;
+    return view === null
+      ? fail('not_found', `${id} has left the cluster`)
+      : { ok: true, value: { ...view, state: 'draining' } };
+  }
+
+  // ----------------------------------------------------------------------------------------------------------- members
+
+  async changeMembers(shard: string, request: MembersRequest, timeout_ms: number): Promise<Answer<MembersView>> {
+    const found = await this.#shard(shard, timeout_ms);
+    if (!found.ok) return found;
+    const { entry } = found.value;
+    const seen = await this.#membership(entry, timeout_ms);
+    if (!seen.ok) return seen;
+    const { add, remove } = request;
+    const answer = await this.#propose(
+      {
+        kind: 'change_members',
+        group: entry.id,
+        add: [...add],
+        remove: [...remove],
+        replicas: Math.max(1, entry.members.length + add.length - remove.length),
+        cause: 'asked for by an operator',
+      },
+      timeout_ms,
+    );
+    return answer.ok ? this.members(shard, timeout_ms) : answer;
+  }
+
+  async members(shard: string, timeout_ms: number): Promise<Answer<MembersView>> {
+    const found = await this.#shard(shard, timeout_ms);
+    if (!found.ok) return found;
+    const { entry, change } = found.value;
+    const { members, joining } = entry;
+    const stays = (replica: number): boolean => change?.target.some((member) => member.replica === replica) !== false;
+    return {
+      ok: true,
+      value: {
+        id: shardName(entry.id),
+        members: members.map((member) => member.node),
+        joining: joining.map((member) => member.node),
+        leaving: members.filter((member) => !stays(member.replica)).map((member) => member.node),
+        waits_for: change === null ? null : this.#waitsFor(entry, change),
+      },
+    };
+  }
+
+  #waitsFor({ joining }: ShardEntry, { cause, givenUp }: MemberChange): string {
+    const { hello, self } = this.#options;
+    const others = joining.map((member) => member.node).filter((node) => node !== self);
+    const away = hello.away(others);
+    if (givenUp !== null) return `${cause}: given up, ${givenUp}; the members of before are being restored`;
+    if (away !== '') return `${cause}: ${away}`;
+    return joining.length === 0
+      ? `${cause}: the shard has to agree`
+      : `${cause}: ${joining.map((member) => member.node).join(', ')} to catch up`;
+  }
+
+  async transferLeader(shard: string, to: NodeId, timeout_ms: number): Promise<Answer<LeaderView>> {
+    const { clock, shards } = this.#options;
+    const deadline_ms = clock.monotonic_ms() + timeout_ms;
+    const found = await this.#shard(shard, timeout_ms);
+    if (!found.ok) return found;
+    const { entry } = found.value;
+    if (!entry.members.some((member) => member.node === to)) {
+      return fail('invalid_argument', `to: ${to} is no voting member of ${shard}`);
+    }
+    // Else the controller would give the leadership back in a while.
+    const preferred = await this.#propose({ kind: 'prefer_leader', group: entry.id, node: to }, timeout_ms);
+    if (!preferred.ok) return preferred;
+    let detail = `${to} did not take over in time; it is asked to`;
+    for (;;) {
+      const seen = await this.#membership(entry, deadline_ms - clock.monotonic_ms());
+      if (!seen.ok) return seen;
+      const { conf, confIndex, leader, term } = seen.value;
+      const target = conf.voters.find((member) => member.node === to);
+      if (target === undefined) return fail('invalid_argument', `to: ${to} is no voting member of ${shard}`);
+      if (target.id === leader) return { ok: true, value: { id: shard, leader: to, term } };
+      if (clock.monotonic_ms() + POLL_MS >= deadline_ms) return fail('unavailable', detail);
+      try {
+        const answer = await shards.memberStep(entry.id, confIndex, { kind: 'transfer', to }, LEADER_MS);
+        if (answer.kind === 'refused') detail = answer.detail;
+      } catch (error) {
+        if (!(error instanceof ShardUnavailable)) throw error;
+      }
+      await delay(clock, POLL_MS);
+    }
+  }
+
+  // ------------------------------------------------------------------------------------------------------------- parts
+
+  /** By the newest map, with the change that is under way. */
+  async #shard(name: string, timeout_ms: number): Promise<Answer<{ entry: ShardEntry; change: MemberChange | null }>> {
+    const answer = await this.#options.controller.members(timeout_ms);
+    if (answer === null) return AWAY;
+    const { map, changes } = answer;
+    const id = parseShardName(name);
+    const entry = map.shards.find((shard) => shard.id === id);
+    if (entry === undefined) return fail('not_found', noShard(name, map));
+    return { ok: true, value: { entry, change: changes.find((change) => change.group === id) ?? null } };
+  }
+
+  /** Without a leader nothing can be changed: who is missing is the answer (F41). */
+  async #membership(entry: ShardEntry, timeout_ms: number): Promise<Answer<Membership>> {
+    const { shards, hello, self } = this.#options;
+    try {
+      return { ok: true, value: await shards.membership(entry.id, Math.max(1, Math.min(LEADER_MS, timeout_ms))) };
+    } catch (error) {
+      if (!(error instanceof ShardUnavailable)) throw error;
+      const away = hello.away(entry.members.map((member) => member.node).filter((node) => node !== self));
+      const why = away === '' ? 'its members may be electing one' : away;
+      return fail(
+        'no_leader',
+        `${shardName(entry.id)} has no leader, and only a majority of its members can change them: ${why}`,
+      );
+    }
+  }
+
+  async #propose(command: ControllerCommand, timeout_ms: number): Promise<Answer<ControllerResult>> {
+    const answer = await this.#options.controller.propose(command, timeout_ms);
+    if (answer.kind === 'unavailable') return AWAY;
+    if (answer.kind === 'unknown') return IN_DOUBT;
+    const { result } = answer;
+    switch (result.kind) {
+      case 'ok':
+      case 'change_started':
+        return { ok: true, value: result };
+      case 'change_conflict':
+        return fail('conflict', result.detail);
+      case 'plan_impossible':
+        return fail('plan_impossible', result.missing);
+      case 'unknown_node':
+        return fail('not_found', `there is no node ${result.node} in the cluster`);
+      case 'unknown_group':
+        return fail('not_found', `there is no shard ${shardName(result.group)}`);
+      case 'malformed':
+        return fail('invalid_argument', result.detail);
+      case 'not_initialised':
+        return NO_MAP;
+      default:
+        return fail('internal', `unexpected answer of the controller: ${result.kind}`);
+    }
+  }
+}
+
+const noShard = (name: string, map: ShardMap): string =>
+  `there is no shard ${name}; there are ${map.shards.map((shard) => shardName(shard.id)).join(', ')}`;

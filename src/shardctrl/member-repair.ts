@@ -1,0 +1,172 @@
+/**
+ * Which change of members is due by itself: pure. In this order: replicas leave nodes that are drained, groups get the
+ * replicas that they lack, the controller its size, and replicas spread evenly over the nodes (also over those that have
+ * just joined). One at a time: each costs a copy of a shard.
+ */
+import type { GroupId, NodeId } from '../raft/index.js';
+import { bestNode, compareNodeIds, controllerSize, neighbours } from './placement.js';
+import {
+  CONTROLLER_GROUP,
+  type GroupMembers,
+  groupsOf,
+  type NodeEntry,
+  type ShardMap,
+  shardName,
+} from './shard-map.js';
+
+export interface MemberWish {
+  readonly group: GroupId;
+  readonly add: readonly NodeId[];
+  readonly remove: readonly NodeId[];
+  readonly cause: string;
+}
+
+export interface RepairView {
+  readonly map: ShardMap;
+  /** Groups whose members are being changed, or that are about to go. */
+  readonly busy: ReadonlySet<GroupId>;
+  readonly healthy: (node: NodeId) => boolean;
+  /** No plan runs. */
+  readonly calm: boolean;
+}
+
+export function nextMemberWish(view: RepairView): MemberWish | null {
+  return drained(view) ?? lacking(view) ?? uneven(view);
+}
+
+/** Of how many shards each node should be the leader. */
+export function firstsOf(map: ShardMap): Map<NodeId, number> {
+  const firsts = new Map<NodeId, number>(map.nodes.map((node) => [node.id, 0]));
+  for (const { members } of map.shards) {
+    const first = members[0]?.node;
+    if (first !== undefined) firsts.set(first, (firsts.get(first) ?? 0) + 1);
+  }
+  return firsts;
+}
+
+/** Another leader that makes leaderships more even; null: they are. Only where all is well. */
+export function nextLeaderWish(view: RepairView): { readonly group: GroupId; readonly node: NodeId } | null {
+  const { map, busy, calm } = view;
+  if (!calm || busy.size > 0 || map.draining.length > 0 || !map.nodes.every((node) => view.healthy(node.id)))
+    return null;
+  const firsts = firstsOf(map);
+  for (const shard of map.shards) {
+    const leads = firsts.get(shard.members[0]!.node)!;
+    const better = shard.members.find(({ node }) => firsts.get(node)! + 2 <= leads);
+    if (better !== undefined) return { group: shard.id, node: better.node };
+  }
+  return null;
+}
+
+/** A drained node that nothing is left on. */
+export function nextToRemove(map: ShardMap): NodeId | null {
+  return map.draining.find((node) => !groupsOf(map).some(([, group]) => isOn(group, node))) ?? null;
+}
+
+const isOn = ({ members, joining }: GroupMembers, node: NodeId): boolean =>
+  [...members, ...joining].some((member) => member.node === node);
+
+const isMember = ({ members }: GroupMembers, node: NodeId): boolean => members.some((member) => member.node === node);
+
+/** How many members the group is to have, given the nodes that there are. */
+const sizeOf = (group: GroupId, { replicas }: GroupMembers, nodes: number): number =>
+  group === CONTROLLER_GROUP ? controllerSize(nodes) : Math.min(replicas, nodes);
+
+const staying = ({ nodes, draining }: ShardMap): readonly NodeEntry[] =>
+  nodes.filter((node) => !draining.includes(node.id));
+
+/** Replicas by node, of shards; the controller's are small, and count for nothing where shards are placed. */
+function loadOf(map: ShardMap): Map<NodeId, number> {
+  const load = new Map<NodeId, number>(map.nodes.map((node) => [node.id, 0]));
+  for (const [group, { members, joining }] of groupsOf(map)) {
+    if (group === CONTROLLER_GROUP) continue;
+    for (const { node } of [...members, ...joining]) load.set(node, (load.get(node) ?? 0) + 1);
+  }
+  return load;
+}
+
+/** Where a further replica of the group should go; null: nowhere now. */
+function placeFor(view: RepairView, group: GroupMembers, without: NodeId | null): NodeId | null {
+  const { map, healthy } = view;
+  const stay = map.nodes.filter((node) => node.id !== without && isOn(group, node.id));
+  const able = staying(map).filter((node) => healthy(node.id) && !isOn(group, node.id));
+  return bestNode(able, stay, loadOf(map))?.id ?? null;
+}
+
+function drained(view: RepairView): MemberWish | null {
+  const { map, busy } = view;
+  for (const node of map.draining) {
+    for (const [group, members] of groupsOf(map)) {
+      if (busy.has(group) || !isMember(members, node)) continue;
+      const cause = `${node} is drained`;
+      const enough = members.members.length - 1 >= sizeOf(group, members, staying(map).length);
+      if (enough) return { group, add: [], remove: [node], cause };
+      const to = placeFor(view, members, node);
+      if (to !== null) return { group, add: [to], remove: [node], cause };
+    }
+  }
+  return null;
+}
+
+function lacking(view: RepairView): MemberWish | null {
+  const { map, busy } = view;
+  for (const [group, members] of groupsOf(map)) {
+    if (busy.has(group)) continue;
+    const size = sizeOf(group, members, staying(map).length);
+    if (members.members.length < size) {
+      const to = placeFor(view, members, null);
+      if (to !== null)
+        return {
+          group,
+          add: [to],
+          remove: [],
+          cause: `${to} gives it replica ${members.members.length + 1} of ${size}`,
+        };
+    }
+    // Five members of the controller are for five nodes.
+    if (group === CONTROLLER_GROUP && members.members.length > size) {
+      const last = members.members.at(-1)!.node;
+      return { group, add: [], remove: [last], cause: `${size} members are enough` };
+    }
+  }
+  return null;
+}
+
+/** Only while all is well: it can wait, and what is away may come back with its replicas. */
+function uneven(view: RepairView): MemberWish | null {
+  const { map, busy, healthy, calm } = view;
+  if (!calm || busy.size > 0 || map.draining.length > 0 || !map.nodes.every((node) => healthy(node.id))) return null;
+  const load = loadOf(map);
+  const by = (a: NodeEntry, b: NodeEntry): number => load.get(a.id)! - load.get(b.id)! || compareNodeIds(a.id, b.id);
+  const nodes = [...map.nodes].sort(by);
+  for (const to of nodes) {
+    for (const from of [...nodes].reverse()) {
+      if (load.get(from.id)! - load.get(to.id)! < 2) break;
+      const shard = map.shards.find(
+        (entry) => isMember(entry, from.id) && !isOn(entry, to.id) && fits(map, entry, from, to),
+      );
+      if (shard === undefined) continue;
+      return { group: shard.id, add: [to.id], remove: [from.id], cause: `${to.id} has fewer replicas than ${from.id}` };
+    }
+  }
+  return null;
+}
+
+/** The replicas of the shard stand no closer together afterwards. */
+function fits(map: ShardMap, group: GroupMembers, from: NodeEntry, to: NodeEntry): boolean {
+  const others = map.nodes.filter((node) => node.id !== from.id && isMember(group, node.id));
+  const [hostBefore, zoneBefore] = neighbours(from, others);
+  const [hostAfter, zoneAfter] = neighbours(to, others);
+  return hostAfter < hostBefore || (hostAfter === hostBefore && zoneAfter <= zoneBefore);
+}
+
+/** Why a node cannot be drained, in words for whoever asked; null: it can. */
+export function drainProblem(map: ShardMap, node: NodeId): string | null {
+  const left = staying(map).filter((entry) => entry.id !== node).length;
+  const crowded = map.shards.filter((shard) => isOn(shard, node) && shard.members.length > left);
+  if (crowded.length === 0) return null;
+  const names = crowded.map((shard) => shardName(shard.id)).join(', ');
+  const most = Math.max(...crowded.map((shard) => shard.members.length));
+  const lack = most - left;
+  return `${names} ${crowded.length === 1 ? 'has' : 'have'} ${most} replicas, and only ${left} ${left === 1 ? 'node' : 'nodes'} would be left: add ${lack} more ${lack === 1 ? 'node' : 'nodes'} first, or take a replica off each`;
+}

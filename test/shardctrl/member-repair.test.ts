@@ -1,0 +1,145 @@
+import { describe, expect, it } from 'vitest';
+import { ALL_SLOTS, completed, type ShardMap } from '../../src/shardctrl/index.js';
+import { drainProblem, nextLeaderWish, nextMemberWish, nextToRemove } from '../../src/shardctrl/member-repair.js';
+
+interface Options {
+  readonly labels?: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  readonly draining?: readonly string[];
+  readonly controller?: readonly string[];
+  /** How many members each shard should have. */
+  readonly replicas?: number;
+}
+
+/** Shards by their members' nodes. */
+function mapOf(nodes: readonly string[], shards: readonly (readonly string[])[], options: Options = {}): ShardMap {
+  const members = (list: readonly string[]) => list.map((node, i) => ({ node, replica: i + 1 }));
+  const map = completed({
+    clusterId: 'c',
+    epoch: 1,
+    shards: shards.map((list, i) => ({ id: i + 1, slots: ALL_SLOTS, members: members(list) })),
+    nodes: nodes.map((id) => ({ id, http: id, peer: id, labels: options.labels?.[id] ?? {}, incarnation: id })),
+  });
+  return {
+    ...map,
+    shards: map.shards.map((shard) => ({ ...shard, replicas: options.replicas ?? shard.members.length })),
+    controller: { ...map.controller, ...(options.controller && { members: members(options.controller) }) },
+    draining: options.draining ?? [],
+  };
+}
+
+const wish = (map: ShardMap, more: { away?: string[]; busy?: number[]; calm?: boolean } = {}) =>
+  nextMemberWish({
+    map,
+    busy: new Set(more.busy ?? []),
+    healthy: (node) => !(more.away ?? []).includes(node),
+    calm: more.calm ?? true,
+  });
+
+const THREE = ['n1', 'n2', 'n3'];
+const FOUR = [...THREE, 'n4'];
+
+describe('which change of members is due by itself', () => {
+  it('none where every group has what it should and nodes carry alike', () => {
+    expect(wish(mapOf(THREE, [THREE, THREE]))).toBeNull();
+    expect(wish(mapOf(FOUR, [THREE]))).toBeNull();
+  });
+
+  it('replicas leave a node that is drained, the controller first; each goes where fewest are', () => {
+    const map = mapOf(
+      FOUR,
+      [
+        ['n1', 'n2', 'n3'],
+        ['n2', 'n3', 'n4'],
+      ],
+      { draining: ['n1'] },
+    );
+    expect(wish(map)).toMatchObject({ group: 0, add: ['n4'], remove: ['n1'] });
+    const then = {
+      ...map,
+      controller: { ...map.controller, members: mapOf(['n2', 'n3', 'n4'], []).controller.members },
+    };
+    expect(wish(then)).toMatchObject({ group: 1, add: ['n4'], remove: ['n1'] });
+    expect(nextToRemove(then)).toBeNull();
+    const last = { ...then, shards: then.shards.slice(1) };
+    expect(wish(last)).toBeNull();
+    expect(nextToRemove(last)).toBe('n1');
+  });
+
+  it('no replica goes to a node that is away, or is being drained too', () => {
+    const map = mapOf(['n1', 'n2', 'n3', 'n4', 'n5'], [THREE], {
+      draining: ['n1', 'n4'],
+      controller: ['n2', 'n3', 'n5'],
+    });
+    expect(wish(map)).toMatchObject({ group: 1, add: ['n5'] });
+    expect(wish(map, { away: ['n5'] })).toBeNull();
+  });
+
+  it('a group gets the replicas that it lacks, as far as there are nodes', () => {
+    const two = mapOf(THREE, [['n1', 'n2']], { replicas: 3, controller: ['n1', 'n2'] });
+    expect(wish(two)).toMatchObject({ group: 0, add: ['n3'], remove: [] });
+    expect(wish(two, { busy: [0] })).toMatchObject({ group: 1, add: ['n3'], remove: [] });
+    expect(wish(mapOf(['n1', 'n2'], [['n1', 'n2']], { replicas: 3 }))).toBeNull();
+    // What an operator wanted stays.
+    expect(wish(mapOf(THREE, [['n1', 'n2']], { replicas: 2 }))).toBeNull();
+  });
+
+  it('five members of the controller are for five nodes', () => {
+    const five = [...FOUR, 'n5'];
+    expect(wish(mapOf(five, [], { controller: THREE }))).toMatchObject({ group: 0, add: ['n4'], remove: [] });
+    expect(wish(mapOf(FOUR, [], { controller: FOUR }))).toMatchObject({ group: 0, add: [], remove: ['n4'] });
+  });
+
+  it('replicas spread over a node that has just joined, but not while anything else goes on', () => {
+    const map = mapOf(FOUR, [THREE, THREE, THREE]);
+    expect(wish(map)).toMatchObject({ group: 1, add: ['n4'], remove: ['n3'] });
+    expect(wish(map, { calm: false })).toBeNull();
+    expect(wish(map, { away: ['n2'] })).toBeNull();
+    expect(wish(map, { busy: [3] })).toBeNull();
+  });
+
+  it('replicas do not move closer together for that', () => {
+    const labels = { n1: { host: 'a' }, n2: { host: 'b' }, n3: { host: 'c' }, n4: { host: 'a' } };
+    // Beside n1 on its host, n4 can only take what n1 has.
+    expect(wish(mapOf(FOUR, [THREE, THREE, THREE], { labels }))).toMatchObject({ add: ['n4'], remove: ['n1'] });
+  });
+});
+
+describe('whether a node can be drained', () => {
+  it('depends on how many would be left', () => {
+    expect(drainProblem(mapOf(FOUR, [THREE]), 'n1')).toBeNull();
+    expect(drainProblem(mapOf(THREE, [['n1', 'n2']]), 'n1')).toBeNull();
+    expect(drainProblem(mapOf(THREE, [['n1', 'n2']], { draining: ['n3'] }), 'n1')).toBe(
+      's1 has 2 replicas, and only 1 node would be left: add 1 more node first, or take a replica off each',
+    );
+    expect(drainProblem(mapOf(THREE, [['n1', 'n2']]), 'n3')).toBeNull();
+  });
+});
+
+describe('who should lead', () => {
+  const leader = (map: ShardMap) => nextLeaderWish({ map, busy: new Set(), healthy: () => true, calm: true });
+
+  it('is spread over the nodes', () => {
+    expect(leader(mapOf(THREE, [THREE, ['n2', 'n1', 'n3']]))).toBeNull();
+    expect(leader(mapOf(THREE, [THREE, THREE, THREE]))).toEqual({ group: 1, node: 'n2' });
+    // As far as members go.
+    expect(
+      leader(
+        mapOf(FOUR, [
+          ['n1', 'n2'],
+          ['n1', 'n2'],
+          ['n3', 'n4'],
+        ]),
+      ),
+    ).toEqual({ group: 1, node: 'n2' });
+    expect(
+      leader(
+        mapOf(FOUR, [
+          ['n1', 'n2'],
+          ['n2', 'n1'],
+          ['n2', 'n1'],
+          ['n3', 'n4'],
+        ]),
+      ),
+    ).toBeNull();
+  });
+});
