@@ -2,59 +2,14 @@
  * Everything beside `/v1/kv`, as a table: path, method, the query parameters it knows, and a function from request to
  * answer that has no socket in sight. `express-app.ts` hangs the table into Express.
  */
-import type { AdminService, Answer, KvService, PlanAction } from '../server/api.js';
-import { parseMove, parseReshard, parseSteer } from './admin-schemas.js';
-import {
-  type HttpResponse,
-  jsonResponse,
-  problemResponse,
-  type Refusal,
-  refusalResponse,
-  refuse,
-} from './http-response.js';
+import type { Answer, PlanAction } from '../server/api.js';
+import { type AdminRoute, type AdminServices, refused, respond } from './admin-route.js';
+import { parseMove, parseNothing, parseReshard } from './admin-schemas.js';
+import { type HttpResponse, jsonResponse, problemResponse, refuse } from './http-response.js';
 import { KEY_BYTES_MAX, keyMembers } from './key-text.js';
+import { MEMBER_ROUTES } from './member-routes.js';
 import { OPENAPI_DOCUMENT } from './openapi.js';
-import {
-  encodingParameter,
-  flagParameter,
-  integerParameter,
-  keyParameter,
-  type Query,
-  timeoutParameter,
-} from './query.js';
-
-export interface AdminRequest {
-  readonly query: Query;
-  /** The `{id}` of the path. */
-  readonly id: string;
-  readonly body: unknown;
-}
-
-export interface AdminServices {
-  readonly kv: KvService;
-  readonly admin: AdminService;
-}
-
-export interface AdminRoute {
-  /** In Express's notation. */
-  readonly path: string;
-  readonly method: 'GET' | 'POST' | 'DELETE';
-  /** Null: any, for probes and scrapers that add their own. */
-  readonly parameters: readonly string[] | null;
-  /** Answers late by design. */
-  readonly waits?: boolean;
-  handle(services: AdminServices, request: AdminRequest): Promise<HttpResponse>;
-}
-
-function respond<T>(services: AdminServices, answer: Answer<T>, status: number): HttpResponse {
-  const epoch = services.kv.epoch();
-  if (!answer.ok) return problemResponse(answer.error, epoch);
-  return jsonResponse(status, JSON.stringify(answer.value), epoch);
-}
-
-async function refused(services: AdminServices, refusal: Refusal): Promise<HttpResponse> {
-  return refusalResponse(refusal, services.kv.epoch());
-}
+import { encodingParameter, flagParameter, integerParameter, keyParameter, timeoutParameter } from './query.js';
 
 const cluster: AdminRoute['handle'] = async (services, request) => {
   const timeout = timeoutParameter(request.query);
@@ -123,7 +78,7 @@ const steer =
   async (services, { query, id, body }) => {
     const timeout = timeoutParameter(query);
     if (!timeout.ok) return refused(services, timeout);
-    const nothing = parseSteer(body);
+    const nothing = parseNothing(body);
     if (!nothing.ok) return refused(services, nothing);
     return respond(services, await services.admin.steerPlan(id, action, timeout.value), 200);
   };
@@ -162,14 +117,11 @@ export const ADMIN_ROUTES: readonly AdminRoute[] = [
   { path: '/v1/admin/reshard/:id/resume', method: 'POST', parameters: ['timeout'], handle: steer('resume') },
   { path: '/v1/admin/reshard/:id/cancel', method: 'POST', parameters: ['timeout'], handle: steer('cancel') },
   { path: '/v1/admin/move', method: 'POST', parameters: ['timeout'], handle: move },
+  ...MEMBER_ROUTES,
   { path: '/livez', method: 'GET', parameters: null, handle: livez },
   { path: '/readyz', method: 'GET', parameters: null, handle: readyz },
   { path: '/openapi.json', method: 'GET', parameters: null, handle: openapi },
   notImplemented('POST', '/v1/batch'),
   notImplemented('POST', '/v1/txn'),
   notImplemented('GET', '/v1/watch'),
-  notImplemented('POST', '/v1/admin/nodes'),
-  notImplemented('DELETE', '/v1/admin/nodes/:id'),
-  notImplemented('POST', '/v1/admin/shards/:id/transfer-leader'),
-  notImplemented('POST', '/v1/admin/shards/:id/members'),
 ];

@@ -2,8 +2,9 @@
  * JSON bodies of the administration. Unknown members are refused: a misspelt `dryrun` must not start a reshard.
  */
 import { z } from 'zod';
-import { SLOT_COUNT } from '../../shardctrl/index.js';
-import type { MoveRequest, ReshardRequest } from '../server/api.js';
+import { parseShardName, SLOT_COUNT } from '../../shardctrl/index.js';
+import type { AddNodeRequest, MembersRequest, MoveRequest, ReshardRequest } from '../server/api.js';
+import { parseAddress } from '../server/config.js';
 import { refuse } from './http-response.js';
 import type { Parsed } from './query.js';
 
@@ -36,10 +37,10 @@ export function parseReshard(body: unknown): Parsed<ReshardRequest> {
 }
 
 /** There is nothing to say beside the path. */
-const steerSchema = z.strictObject({}).optional();
+const nothingSchema = z.strictObject({}).optional();
 
-export function parseSteer(body: unknown): Parsed<unknown> {
-  return parseBody(steerSchema, body);
+export function parseNothing(body: unknown): Parsed<unknown> {
+  return parseBody(nothingSchema, body);
 }
 
 export function parseMove(body: unknown): Parsed<MoveRequest> {
@@ -47,6 +48,66 @@ export function parseMove(body: unknown): Parsed<MoveRequest> {
   if (!parsed.ok) return parsed;
   const { slots, to, dry_run = false } = parsed.value;
   return { ok: true, value: { slots, to, dry_run } };
+}
+
+/** As a node's configuration wants its id. */
+const NODE_ID = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/;
+const NODES_MAX = 64;
+
+const nodeId = z.string().regex(NODE_ID, 'a node is named like "n1"');
+
+export const addNodeSchema = z.strictObject({
+  peer: z
+    .string()
+    .max(300)
+    .refine((text) => parseAddress(text) !== null, 'must be host:port where the node listens for other nodes'),
+});
+
+export const transferLeaderSchema = z.strictObject({ to: nodeId });
+
+const namesSchema = z.strictObject({
+  add: z.array(nodeId).max(NODES_MAX).optional(),
+  remove: z.array(nodeId).max(NODES_MAX).optional(),
+});
+
+export const membersSchema = namesSchema.superRefine(({ add = [], remove = [] }, context) => {
+  const seen = new Set<string>();
+  for (const [field, names] of Object.entries({ add, remove })) {
+    names.forEach((name, index) => {
+      if (seen.has(name)) context.addIssue({ code: 'custom', path: [field, index], message: `${name} is named twice` });
+      seen.add(name);
+    });
+  }
+  if (seen.size === 0) context.addIssue({ code: 'custom', message: 'add, remove: name at least one node' });
+});
+
+export function parseAddNode(body: unknown): Parsed<AddNodeRequest> {
+  return parseBody(addNodeSchema, body);
+}
+
+export function parseMembers(body: unknown): Parsed<MembersRequest> {
+  const parsed = parseBody(membersSchema, body);
+  if (!parsed.ok) return parsed;
+  const { add = [], remove = [] } = parsed.value;
+  return { ok: true, value: { add, remove } };
+}
+
+/** The node that is to lead. */
+export function parseTransferLeader(body: unknown): Parsed<string> {
+  const parsed = parseBody(transferLeaderSchema, body);
+  return parsed.ok ? { ok: true, value: parsed.value.to } : parsed;
+}
+
+/** The `{id}` of a path that names a node. */
+export function parseNodeId(id: string): Parsed<string> {
+  if (NODE_ID.test(id)) return { ok: true, value: id };
+  return refuse('invalid_argument', `id: ${JSON.stringify(id)} is not the name of a node like "n1"`);
+}
+
+/** The `{id}` of a path that names a shard. */
+export function parseShardId(id: string): Parsed<string> {
+  if (parseShardName(id) !== null) return { ok: true, value: id };
+  return refuse('invalid_argument', `id: ${JSON.stringify(id)} is not the name of a shard like "s1"`);
 }
 
 function parseBody<T>(schema: z.ZodType<T>, body: unknown): Parsed<T> {

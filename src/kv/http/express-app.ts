@@ -11,7 +11,8 @@ import express, {
   type Response,
 } from 'express';
 import type { AdminService, KvService } from '../server/api.js';
-import { ADMIN_ROUTES, type AdminRoute } from './admin-routes.js';
+import type { AdminRoute } from './admin-route.js';
+import { ADMIN_ROUTES } from './admin-routes.js';
 import { type HttpResponse, problemResponse, refusalResponse, refuse, refuseMethod } from './http-response.js';
 import { noSuchPath } from './kv-exchange.js';
 import type { ApiOperation } from './ports.js';
@@ -101,7 +102,8 @@ function mount(app: Express, path: string, routes: readonly AdminRoute[], option
     const run = runRoute(entry, options);
     if (entry.method === 'GET') route.get(run).head(run);
     else if (entry.method === 'POST') route.post(readJson, run);
-    else route.delete(run);
+    // A body has no meaning here. It is read all the same: one that asks for something must not be passed over.
+    else route.delete(readJson, run);
   }
   const allow = routes.map((entry) => (entry.method === 'GET' ? 'GET, HEAD' : entry.method)).join(', ');
   route.all((req, res) => {

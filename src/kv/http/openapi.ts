@@ -3,7 +3,7 @@
  * to. Bodies of the administration come from the schemas that check them.
  */
 import { z } from 'zod';
-import { moveSchema, reshardSchema } from './admin-schemas.js';
+import { addNodeSchema, membersSchema, moveSchema, reshardSchema, transferLeaderSchema } from './admin-schemas.js';
 import { ERROR_MEANINGS } from './error-map.js';
 
 type Json = Readonly<Record<string, unknown>>;
@@ -139,6 +139,49 @@ function steerPlan(summary: string): Json {
   };
 }
 
+function post(summary: string, parameters: readonly Json[], schema: z.ZodType, status: 200 | 202, answer: Json): Json {
+  const requestBody = body(z.toJSONSchema(schema));
+  return { summary, parameters, requestBody, responses: { [status]: answer, default: problem } };
+}
+
+const memberPaths: Json = {
+  '/v1/admin/nodes': {
+    post: post(
+      'Let a node that runs belong to the cluster; again: no effect',
+      [timeout],
+      addNodeSchema,
+      200,
+      json('The node', ref('Node')),
+    ),
+  },
+  '/v1/admin/nodes/{id}': {
+    delete: {
+      summary: 'Move all replicas off a node, then remove it for good; again: no effect',
+      parameters: [id, timeout],
+      responses: { 202: json('Begun: the node is `draining`', ref('Node')), default: problem },
+    },
+  },
+  '/v1/admin/shards/{id}/members': {
+    ...get('The members of a shard, and where a change of them is', [id, timeout], ref('Members')),
+    post: post(
+      'Change the members of a shard: at least one name, each at most once',
+      [id, timeout],
+      membersSchema,
+      202,
+      json('Begun', ref('Members')),
+    ),
+  },
+  '/v1/admin/shards/{id}/transfer-leader': {
+    post: post(
+      'Give the leadership to another member; again: no effect',
+      [id, timeout],
+      transferLeaderSchema,
+      200,
+      json('It leads', ref('Leader')),
+    ),
+  },
+};
+
 const adminPaths: Json = {
   '/v1/cluster': get('Nodes, shards and controller', [timeout], ref('Cluster')),
   '/v1/cluster/map': get(
@@ -168,6 +211,7 @@ const adminPaths: Json = {
 };
 
 const nodeInMap = { id: text, http: text, peer: text, labels: { type: 'object', additionalProperties: text } };
+const nodeState: Json = { enum: ['healthy', 'suspect', 'down', 'draining'] };
 
 const schemas: Json = {
   Problem: object(
@@ -206,7 +250,7 @@ const schemas: Json = {
     cluster_id: text,
     epoch: integer,
     health: text,
-    nodes: list(object({ ...nodeInMap, state: text, since: { type: 'string', format: 'date-time' } })),
+    nodes: list(ref('Node')),
     shards: list(
       object({
         id: text,
@@ -222,6 +266,15 @@ const schemas: Json = {
     ),
     controller: object({ leader: { type: ['string', 'null'] }, term: optionalInteger, members: list(text) }),
   }),
+  Node: object({ ...nodeInMap, state: nodeState, since: { type: 'string', format: 'date-time' } }),
+  Members: object({
+    id: text,
+    members: list(text),
+    joining: list(text),
+    leaving: list(text),
+    waits_for: { type: ['string', 'null'], description: 'null: no change is under way' },
+  }),
+  Leader: object({ id: text, leader: text, term: integer }),
   Map: object({
     cluster_id: text,
     epoch: integer,
@@ -272,6 +325,6 @@ const schemas: Json = {
 export const OPENAPI_DOCUMENT: string = JSON.stringify({
   openapi: '3.1.0',
   info: { title: 'Quorate', version: '1', description: 'Every answer carries X-Quorate-Epoch.' },
-  paths: { ...dataPaths, ...adminPaths },
+  paths: { ...dataPaths, ...adminPaths, ...memberPaths },
   components: { schemas },
 });

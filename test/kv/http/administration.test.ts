@@ -230,10 +230,6 @@ describe('the rest', () => {
     ['POST', '/v1/batch'],
     ['POST', '/v1/txn'],
     ['GET', '/v1/watch?prefix=a'],
-    ['POST', '/v1/admin/nodes'],
-    ['DELETE', '/v1/admin/nodes/n1'],
-    ['POST', '/v1/admin/shards/s1/transfer-leader'],
-    ['POST', '/v1/admin/shards/s1/members'],
   ])('%s %s is 501', async (method, path) => {
     await expectCode(method, path, 501, 'not_implemented', method === 'POST' ? '{"any":1}' : undefined);
   });
@@ -249,7 +245,6 @@ describe('the rest', () => {
     ['PUT', '/v1/admin/reshard', 'POST, GET, HEAD'],
     ['GET', '/v1/admin/move', 'POST'],
     ['GET', '/v1/batch', 'POST'],
-    ['GET', '/v1/admin/nodes/n1', 'DELETE'],
     ['POST', '/livez', 'GET, HEAD'],
     ['OPTIONS', '/v1/cluster', 'GET, HEAD'],
   ])('%s %s is 405, Allow: %s', async (method, path, allow) => {
