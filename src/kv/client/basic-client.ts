@@ -2,7 +2,7 @@
  * The client without the map: keys and cluster calls as methods. It knows how requests look; when and where they are sent
  * (again) is the caller's business (`retrying-caller.ts`), who leads what the directory's (`leader-directory.ts`).
  */
-import type { ClusterView, LocateView, MapView, PlanView } from '../server/api.js';
+import type { ClusterView, LeaderView, LocateView, MapView, MembersView, NodeView, PlanView } from '../server/api.js';
 import { readDeleted, readFound, readPage, readStored, readView } from './answers.js';
 import { type AxiosSend, createAxiosSend } from './axios-send.js';
 import { QuorateError } from './errors.js';
@@ -13,6 +13,7 @@ import { drawIdempotencyKey, systemClock, systemRandom } from './system-ports.js
 import type {
   BasicClientOptions,
   CallOptions,
+  ChangeMembersOptions,
   GetResult,
   ListedKey,
   ListedPage,
@@ -191,6 +192,38 @@ export class BasicClient {
     }
   }
 
+  /** `peer`: `host:port` of a node that runs and belongs to no cluster yet. The node as the cluster knows it then. */
+  async addNode(peer: string, options: CallOptions = {}): Promise<NodeView> {
+    return readView<NodeView>(await this.#command('POST', '/v1/admin/nodes', { peer }, 'repeatable', options), 'state');
+  }
+
+  /**
+   * Begins to move the node's replicas off; once none is left it leaves for good, and `cluster()` does not show it any more.
+   * @throws QuorateError `not_found` also for a node that has left already
+   */
+  async removeNode(id: string, options: CallOptions = {}): Promise<NodeView> {
+    const path = `/v1/admin/nodes/${encodeURIComponent(id)}`;
+    return readView<NodeView>(await this.#command('DELETE', path, null, 'repeatable', options), 'state');
+  }
+
+  /** The members of a shard, and where a change of them is. */
+  async members(shard: string, options: CallOptions = {}): Promise<MembersView> {
+    const path = `/v1/admin/shards/${encodeURIComponent(shard)}/members`;
+    return readView<MembersView>(await this.#read(path, [], options, null), 'members');
+  }
+
+  /** Begins the change; `members()` tells how far it is. Never sent twice: after `OutcomeUnknown` look there first. */
+  async changeMembers(shard: string, { add, remove, ...options }: ChangeMembersOptions): Promise<MembersView> {
+    const path = `/v1/admin/shards/${encodeURIComponent(shard)}/members`;
+    return readView<MembersView>(await this.#command('POST', path, { add, remove }, 'once', options), 'members');
+  }
+
+  /** Resolves once `to`, a member, leads the shard. */
+  async transferLeader(shard: string, to: string, options: CallOptions = {}): Promise<LeaderView> {
+    const path = `/v1/admin/shards/${encodeURIComponent(shard)}/transfer-leader`;
+    return readView<LeaderView>(await this.#command('POST', path, { to }, 'repeatable', options), 'leader');
+  }
+
   /** Ends idle connections. Calls in progress end as they may. */
   close(): void {
     this.#ownSend?.close();
@@ -261,18 +294,21 @@ export class BasicClient {
   }
 
   async #plan(path: string, body: object, options: CallOptions): Promise<PlanView> {
-    const response = await this.#caller.call({
-      method: 'POST',
+    return readView<PlanView>(await this.#command('POST', path, body, 'once', options), 'moves');
+  }
+
+  #command(method: 'POST' | 'DELETE', path: string, body: object | null, safety: Safety, options: CallOptions) {
+    return this.#caller.call({
+      method,
       path,
       query: [],
-      headers: { 'Content-Type': 'application/json' },
-      body: Buffer.from(JSON.stringify(body)),
+      headers: body === null ? {} : { 'Content-Type': 'application/json' },
+      ...(body === null ? {} : { body: Buffer.from(JSON.stringify(body)) }),
       slot: null,
-      safety: 'once',
+      safety,
       idempotencyKey: null,
       timeout_ms: this.#timeoutOf(options),
       waits: true,
     });
-    return readView<PlanView>(response, 'moves');
   }
 }

@@ -3,8 +3,11 @@ export type {
   ClusterView,
   Consistency,
   ErrorCode,
+  LeaderView,
   LocateView,
   MapView,
+  MembersView,
+  NodeView,
   PlanMoveView,
   PlanView,
 } from '../server/api.js';

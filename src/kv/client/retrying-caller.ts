@@ -15,9 +15,9 @@ import { type Attempt, judge } from './verdict.js';
 /**
  * What protects a call from a second effect when it is sent again after an attempt that may have been carried out.
  * `read`: it has none. `keyed`: an idempotency key. `guarded`: `If-Match` with a revision, which never comes back.
- * `once`: nothing; it is not sent again.
+ * `repeatable`: what it asks for is a state, and asking again where it holds changes nothing. `once`: nothing; it is not sent again.
  */
-export type Safety = 'read' | 'keyed' | 'guarded' | 'once';
+export type Safety = 'read' | 'keyed' | 'guarded' | 'repeatable' | 'once';
 
 export interface Call {
   readonly method: HttpRequest['method'];

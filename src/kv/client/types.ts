@@ -118,4 +118,10 @@ export interface MoveOptions extends CallOptions {
   readonly dryRun?: boolean;
 }
 
+/** Node ids; at least one in all, each at most once. */
+export interface ChangeMembersOptions extends CallOptions {
+  readonly add?: readonly string[];
+  readonly remove?: readonly string[];
+}
+
 export type PlanAction = 'pause' | 'resume' | 'cancel';

@@ -91,6 +91,32 @@ test('reshard, move and their status', async () => {
   expect(await fixture(() => problem(404, 'not_found')).client.planStatus()).toBeNull();
 });
 
+test('nodes come and go, members change, leadership moves', async () => {
+  const node = { id: 'n4', http: 'h:1', peer: 'h:2', labels: {}, state: 'healthy', since: 'now' };
+  const members = { id: 's1', members: ['n1'], joining: ['n4'], leaving: [], waits_for: 'n4 is being filled' };
+  const leader = { id: 's1', leader: 'n2', term: 3 };
+  const { client, sent } = fixture(({ url }) =>
+    json(200, url.includes('/nodes') ? node : url.includes('/members') ? members : leader),
+  );
+  expect(await client.addNode('10.0.0.4:7101')).toEqual(node);
+  expect(await client.removeNode('n4')).toEqual(node);
+  expect(await client.members('s1')).toEqual(members);
+  expect(await client.changeMembers('s1', { add: ['n4'], timeout_ms: 1_000 })).toEqual(members);
+  expect(await client.changeMembers('s1', { add: ['n4', 'n5'], remove: ['n1'] })).toEqual(members);
+  expect(await client.transferLeader('s1', 'n2')).toEqual(leader);
+  expect(
+    sent.map(({ method, url, body }) => [method, new URL(url).pathname, body && JSON.parse(String(body))]),
+  ).toEqual([
+    ['POST', '/v1/admin/nodes', { peer: '10.0.0.4:7101' }],
+    ['DELETE', '/v1/admin/nodes/n4', undefined],
+    ['GET', '/v1/admin/shards/s1/members', undefined],
+    ['POST', '/v1/admin/shards/s1/members', { add: ['n4'] }],
+    ['POST', '/v1/admin/shards/s1/members', { add: ['n4', 'n5'], remove: ['n1'] }],
+    ['POST', '/v1/admin/shards/s1/transfer-leader', { to: 'n2' }],
+  ]);
+  for (const { url } of sent) expect(new URL(url).searchParams.get('timeout')).toMatch(/^\d+ms$/);
+});
+
 test.each([
   ['not JSON', Buffer.from('x')],
   ['a field missing', Buffer.from('{"revision":"1"}')],

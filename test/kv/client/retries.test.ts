@@ -72,6 +72,48 @@ describe('after one failed attempt', () => {
     },
   );
 
+  const NODE = { id: 'n4', http: 'h:1', peer: 'h:2', labels: {}, state: 'healthy', since: 'now' };
+  const MEMBERS = { id: 's1', members: ['n1'], joining: ['n4'], leaving: [], waits_for: 'n4 is being filled' };
+
+  type Client = ReturnType<typeof fixture>['client'];
+  const ADMINISTRATION: Readonly<Record<string, { readonly run: (client: Client) => Promise<unknown>; body: object }>> =
+    {
+      addNode: { run: (client) => client.addNode('h:2'), body: NODE },
+      removeNode: { run: (client) => client.removeNode('n4'), body: NODE },
+      transferLeader: { run: (client) => client.transferLeader('s1', 'n2'), body: { leader: 'n2', term: 3 } },
+      changeMembers: { run: (client) => client.changeMembers('s1', { add: ['n4'] }), body: MEMBERS },
+    };
+
+  /** `retried`: the very same request, once more. */
+  async function afterOne(failure: () => Answer, call: string): Promise<string> {
+    const { run, body } = ADMINISTRATION[call]!;
+    const { client, sent } = fixture((_, index) => (index === 0 ? failure() : json(200, body)));
+    const end = await run(client).then(
+      () => 'done',
+      (error: unknown) => (error instanceof OutcomeUnknown ? 'unknown' : `thrown: ${error}`),
+    );
+    const [first, ...again] = sent.map(({ method, url, body: bytes }) => `${method} ${new URL(url).pathname} ${bytes}`);
+    expect(again).toEqual(again.map(() => first));
+    return end === 'done' && again.length === 1 ? 'retried' : end;
+  }
+
+  test.each(Object.entries(FAILURES))('what names a state is asked again: %s', async (_, failure) => {
+    for (const call of ['addNode', 'removeNode', 'transferLeader'])
+      expect(await afterOne(failure, call)).toBe('retried');
+  });
+
+  test.each(Object.entries(FAILURES))(
+    'a change of members only if it has certainly not begun: %s',
+    async (name, failure) => {
+      expect(await afterOne(failure, 'changeMembers')).toBe(DEFINITE.includes(name) ? 'retried' : 'unknown');
+    },
+  );
+
+  test('a node that is gone when its removal is asked again: it was that, or it never was', async () => {
+    const { client } = fixture((_, index) => (index === 0 ? new Error('read ECONNRESET') : problem(404, 'not_found')));
+    await expect(client.removeNode('n4')).rejects.toBeInstanceOf(OutcomeUnknown);
+  });
+
   test('a reshard is not started twice', async () => {
     const { client, sent } = fixture(() => new Error('read ECONNRESET'));
     await expect(client.reshard({ shards: 3 })).rejects.toBeInstanceOf(OutcomeUnknown);
