@@ -2,7 +2,7 @@
  * How a command ends: 0 done, 1 refused or failed, 2 wrong usage, 3 outcome unknown; and one line on stderr that says why and
  * what to do.
  */
-import type { QuorateError } from '../client/index.js';
+import type { ErrorCode, QuorateError } from '../client/index.js';
 
 export const Exit = { Done: 0, Failed: 1, Usage: 2, Unknown: 3 } as const;
 export type Exit = (typeof Exit)[keyof typeof Exit];
@@ -54,6 +54,22 @@ function hintOf(error: QuorateError): string {
 const isQuorateError = (error: Error): error is QuorateError =>
   error.name === 'QuorateError' || error.name === 'OutcomeUnknown';
 
+const exitOf = (error: QuorateError): Exit => (error.code === 'outcome_unknown' ? Exit.Unknown : Exit.Failed);
+
+/** Says what to do in a command's own words where a node refuses the call with one of these codes. */
+export async function withHints<T>(hints: Partial<Record<ErrorCode, string>>, call: () => Promise<T>): Promise<T> {
+  try {
+    return await call();
+  } catch (error) {
+    if (!(error instanceof Error && isQuorateError(error))) throw error;
+    const hint = hints[error.code];
+    // Where nobody answers at all, what to do is the same for all commands.
+    const nobody = error.code === 'unavailable' && error.status === 0;
+    if (hint === undefined || nobody) throw error;
+    throw new CliError(`${error.detail}; ${hint}`, exitOf(error));
+  }
+}
+
 /** Joined lines and no control characters: details may quote what a server sent. */
 const oneLine = (text: string): string => text.replaceAll(/\s*[\n\r]\s*/g, ' ').replaceAll(/\p{Cc}/gu, '?');
 
@@ -63,7 +79,7 @@ export function explain(error: unknown): { readonly exit: Exit; readonly line: s
   if (!isQuorateError(error)) return { exit: Exit.Failed, line: oneLine(error.message) };
   const hint = hintOf(error);
   return {
-    exit: error.code === 'outcome_unknown' ? Exit.Unknown : Exit.Failed,
+    exit: exitOf(error),
     line: oneLine(hint === '' ? error.detail : `${error.detail}; ${hint}`),
   };
 }

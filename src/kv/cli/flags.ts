@@ -77,6 +77,27 @@ export function endpointList(text: string): string[] {
   return endpoints;
 }
 
+/** Names separated by commas, by flag (without dashes); no name twice, whichever flag has it. */
+export function nameLists<F extends string>(
+  flags: Readonly<Record<F, string | undefined>>,
+): Partial<Record<F, string[]>> {
+  const seen = new Set<string>();
+  const lists: Partial<Record<F, string[]>> = {};
+  for (const flag of Object.keys(flags) as F[]) {
+    const text = flags[flag];
+    if (text === undefined) continue;
+    const names = text.split(',').map((name) => name.trim());
+    for (const name of names) {
+      if (name === '')
+        throw new UsageError(`--${flag}: must be names separated by commas, not ${JSON.stringify(text)}`);
+      if (seen.has(name)) throw new UsageError(`--${flag}: names ${name} twice`);
+      seen.add(name);
+    }
+    lists[flag] = names;
+  }
+  return lists;
+}
+
 /** The bytes that a KEY or PREFIX on the command line stands for. */
 export function keyArgument(text: string, enc: string): Uint8Array {
   if (enc === 'utf8') return Buffer.from(text, 'utf8');

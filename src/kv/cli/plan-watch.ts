@@ -2,16 +2,12 @@
  * Follows a plan to its end: a bar per move on a terminal, a line per change of phase elsewhere. Watching changes nothing:
  * the plan goes on whether anybody looks or not.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { BasicClient, PlanMoveView, PlanView } from '../client/index.js';
 import { CliError } from './cli-error.js';
+import { follow } from './follow.js';
 import { say } from './output.js';
 import { isOver, rateText } from './plan-report.js';
 import { byteText, countText, durationText } from './text.js';
-
-const POLL_MS = 400;
-/** So long nobody may answer before watching ends: the controller may be choosing a new leader. */
-const SILENCE_MS_MAX = 60_000;
 
 interface Progress {
   show(plan: PlanView): void;
@@ -49,8 +45,10 @@ async function bars(): Promise<Progress> {
   const multi = new MultiBar(
     {
       format: '{move}  {way}  {bar} {percentage}%  {phase}  {numbers}',
-      hideCursor: true,
       barsize: 24,
+      // Nothing of the terminal has to be restored, and so Ctrl-C need not be caught but ends the watching.
+      gracefulExit: false,
+      linewrap: true,
       stream: process.stderr,
     },
     Presets.shades_classic,
@@ -98,22 +96,16 @@ function lines(): Progress {
 export async function watchPlan(client: BasicClient, started: PlanView): Promise<PlanView> {
   const progress = process.stderr.isTTY ? await bars() : lines();
   try {
-    let plan = started;
-    let heard_ms = performance.now();
-    for (;;) {
-      progress.show(plan);
-      if (isOver(plan)) return plan;
-      await sleep(POLL_MS);
-      try {
-        const next = await client.planStatus(started.id);
-        if (next === null) throw new CliError(`plan ${started.id} is not known any more`);
-        plan = next;
-        heard_ms = performance.now();
-      } catch (error) {
-        const passing = error instanceof Error && 'retryable' in error && error.retryable === true;
-        if (!passing || performance.now() - heard_ms > SILENCE_MS_MAX) throw error;
-      }
-    }
+    return await follow({
+      first: started,
+      ask: async () => {
+        const plan = await client.planStatus(started.id);
+        if (plan === null) throw new CliError(`plan ${started.id} is not known any more`);
+        return plan;
+      },
+      over: isOver,
+      show: (plan) => progress.show(plan),
+    });
   } finally {
     progress.end();
   }

@@ -100,3 +100,21 @@ export const json = (status: number, body: unknown, headers: Record<string, stri
 
 export const problem = (status: number, code: string, detail: string, extra: object = {}): FakeReply =>
   json(status, { type: 'about:blank', title: code, status, code, detail, ...extra });
+
+/**
+ * Runs one command against one node, which answers as `reply` says (`index`: how many were asked before). `rows`: what it
+ * printed, in the columns of tables.
+ */
+export async function against(
+  reply: (seen: Seen, index: number) => FakeReply | null,
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+) {
+  const fake = await fakeNode((seen) => reply(seen, fake.seen.length - 1));
+  try {
+    const ran = await runCli([...args, '--endpoints', fake.url, '--timeout', '1s'], { env });
+    return { ...ran, seen: fake.seen, rows: ran.out.split('\n').map((line) => line.split(/ {2,}/)) };
+  } finally {
+    await fake.close();
+  }
+}

@@ -28,6 +28,18 @@ describe('wrong usage is exit 2 and one line', () => {
     [['reshard'], `quorate: --shards: say how many there are to be, or name status, pause, resume or cancel${HELP}`],
     [['reshard', '--shards', '0'], `quorate: --shards: must be a whole number from 1 to 16384, not "0"${HELP}`],
     [['move', '--to', 's2'], `quorate: Missing required argument: slots${HELP}`],
+    [['nodes'], `quorate: name what to do: list, add or drain${HELP}`],
+    [['nodes', 'add'], `quorate: Not enough non-option arguments: got 0, need at least 1${HELP}`],
+    [['nodes', 'add', 'n4'], `quorate: peer: must be host:port, not "n4"${HELP}`],
+    [['nodes', 'drain', 'n4', 'n5'], `quorate: Unknown argument: n5${HELP}`],
+    [['shards'], `quorate: name what to do: members or transfer-leader${HELP}`],
+    [['shards', 'transfer-leader', 's1'], `quorate: Missing required argument: to${HELP}`],
+    [['shards', 'members', 's1', '--add', 'n4,n4'], `quorate: --add: names n4 twice${HELP}`],
+    [['shards', 'members', 's1', '--add', 'n4', '--remove', 'n4'], `quorate: --remove: names n4 twice${HELP}`],
+    [
+      ['shards', 'members', 's1', '--add', 'n4,'],
+      `quorate: --add: must be names separated by commas, not "n4,"${HELP}`,
+    ],
     [
       ['dev', '--nodes', '1'],
       `quorate: --nodes: a cluster needs at least two nodes, so that a shard lives on two${HELP}`,
@@ -50,10 +62,6 @@ describe('what this version does not do says so', () => {
   test.each<[string[], string]>([
     [['watch', 'prefix', '--from', '3'], 'watch'],
     [['txn', 'file.json'], 'txn'],
-    [['nodes', 'add', 'n4'], 'nodes add'],
-    [['nodes', 'drain', 'n4'], 'nodes drain'],
-    [['shards', 'members', 's1'], 'shards members'],
-    [['shards', 'transfer-leader', 's1', '--to', 'n2'], 'shards transfer-leader'],
   ])('%j', async (args, what) => {
     expect(await runCli(args)).toMatchObject({
       exit: 1,
@@ -79,6 +87,8 @@ test('help, version and completion are on stdout with exit 0', async () => {
     'locate',
     'reshard',
     'move',
+    'nodes',
+    'shards',
   ]) {
     expect(help.out).toContain(`quorate ${command}`);
   }

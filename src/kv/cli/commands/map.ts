@@ -2,23 +2,15 @@ import type { Argv } from 'yargs';
 import type { MapView } from '../../client/index.js';
 import { type Globals, wholeNumber } from '../flags.js';
 import { type Colors, print, renderTable } from '../output.js';
+import { leadersOf, renderRing } from '../ring-report.js';
+import { countSlots, slotRanges } from '../slot-text.js';
 import { labelText, shorten } from '../text.js';
 import { withClient } from '../with-client.js';
-
-/** How many slots a text of ranges like `0-99,200` names. */
-function countSlots(slots: string): number {
-  let count = 0;
-  for (const range of slots.split(',')) {
-    const [first, last] = range.split('-').map(Number);
-    if (range !== '' && first !== undefined) count += (last ?? first) - first + 1;
-  }
-  return count;
-}
 
 async function render(colors: Colors, view: MapView): Promise<string> {
   const shards = view.shards.map(({ id, slots, members }) => [
     id,
-    String(countSlots(slots)),
+    String(countSlots(slotRanges(slots))),
     members.join(','),
     slots === '' ? '-' : shorten(slots, 80),
   ]);
@@ -40,11 +32,20 @@ export const mapCommand = (yargs: Argv<Globals>) =>
   yargs.command(
     'map',
     'which shard owns which slots, now or at an earlier epoch',
-    (command) => command.option('epoch', { type: 'string', requiresArg: true, describe: 'the map as it was then' }),
+    (command) =>
+      command
+        .option('epoch', { type: 'string', requiresArg: true, describe: 'the map as it was then' })
+        .option('ring', { type: 'boolean', default: false, describe: 'as a picture: slots, shards and nodes' })
+        .example('$0 map --ring', 'see how evenly slots, replicas and leaders are spread'),
     async (args) => {
       const epoch =
         args.epoch === undefined ? undefined : wholeNumber('--epoch', args.epoch, 0, Number.MAX_SAFE_INTEGER);
-      const view = await withClient(args, (client) => client.map(epoch === undefined ? {} : { epoch }));
-      await print(args.output, view, (colors) => render(colors, view));
+      const ring = args.ring && args.output === 'table';
+      const { view, leaders } = await withClient(args, async (client) => ({
+        view: await client.map(epoch === undefined ? {} : { epoch }),
+        // The map says who is a member; who leads is another question, and nobody remembers it.
+        leaders: ring && epoch === undefined ? leadersOf(await client.cluster()) : null,
+      }));
+      await print(args.output, view, (colors) => (ring ? renderRing(colors, view, leaders) : render(colors, view)));
     },
   );

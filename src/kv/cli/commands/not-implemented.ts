@@ -3,32 +3,18 @@ import type { Argv } from 'yargs';
 import { CliError } from '../cli-error.js';
 import type { Globals } from '../flags.js';
 
-export function refuseNotImplemented(command: string): never {
+function refuseNotImplemented(command: string): never {
   throw new CliError(`${command} is not implemented in this version`);
 }
 
 /** Takes any arguments: none of them is wrong yet. */
-const absent =
-  (name: string, describe: string, full = name) =>
-  (yargs: Argv<Globals>) =>
-    yargs.command(
-      `${name} [args..]`,
-      `${describe} (not implemented yet)`,
-      (command) => command.strict(false),
-      () => refuseNotImplemented(full),
-    );
+const absent = (name: string, describe: string) => (yargs: Argv<Globals>) =>
+  yargs.command(
+    `${name} [args..]`,
+    `${describe} (not implemented yet)`,
+    (command) => command.strict(false),
+    () => refuseNotImplemented(name),
+  );
 
 export const watchCommand = absent('watch', 'follow changes of keys');
 export const txnCommand = absent('txn', 'an atomic transaction from a file');
-
-export const shardsCommand = (yargs: Argv<Globals>) =>
-  yargs.command('shards', 'members and leaders of shards (not implemented yet)', (command) =>
-    absent(
-      'transfer-leader',
-      'give the leadership of a shard to another member',
-      'shards transfer-leader',
-    )(absent('members', 'change the members of a shard', 'shards members')(command)).demandCommand(
-      1,
-      'name what to do: members or transfer-leader',
-    ),
-  );

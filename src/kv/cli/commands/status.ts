@@ -62,7 +62,7 @@ async function render(colors: Colors, view: ClusterView): Promise<string> {
     '',
     await renderShards(colors, view),
     '',
-    await renderNodes(colors, view.nodes),
+    await renderNodes(colors, view.nodes, view),
   ].join('\n');
 }
 
