@@ -102,13 +102,13 @@ async function prepareNodes(dir: string, options: LocalClusterOptions): Promise<
 }
 
 export class LocalCluster {
-  readonly nodes: readonly LocalNode[];
+  readonly #nodes: LocalNode[];
   readonly dir: string;
   readonly #options: LocalClusterOptions;
 
   private constructor(dir: string, nodes: readonly LocalNode[], options: LocalClusterOptions) {
     this.dir = dir;
-    this.nodes = nodes;
+    this.#nodes = [...nodes];
     this.#options = options;
   }
 
@@ -129,6 +129,26 @@ export class LocalCluster {
           throw new Error(`the cluster did not start; its last words:\n${logs}`, { cause: error });
       }
     }
+  }
+
+  get nodes(): readonly LocalNode[] {
+    return this.#nodes;
+  }
+
+  /** Starts a further node, which is told where the nodes that run listen. Does not wait for it. */
+  async join(id: string): Promise<LocalNode> {
+    const place = (await freePlaces([id]))[0]!;
+    const view = await this.clusterView();
+    const dataDir = join(this.dir, id);
+    mkdirSync(dataDir);
+    const configFile = join(this.dir, `${id}.yaml`);
+    const config = { id, data_dir: dataDir, listen: place, join: view.nodes.map((node) => node.peer) };
+    writeFileSync(configFile, stringify({ ...config, ...this.#options.config }));
+    const http = `http://${place.http}`;
+    const node = { id, http, configFile, dataDir, logFile: join(this.dir, `${id}.log`), process: null };
+    this.#nodes.push(node);
+    this.startNode(node);
+    return node;
   }
 
   get endpoints(): readonly string[] {

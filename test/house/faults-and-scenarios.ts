@@ -189,12 +189,10 @@ export const NOT_YET: Readonly<Record<string, string>> = {
   F14: 'there are no lease reads: a linearizable read always asks a quorum',
   F27: 'a cluster cannot be backed up and restored yet',
   F66: 'there is no watch yet',
-  LateJoiner: 'nodes can neither join a running cluster nor be drained yet (placement knows how, and is tested)',
 };
 
 /** Covered as far as the feature goes, and what is missing until it is complete. */
 export const PARTLY: Readonly<Record<string, string>> = {
   F13: 'there are no leases; what a wrong clock can do to times of expiry is covered',
-  F24: 'members of shards do not change yet, so only whole nodes come back',
   F34: 'a damaged replica refuses to serve; to refetch it under a new id needs changes of membership',
 };
