@@ -43,6 +43,7 @@ export const FAULTS = [
   'oust',
   'hang_up',
   'torn_page',
+  'members',
 ] as const;
 export type Fault = (typeof FAULTS)[number];
 
@@ -106,6 +107,8 @@ export function drawFaults(random: SimRandom): Set<Fault> {
   if (faults.has('snapshot_race') && random.chance(0.5)) for (const fault of ENDS_A_RACE) faults.delete(fault);
   // After these a node is gone for good, and much of the rest can't happen any more.
   for (const final of ['rot', 'wipe'] as const) if (random.chance(0.6)) faults.delete(final);
+  // A shard whose members change may be down to what it needs: another loss for good would be one too many.
+  if (faults.has('members')) for (const final of ['rot', 'wipe'] as const) faults.delete(final);
   if (faults.size === 0) faults.add('kill');
   return faults;
 }

@@ -12,6 +12,7 @@ import { type Fault, networkFaults, STRIKES } from './faults.js';
 import type { ReplicaView } from './invariants/invariant.js';
 import { LateSync } from './late-sync.js';
 import { Operator } from './operator.js';
+import { RosterNemesis } from './roster-nemesis.js';
 import type { SimHttp } from './sim-http.js';
 import type { SimNode } from './sim-node.js';
 import { SnapshotRace } from './snapshot-race.js';
@@ -51,6 +52,7 @@ const RESHARD_PAUSE_MS = 12_000;
 const LATE_SYNC_PACE_MS = 12_000;
 const STEER_PACE_MS = 2_000;
 const SNAPSHOT_RACE_PACE_MS = 8_000;
+const ROSTER_PACE_MS = 4_000;
 
 /** A plan that may pause no longer than this may fail for it. */
 export const SHORT_PAUSE_MS = 150;
@@ -69,6 +71,7 @@ export class Nemesis {
   readonly #lateSync: LateSync;
   readonly #snapshotRace: SnapshotRace;
   readonly #operator: Operator;
+  readonly #roster: RosterNemesis;
   readonly #strikes: readonly Fault[];
   #lastReshard_ms = Number.NEGATIVE_INFINITY;
   #active = true;
@@ -99,6 +102,11 @@ export class Nemesis {
     });
     this.#snapshotRace = new SnapshotRace({ ...options, random: random.fork('snapshot race') });
     this.#operator = new Operator({ ...options, random: random.fork('operator') });
+    this.#roster = new RosterNemesis({
+      ...options,
+      random: random.fork('roster'),
+      revive: (node) => this.revive(node),
+    });
     const { faults, network, http } = options;
     network.setFaults(networkFaults(faults, random));
     http.faults.loss = faults.has('client_loss') ? random.between(0.01, 0.2) : 0;
@@ -112,6 +120,7 @@ export class Nemesis {
     if (faults.has('transfer')) this.#repeat(2_000, () => this.#transfer());
     if (faults.has('coup')) this.#repeat(2 * this.#pace_ms, () => this.#coup.begin());
     if (faults.has('late_sync')) this.#repeat(LATE_SYNC_PACE_MS, () => this.#lateSync.begin());
+    if (faults.has('members')) this.#repeat(ROSTER_PACE_MS, () => this.#roster.begin());
     if (faults.has('steer')) this.#repeat(STEER_PACE_MS, () => this.#operator.begin());
     if (faults.has('snapshot_race')) this.#repeat(SNAPSHOT_RACE_PACE_MS, () => this.#snapshotRace.begin());
   }

@@ -22,6 +22,8 @@ export interface SimNodeOptions {
   readonly random: SimRandom;
   readonly trace: Trace;
   readonly bootstrap: NonNullable<NodeSetup['bootstrap']>;
+  /** Peer addresses of the cluster that it is to join; null: it is one of the founders. */
+  readonly joins: readonly string[] | null;
   readonly raft: RaftSettings;
   /** How much faster than true time its clock runs. */
   readonly clockRate: number;
@@ -37,6 +39,9 @@ export interface SimNodeOptions {
   /** The process has ended itself, as it must when a sync fails (F33). */
   readonly ended: (node: SimNode) => void;
 }
+
+/** Where a node listens for other nodes. */
+export const addressOf = (id: string): string => `${id}:7101`;
 
 interface Life {
   readonly clock: SimClock;
@@ -57,6 +62,7 @@ export class SimNode {
   #engines: SimEngines;
   #incarnation: string;
   #clusterId: string | null = null;
+  #knownPeers: ReadonlyMap<string, string> = new Map();
   #life: Life | null = null;
   #lives = 0;
   readonly #crashListeners = new Set<() => void>();
@@ -83,6 +89,15 @@ export class SimNode {
       soon: (run) => this.#life!.clock.soon(run),
     };
     return new SimEngines({ clock: now, delay_ms: () => delays.between(0.02, 0.4) });
+  }
+
+  /** Its process has run, now or before. */
+  get started(): boolean {
+    return this.#lives > 0;
+  }
+
+  get founder(): boolean {
+    return this.#options.joins === null;
   }
 
   get up(): boolean {
@@ -114,7 +129,7 @@ export class SimNode {
   }
 
   async start(): Promise<void> {
-    const { id, scheduler, network, random, trace, bootstrap, raft, clockRate } = this.#options;
+    const { id, scheduler, network, random, trace, bootstrap, joins, raft, clockRate } = this.#options;
     if (this.#life !== null) return;
     const number = ++this.#lives;
     this.#syncFails = false;
@@ -136,9 +151,10 @@ export class SimNode {
     network.restart(id);
     const transport = network.open({
       self: id,
-      address: bootstrap.nodes.get(id)!,
+      address: addressOf(id),
       incarnation: this.#incarnation,
       clusterId: () => this.#clusterId,
+      admit: (peer) => this.#life?.node?.admit(peer.node) ?? null,
       clock,
     });
     const life: { -readonly [K in keyof Life]: Life[K] } = { clock, transport, log, node: null };
@@ -148,9 +164,11 @@ export class SimNode {
     };
     log.onFailure(fatal);
     const setup: NodeSetup = {
-      self: { id, http: `${id}:80`, peer: bootstrap.nodes.get(id)!, labels: {}, incarnation: this.#incarnation },
+      self: { id, http: `${id}:80`, peer: addressOf(id), labels: {}, incarnation: this.#incarnation },
       clusterId: this.#clusterId,
-      bootstrap,
+      bootstrap: joins === null ? bootstrap : null,
+      join: joins ?? [],
+      knownPeers: this.#knownPeers,
       raft,
       maxOperations: 10_000,
     };
@@ -167,6 +185,9 @@ export class SimNode {
         fatal,
         joined: (clusterId) => {
           this.#clusterId = clusterId;
+        },
+        peers: (peers) => {
+          this.#knownPeers = peers;
         },
       },
     );
@@ -228,6 +249,7 @@ export class SimNode {
     this.#engines = this.#newEngines();
     this.#incarnation = `${this.#incarnation}-2`;
     this.#clusterId = null;
+    this.#knownPeers = new Map();
   }
 
   #newDisk(name: string): SimDisk {
@@ -278,6 +300,8 @@ export class SimNode {
     if (this.#options.tornPages && /^digests .*differ/.test(`${fields['reason'] ?? text}`)) return true;
     if (text === 'a plan fails') return isShortPause(`${fields['reason']}`);
     if (/wrong_incarnation/.test(text)) return this.#options.anyWiped();
+    // One that has left is told so.
+    if (/not_admitted: .* has left/.test(text)) return true;
     return this.#harm === 'rotten' ? /damage|corrupt/.test(text) : this.#harm === 'wiped';
   }
 

@@ -29,7 +29,7 @@ import { Verdicts } from './invariants/verdicts.js';
 import { Watch } from './invariants/watch.js';
 import { Nemesis } from './nemesis.js';
 import { SimHttp } from './sim-http.js';
-import { SimNode } from './sim-node.js';
+import { addressOf, SimNode } from './sim-node.js';
 import { Trace } from './trace.js';
 import { Workload, type WorkloadStats } from './workload.js';
 
@@ -60,6 +60,7 @@ const START_LIMIT_MS = 60_000;
 const CALM_LIMIT_MS = 60_000;
 /** Invariants that cost more than a few comparisons are looked at this often. */
 const SLOW_CHECK_MS = 100;
+const NO_MAP: { readonly epoch: number; readonly gone: readonly string[] } = { epoch: 0, gone: [] };
 /** How often the simulation looks whether what it waits for has come. */
 const BEAT_MS = 25;
 
@@ -120,7 +121,8 @@ export class Simulation {
     const workload = new Workload({
       scheduler: this.#scheduler,
       http,
-      endpoints: nodes.map((node) => `http://${node.id}:80`),
+      // Others they hear of.
+      endpoints: nodes.filter((node) => node.founder).map((node) => `http://${node.id}:80`),
       random: this.#random,
       history,
       early_ms: this.#expiryTolerance_ms(),
@@ -177,7 +179,7 @@ export class Simulation {
     const count = random.pick([3, 3, 3, 3, 4, 5]);
     const ids = Array.from({ length: count }, (_, i) => `n${i + 1}`);
     const bootstrap = {
-      nodes: new Map(ids.map((id) => [id, `${id}:7101`])),
+      nodes: new Map(ids.map((id) => [id, addressOf(id)])),
       // One has nowhere to move slots to.
       shards: random.int(this.#faults.has('shuttle') ? 2 : 1, 3),
       // Five where it can be; and groups of two, which lose writes as soon as one node is away, but nothing else.
@@ -198,7 +200,10 @@ export class Simulation {
       rowCacheBytes: 64 * 1024,
     };
     this.#replicasEach = Math.min(bootstrap.replicas, count);
-    for (const id of ids) {
+    const late = this.#faults.has('members')
+      ? Array.from({ length: random.int(1, 2) }, (_, i) => `n${count + i + 1}`)
+      : [];
+    for (const id of [...ids, ...late]) {
       this.#nodes.push(
         new SimNode({
           id,
@@ -207,6 +212,7 @@ export class Simulation {
           random: this.#random.fork(id),
           trace: this.#trace,
           bootstrap,
+          joins: late.includes(id) ? random.shuffle(ids).slice(0, random.int(1, 3)).map(addressOf) : null,
           raft,
           clockRate: this.#faults.has('clock_rate') ? random.between(0.95, 1.05) : 1,
           sync_ms: this.#faults.has('slow_disk') ? random.between(5, 150) : 2,
@@ -224,7 +230,7 @@ export class Simulation {
   }
 
   async #play(http: SimHttp, workload: Workload): Promise<void> {
-    for (const node of this.#nodes) await this.#start(node);
+    for (const node of this.#nodes) if (node.founder) await this.#start(node);
     if (!(await this.#until(() => this.#healthy(), START_LIMIT_MS)))
       return this.#fail(`no healthy cluster after ${START_LIMIT_MS} ms`);
     let written = false;
@@ -317,9 +323,16 @@ export class Simulation {
     return this.#watch.replicas;
   }
 
+  /** Those that have left the cluster, by the newest map that anybody knows. */
+  #gone(): readonly string[] {
+    const maps = this.#nodes.flatMap(({ node }) => node?.maps.map ?? []);
+    return maps.reduce((newest, map) => (map.epoch > newest.epoch ? map : newest), NO_MAP).gone;
+  }
+
   #healthy(): boolean {
-    // One whose disk has lost something need not serve again: no command replaces it yet.
-    const sound = this.#nodes.filter(({ harm }) => harm === 'none');
+    const gone = this.#gone();
+    // One whose disk has lost something need not serve again: nobody replaces it here.
+    const sound = this.#nodes.filter(({ id, harm, started }) => started && harm === 'none' && !gone.includes(id));
     if (!sound.every(({ node }) => node?.admin.readiness().ready === true)) return false;
     const led = new Set(this.#replicas().flatMap((view) => (view.replica.leads ? [view.group] : [])));
     const shards = sound[0]!.node!.maps.map?.shards ?? [];
@@ -328,14 +341,16 @@ export class Simulation {
 
   #planOver(): boolean {
     const leader = this.#replicas().find((view) => view.group === 0 && view.replica.leads);
-    return leader !== undefined && (leader.replica.machine as ControllerStateMachine).runningPlan() === null;
+    if (leader === undefined) return false;
+    const machine = leader.replica.machine as ControllerStateMachine;
+    return machine.runningPlan() === null && machine.changes().length === 0 && machine.map()?.draining.length === 0;
   }
 
   /** Every replica of a group has applied the same. */
   #agree(): boolean {
     const byGroup = new Map<number, number>();
     // One on an empty disk has a controller's replica of its own, of a cluster that nobody else takes part in.
-    const astray = new Set(this.#nodes.flatMap(({ id, harm }) => (harm === 'wiped' ? [id] : [])));
+    const astray = new Set([...this.#nodes.flatMap(({ id, harm }) => (harm === 'wiped' ? [id] : [])), ...this.#gone()]);
     for (const { node, group, replica } of this.#replicas()) {
       if (replica.damage !== null || astray.has(node)) continue;
       const applied = byGroup.get(group);
@@ -371,6 +386,7 @@ export class Simulation {
     return [
       `${workload.open} operations open`,
       ...notReady,
+      `changes ${JSON.stringify(machine?.changes() ?? [])}, draining ${machine?.map()?.draining}`,
       plan === null || plan === undefined
         ? 'no plan'
         : `plan ${plan.id} ${plan.status}, batches ${JSON.stringify(batches.map((b) => [b.move, b.phase, b.reason]))}`,
