@@ -112,6 +112,68 @@ describe('the replicas of a node', () => {
   });
 });
 
+describe('the replica of a group that has changed its members', () => {
+  const changed = (epoch: number, change: Partial<ShardMap['shards'][number]>): ShardMap => {
+    const map = mapOf(epoch, [1]);
+    return { ...map, shards: map.shards.map((shard) => ({ ...shard, ...change })) };
+  };
+  const n1 = (replica: number) => ({ node: 'n1', replica });
+  const n2 = (replica: number) => ({ node: 'n2', replica });
+
+  it('joins it, with the id that it was given', async () => {
+    const { publish, log } = world();
+    await publish(changed(2, { members: [n2(2)], joining: [n1(33)] }));
+    expect(log).toEqual(['join 1 as 33']);
+  });
+
+  it('joins it also where it is a member already and has slept through all that: others began it without it', async () => {
+    const { publish, log } = world();
+    await publish(changed(5, { members: [n1(1), n2(33)], asFounded: false }));
+    expect(log).toEqual(['join 1 as 1']);
+  });
+
+  it('begins it with the founders as long as nobody else has become a member', async () => {
+    const { publish, log } = world();
+    await publish(changed(3, { members: [n1(1), n2(2)], joining: [{ node: 'n3', replica: 33 }] }));
+    expect(log).toEqual(['make 1 as 1 of 2, first']);
+  });
+
+  it('goes when the node is no member any more, and comes back as another one', async () => {
+    const { publish, log } = world();
+    await publish(mapOf(1, [1]));
+    await publish(changed(2, { members: [n2(2)], asFounded: false }));
+    expect(log.at(-1)).toBe('remove 1');
+    await publish(changed(3, { members: [n2(2)], joining: [n1(49)], asFounded: false }));
+    expect(log.at(-1)).toBe('join 1 as 49');
+  });
+
+  it('goes first where the node has one of an earlier membership', async () => {
+    const { publish, log } = world();
+    await publish(mapOf(1, [1]));
+    await publish(changed(9, { members: [n2(2)], joining: [n1(49)], asFounded: false }));
+    expect(log.slice(1)).toEqual(['remove 1', 'join 1 as 49']);
+  });
+
+  it('stays where only an old map says that the node is no member', async () => {
+    const { scheduler, maps, controller, log, publish } = world();
+    await publish(mapOf(1, [1]));
+    controller.newest = { map: mapOf(7, [1]), retired: [] };
+    maps.offer(changed(2, { members: [n2(2)] }), []);
+    await scheduler.runFor(1_000);
+    await new Promise(setImmediate);
+    expect(log).toHaveLength(1);
+  });
+
+  it('of the controller is never begun after the first map, only joined', async () => {
+    const { publish, log } = world();
+    const map = mapOf(1, []);
+    await publish({ ...map, controller: { ...map.controller, members: [n1(1), n2(2)] } });
+    expect(log).toEqual([]);
+    await publish({ ...map, epoch: 2, controller: { ...map.controller, members: [n2(2)], joining: [n1(33)] } });
+    expect(log).toEqual(['join 0 as 33']);
+  });
+});
+
 describe('a shard that has been retired', () => {
   it('is gone from every node, also from one that slept meanwhile, and never begins anew (F59)', async () => {
     const cluster = await SimCluster.healthy({ nodes: 4, shards: 2, seed: 3 });
