@@ -29,6 +29,7 @@ export function applyInit(state: ControllerState, command: CommandOf<'init'>, st
       joining: [],
       replicas: wished ?? members.length,
       asFounded: true,
+      pinned: false,
     })),
     nodes: [...nodes].sort((a, b) => compareNodeIds(a.id, b.id)),
     controller: controllerOf(nodes),
@@ -52,7 +53,7 @@ function twinOf(nodes: readonly NodeEntry[]): string | null {
 
 function controllerOf(nodes: readonly NodeEntry[]): GroupMembers {
   const members = controllerMembers(nodes.map((node) => node.id));
-  return { members, joining: [], replicas: members.length, asFounded: true };
+  return { members, joining: [], replicas: members.length, asFounded: true, pinned: false };
 }
 
 /** One range a shard, in order. */

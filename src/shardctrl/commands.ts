@@ -100,7 +100,7 @@ const changeMembers = z.object({
 const giveUpMembers = z.object({ kind: z.literal('give_up_members'), change: count, reason });
 const membersChanged = z.object({ kind: z.literal('members_changed'), change: count });
 /** The member that should lead. */
-const preferLeader = z.object({ kind: z.literal('prefer_leader'), group, node: name });
+const preferLeader = z.object({ kind: z.literal('prefer_leader'), group, node: name, pinned: z.boolean() });
 const drainNode = z.object({ kind: z.literal('drain_node'), node: name });
 const removeNode = z.object({ kind: z.literal('remove_node'), node: name });
 

@@ -35,6 +35,8 @@ export interface DriverSettings {
   readonly repairEvery_ms: number;
   /** How often it looks whether shards are led by whom they should be. */
   readonly spreadEvery_ms: number;
+  /** Between two attempts to have a shard led by whom it should be. */
+  readonly handOverPause_ms: number;
   /** The same for nodes that do not answer: they do it when they come back. */
   readonly silencePatience_ms: number;
 }
@@ -60,6 +62,7 @@ export const DRIVER_DEFAULTS: DriverSettings = {
   newcomerPatience_ms: 30_000,
   repairEvery_ms: 1_000,
   spreadEvery_ms: 5_000,
+  handOverPause_ms: 60_000,
   removalPatience_ms: 60_000,
   silencePatience_ms: 10_000,
 };

@@ -8,6 +8,7 @@ export * from './driver-settings.js';
 export { completed } from './map-delta.js';
 export * from './member-change.js';
 export { MemberDriver, type MemberDriverOptions } from './member-driver.js';
+export { hasMajority } from './member-repair.js';
 export * from './placement.js';
 export * from './plan.js';
 export { MAX_PAUSE_DEFAULT_MS } from './plan-commands.js';

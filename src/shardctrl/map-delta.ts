@@ -28,7 +28,7 @@ export type MapDelta =
   /** The group's Raft configuration is this by now. */
   | { readonly kind: 'members'; readonly group: GroupId; readonly members: readonly ShardMember[] }
   /** The member that should lead. */
-  | { readonly kind: 'first'; readonly group: GroupId; readonly node: NodeId }
+  | { readonly kind: 'first'; readonly group: GroupId; readonly node: NodeId; readonly pinned: boolean }
   | { readonly kind: 'replicas'; readonly group: GroupId; readonly replicas: number }
   | { readonly kind: 'draining'; readonly node: NodeId }
   | { readonly kind: 'gone'; readonly node: NodeId }
@@ -42,7 +42,8 @@ export type EpochRow =
 /** A map as it was written before nodes could come and go: its members are those it was made with. */
 type EarlierMap = Omit<ShardMap, 'controller' | 'draining' | 'gone' | 'shards'> &
   Partial<Pick<ShardMap, 'controller' | 'draining' | 'gone'>> & {
-    readonly shards: readonly (Omit<ShardEntry, 'joining' | 'replicas' | 'asFounded'> & Partial<GroupMembers>)[];
+    readonly shards: readonly (Omit<ShardEntry, 'joining' | 'replicas' | 'asFounded' | 'pinned'> &
+      Partial<GroupMembers>)[];
   };
 
 /** The map with all that an earlier version left out. */
@@ -55,8 +56,15 @@ export function completed(map: EarlierMap): ShardMap {
       joining: shard.joining ?? [],
       replicas: shard.replicas ?? shard.members.length,
       asFounded: shard.asFounded ?? true,
+      pinned: shard.pinned ?? false,
     })),
-    controller: map.controller ?? { members: founders, joining: [], replicas: founders.length, asFounded: true },
+    controller: map.controller ?? {
+      members: founders,
+      joining: [],
+      replicas: founders.length,
+      asFounded: true,
+      pinned: false,
+    },
     draining: map.draining ?? [],
     gone: map.gone ?? [],
   };
@@ -89,6 +97,7 @@ function changed(map: ShardMap, delta: MapDelta): Partial<ShardMap> {
         joining: [],
         replicas: replicas ?? members.length,
         asFounded: true,
+        pinned: false,
       }));
       return { shards: [...map.shards, ...added].sort((a, b) => a.id - b.id) };
     }
@@ -96,13 +105,16 @@ function changed(map: ShardMap, delta: MapDelta): Partial<ShardMap> {
       return { shards: map.shards.filter((shard) => shard.id !== delta.shard) };
     case 'joining':
       return withGroup(map, delta.group, { joining: delta.joining });
-    case 'members':
-      return withGroup(map, delta.group, { members: delta.members, joining: [], asFounded: false });
+    case 'members': {
+      const { members, pinned } = groupOf(map, delta.group)!;
+      const keeps = pinned && delta.members[0]?.replica === members[0]?.replica;
+      return withGroup(map, delta.group, { members: delta.members, joining: [], asFounded: false, pinned: keeps });
+    }
     case 'first': {
       const { members } = groupOf(map, delta.group)!;
       const first = (member: ShardMember): boolean => member.node === delta.node;
       const ordered = [...members.filter(first), ...members.filter((member) => !first(member))];
-      return withGroup(map, delta.group, { members: ordered });
+      return withGroup(map, delta.group, { members: ordered, pinned: delta.pinned });
     }
     case 'replicas':
       return withGroup(map, delta.group, { replicas: delta.replicas });

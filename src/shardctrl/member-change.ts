@@ -17,6 +17,8 @@ export interface MemberChange {
   readonly target: readonly ShardMember[];
   /** What is given up goes back to these. */
   readonly before: readonly ShardMember[];
+  /** How many members the group should have once it is done. */
+  readonly replicas: number;
   /** For whoever looks: `n4 joins`, `n2 is drained`. */
   readonly cause: string;
   readonly started_ms: number;

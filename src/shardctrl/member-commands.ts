@@ -48,10 +48,17 @@ export function applyChangeMembers(
   const stay = now.members.filter((member) => !remove.includes(member.node));
   const target = withLeastLeadingFirst(map, stay[0] === now.members[0], [...stay, ...joining]);
   const epoch = joining.length === 0 ? map.epoch : state.changeMap({ kind: 'joining', group, joining });
-  if (command.replicas !== null && command.replicas !== now.replicas) {
-    state.changeMap({ kind: 'replicas', group, replicas: command.replicas });
-  }
-  state.putChange({ id: index, group, target, before: now.members, cause, started_ms: stamp_ms, givenUp: null });
+  const replicas = command.replicas ?? now.replicas;
+  state.putChange({
+    id: index,
+    group,
+    target,
+    before: now.members,
+    replicas,
+    cause,
+    started_ms: stamp_ms,
+    givenUp: null,
+  });
   return { kind: 'change_started', change: index, epoch };
 }
 
@@ -90,13 +97,14 @@ function whatIsWrong(
 
 /** Whoever leads it now: the driver asks for the transfer. No new epoch where nothing changes. */
 export function applyPreferLeader(state: ControllerState, command: CommandOf<'prefer_leader'>): ControllerResult {
-  const { group, node } = command;
-  const members = state.map === null ? undefined : groupOf(state.map, group)?.members;
-  if (members === undefined) return { kind: 'unknown_group', group };
+  const { group, node, pinned } = command;
+  const now = state.map === null ? undefined : groupOf(state.map, group);
+  if (now === undefined) return { kind: 'unknown_group', group };
+  const { members } = now;
   if (!members.some((member) => member.node === node)) {
     return { kind: 'plan_impossible', missing: `${node} is not a member of ${nameOf(group)}` };
   }
-  if (members[0]?.node !== node) state.changeMap({ kind: 'first', group, node });
+  if (members[0]?.node !== node || now.pinned !== pinned) state.changeMap({ kind: 'first', group, node, pinned });
   return { kind: 'ok' };
 }
 
@@ -107,9 +115,17 @@ export function applyMembersChanged(state: ControllerState, command: CommandOf<'
   state.dropChange(change.group);
   const now = groupOf(state.map!, change.group);
   if (now === undefined) return NOTHING;
-  const { group, target } = change;
-  if (change.givenUp === null) state.changeMap({ kind: 'members', group, members: target });
-  else if (now.joining.length > 0) state.changeMap({ kind: 'joining', group, joining: [] });
+  const { group, target, replicas } = change;
+  if (change.givenUp === null) {
+    // Who should lead may have been said meanwhile.
+    const first = target.filter((member) => member.replica === now.members[0]?.replica);
+    state.changeMap({
+      kind: 'members',
+      group,
+      members: [...first, ...target.filter((member) => !first.includes(member))],
+    });
+    if (replicas !== now.replicas) state.changeMap({ kind: 'replicas', group, replicas });
+  } else if (now.joining.length > 0) state.changeMap({ kind: 'joining', group, joining: [] });
   return { kind: 'ok' };
 }
 

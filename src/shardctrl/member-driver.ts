@@ -9,10 +9,10 @@
 import type { Clock, GroupId, NodeId } from '../raft/index.js';
 import type { ControllerPort, DriverEvents } from './driver-ports.js';
 import { DRIVER_DEFAULTS, type DriverSettings } from './driver-settings.js';
-import { type MemberChange, type MemberStep, nextMemberStep } from './member-change.js';
-import { nextLeaderWish, nextMemberWish, nextToRemove, type RepairView } from './member-repair.js';
+import { type MemberChange, type MemberStep, type Membership, nextMemberStep } from './member-change.js';
+import { emptied, nextLeaderWish, nextMemberWish, type RepairView } from './member-repair.js';
 import { CONTROLLER_GROUP, groupsOf, type ShardMap, type ShardMember, shardName } from './shard-map.js';
-import type { ShardPort } from './shard-port.js';
+import type { ShardPort, StepAnswer } from './shard-port.js';
 import { type Asker, FOREVER, Tenure, TenureOver, type TenureParts } from './tenure.js';
 
 export interface MemberDriverOptions {
@@ -30,6 +30,15 @@ export interface MemberDriverOptions {
 }
 
 const NOBODY_WAITS: Asker = { stalled: () => {} };
+/** So often a leader is asked to hand over to the same one, before somebody else is. */
+const TRANSFERS_MAX = 3;
+
+/** What one office remembers of a change while it carries it out. */
+interface Course {
+  awaySince_ms: number | null;
+  /** Transfers asked for, by node. */
+  readonly transfers: Map<NodeId, number>;
+}
 
 export class MemberDriver {
   readonly #options: MemberDriverOptions;
@@ -54,6 +63,10 @@ class Office {
   readonly #options: MemberDriverOptions;
   readonly #tenure: Tenure;
   readonly #busy = new Set<GroupId>();
+  /** Those whose leader does not answer: others need not wait for them. */
+  readonly #stalled = new Set<GroupId>();
+  /** By shard: not to be asked to hand over again before. */
+  readonly #askedToHandOver = new Map<GroupId, number>();
   readonly #unsubscribe: () => void;
   #lookDue = false;
   #nextSpread_ms = Number.NEGATIVE_INFINITY;
@@ -121,33 +134,49 @@ class Office {
   }
 
   async #carryOut(group: GroupId): Promise<void> {
-    const { shards, settings } = this.#tenure;
-    let awaySince_ms: number | null = null;
-    for (;;) {
-      const patience = { ...FOREVER, enough: () => this.#changeOf(group) === null };
-      const seen = await this.#tenure.ask(NOBODY_WAITS, (timeout_ms) => shards.membership(group, timeout_ms), patience);
-      const change = this.#changeOf(group);
-      if (seen === null || change === null) return;
-      const step = nextMemberStep(change, seen, this.#unhealthy(change));
-      if (step.kind === 'done') {
-        await this.#tenure.propose({ kind: 'members_changed', change: change.id });
-        const what = change.givenUp === null ? 'members have changed' : 'members are those of before';
-        this.#tenure.event('info', what, { group, cause: change.cause });
-        return;
-      }
-      awaySince_ms = this.#newcomerAway(change) ? (awaySince_ms ?? this.#tenure.clock.monotonic_ms()) : null;
-      if (awaySince_ms !== null && this.#tenure.clock.monotonic_ms() - awaySince_ms >= settings.newcomerPatience_ms) {
-        await this.#giveUp(change);
-        awaySince_ms = null;
-        continue;
-      }
-      // A driver that leads no more, without knowing it, must not order what nobody wants any longer.
-      if (step.kind !== 'wait' && (await this.#options.confirm()) && this.#changeOf(group)?.id === change.id) {
-        const order = (timeout_ms: number) => shards.memberStep(group, seen.confIndex, step, timeout_ms);
-        await this.#tenure.ask(NOBODY_WAITS, order, { until_ms: this.#soon_ms(), enough: () => false });
-      }
-      await this.#tenure.sleep(settings.memberPoll_ms);
+    const course: Course = { awaySince_ms: null, transfers: new Map() };
+    const asker: Asker = {
+      stalled: (stalled) => void (stalled ? this.#stalled.add(group) : this.#stalled.delete(group)),
+    };
+    try {
+      while (await this.#advance(group, course, asker)) await this.#tenure.sleep(this.#tenure.settings.memberPoll_ms);
+    } finally {
+      this.#stalled.delete(group);
     }
+  }
+
+  /** One look and at most one step. False: the change is over. */
+  async #advance(group: GroupId, course: Course, asker: Asker): Promise<boolean> {
+    const { shards } = this.#tenure;
+    const patience = { ...FOREVER, enough: () => this.#changeOf(group) === null };
+    const seen = await this.#tenure.ask(asker, (timeout_ms) => shards.membership(group, timeout_ms), patience);
+    const change = this.#changeOf(group);
+    if (seen === null || change === null) return false;
+    const step = nextMemberStep(change, seen, this.#avoided(change, course));
+    if (step.kind === 'done') {
+      await this.#tenure.propose({ kind: 'members_changed', change: change.id });
+      const what = change.givenUp === null ? 'members have changed' : 'members are those of before';
+      this.#tenure.event('info', what, { group, cause: change.cause });
+      return false;
+    }
+    if (await this.#isHopeless(change, course)) {
+      await this.#giveUp(change);
+      course.awaySince_ms = null;
+    } else if (step.kind !== 'wait') await this.#order(change, seen, step, course);
+    return true;
+  }
+
+  async #order(change: MemberChange, seen: Membership, step: MemberStep, course: Course): Promise<void> {
+    // A driver that leads no more, without knowing it, must not order what nobody wants any longer.
+    if (!(await this.#options.confirm()) || this.#changeOf(change.group)?.id !== change.id) return;
+    if (step.kind === 'transfer') course.transfers.set(step.to, (course.transfers.get(step.to) ?? 0) + 1);
+    await this.#ask(change.group, seen, step);
+  }
+
+  /** null: no answer in time. */
+  #ask(group: GroupId, { confIndex }: Membership, step: MemberStep): Promise<StepAnswer | null> {
+    const order = (timeout_ms: number) => this.#tenure.shards.memberStep(group, confIndex, step, timeout_ms);
+    return this.#tenure.ask(NOBODY_WAITS, order, { until_ms: this.#soon_ms(), enough: () => false });
   }
 
   #soon_ms(): number {
@@ -159,16 +188,35 @@ class Office {
     return new Set(nodes.filter((node) => !this.#options.healthy(node)));
   }
 
-  #newcomerAway({ target, before, givenUp }: MemberChange): boolean {
-    if (givenUp !== null) return false;
-    const isNew = (replica: number): boolean => !before.some((member) => member.replica === replica);
-    return target.some(({ node, replica }) => isNew(replica) && !this.#options.healthy(node));
+  /** To whom no leadership is handed: who is away, and who has not taken it. */
+  #avoided(change: MemberChange, { transfers }: Course): ReadonlySet<NodeId> {
+    const inVain = [...transfers].flatMap(([node, times]) => (times >= TRANSFERS_MAX ? [node] : []));
+    return new Set([...this.#unhealthy(change), ...inVain]);
+  }
+
+  /** A newcomer has been away for long, or its node is to go, or has not made a replica that works. */
+  async #isHopeless(change: MemberChange, course: Course): Promise<boolean> {
+    const { clock, settings, controller, shards } = this.#tenure;
+    if (change.givenUp !== null) return false;
+    const known = new Set(change.before.map((member) => member.replica));
+    const newcomers = change.target.filter((member) => !known.has(member.replica));
+    if (newcomers.some(({ node }) => controller.state().map()?.draining.includes(node) === true)) return true;
+    const asked = newcomers.map(async (member) => {
+      const there = this.#options.healthy(member.node);
+      return there && (await shards.sound(change.group, member, settings.call_timeout_ms)) === true;
+    });
+    const sound = (await Promise.all(asked)).every(Boolean);
+    this.#tenure.check();
+    if (sound) course.awaySince_ms = null;
+    else course.awaySince_ms ??= clock.monotonic_ms();
+    return course.awaySince_ms !== null && clock.monotonic_ms() - course.awaySince_ms >= settings.newcomerPatience_ms;
   }
 
   async #giveUp(change: MemberChange): Promise<void> {
     const { settings, event } = this.#tenure;
-    const away = [...this.#unhealthy(change)].join(', ');
-    const reason = `${away} did not answer for ${settings.newcomerPatience_ms / 1000} s`;
+    const known = new Set(change.before.map((member) => member.replica));
+    const newcomers = change.target.filter((member) => !known.has(member.replica)).map((member) => member.node);
+    const reason = `${newcomers.join(', ')} had no replica that works for ${settings.newcomerPatience_ms / 1000} s`;
     event('warn', 'a change of members is given up', { group: change.group, cause: change.cause, reason });
     await this.#tenure.propose({ kind: 'give_up_members', change: change.id, reason });
   }
@@ -183,18 +231,17 @@ class Office {
   }
 
   async #repair(): Promise<void> {
-    // One at a time: each is a copy of a shard, and the next is judged better when this one has ended.
-    if (this.#tenure.controller.state().changes().length > 0) return;
     const view = this.#view();
     if (view === null) return;
-    const empty = nextToRemove(view.map);
-    if (empty !== null) {
-      if (await this.#stillHosts(view.map, empty)) return;
-      const result = await this.#tenure.propose({ kind: 'remove_node', node: empty });
-      if (result.kind === 'ok')
-        this.#tenure.event('info', `${empty} hosts nothing any more and has left the cluster`, { node: empty });
+    for (const node of emptied(view.map)) await this.#letGo(view.map, node);
+    // One at a time: each is a copy of a shard, and the next is judged better when this one has ended.
+    if (
+      this.#tenure.controller
+        .state()
+        .changes()
+        .some(({ group }) => !this.#stalled.has(group))
+    )
       return;
-    }
     const wish = nextMemberWish(view);
     if (wish === null) return this.#spreadLeaders(view);
     const result = await this.#tenure.propose({ kind: 'change_members', ...wish });
@@ -209,7 +256,7 @@ class Office {
     if (now_ms < this.#nextSpread_ms) return;
     this.#nextSpread_ms = now_ms + this.#tenure.settings.spreadEvery_ms;
     const wish = nextLeaderWish(view);
-    if (wish !== null) await this.#tenure.propose({ kind: 'prefer_leader', ...wish });
+    if (wish !== null) await this.#tenure.propose({ kind: 'prefer_leader', ...wish, pinned: false });
     for (const { id, members } of this.#tenure.controller.state().map()?.shards ?? []) {
       const first = members[0]!;
       if (view.busy.has(id) || !this.#options.steady(first.node)) continue;
@@ -217,31 +264,39 @@ class Office {
     }
   }
 
-  /** True: it was asked for. */
+  /** True: it has begun. Not soon again, where it does not come about. */
   async #handOver(shard: GroupId, to: ShardMember): Promise<boolean> {
-    const { shards, settings } = this.#tenure;
+    const { shards, settings, clock } = this.#tenure;
     const once = { until_ms: this.#soon_ms(), enough: () => false };
     const ask = (timeout_ms: number) => shards.membership(shard, timeout_ms);
     const seen = await this.#tenure.ask(NOBODY_WAITS, ask, once, settings.call_timeout_ms);
-    if (seen === null || seen.leader === to.replica || !(await this.#options.confirm())) return false;
-    if (!seen.conf.voters.some((voter) => voter.id === to.replica)) return false;
-    const step: MemberStep = { kind: 'transfer', to: to.node };
-    const order = (timeout_ms: number) => shards.memberStep(shard, seen.confIndex, step, timeout_ms);
-    await this.#tenure.ask(NOBODY_WAITS, order, { until_ms: this.#soon_ms(), enough: () => false });
+    if (seen === null || !seen.conf.voters.some((voter) => voter.id === to.replica)) return false;
+    if (seen.leader === to.replica) {
+      this.#askedToHandOver.delete(shard);
+      return false;
+    }
+    if (clock.monotonic_ms() < (this.#askedToHandOver.get(shard) ?? 0) || !(await this.#options.confirm()))
+      return false;
+    const answer = await this.#ask(shard, seen, { kind: 'transfer', to: to.node });
+    if (answer?.kind !== 'begun') return false;
+    this.#askedToHandOver.set(shard, clock.monotonic_ms() + settings.handOverPause_ms);
     return true;
   }
 
   /** Once it has left nobody tells it anything any more: so it removes its replicas first, unless it is away. */
-  async #stillHosts(map: ShardMap, node: NodeId): Promise<boolean> {
+  async #letGo(map: ShardMap, node: NodeId): Promise<void> {
     const { shards, settings } = this.#tenure;
     const asked = groupsOf(map).map(([group]) =>
       shards.remains(group, [{ node, replica: 0 }], settings.call_timeout_ms),
     );
     const remains = await Promise.all(asked);
     this.#tenure.check();
-    return remains.some(
-      ({ hosting, silent }) => hosting.length > 0 || (silent.length > 0 && this.#options.healthy(node)),
-    );
+    if (remains.some(({ hosting, silent }) => hosting.length > 0 || (silent.length > 0 && this.#options.healthy(node))))
+      return;
+    const result = await this.#tenure.propose({ kind: 'remove_node', node });
+    if (result.kind === 'ok') {
+      this.#tenure.event('info', `${node} hosts nothing any more and has left the cluster`, { node });
+    }
   }
 
   #view(): RepairView | null {

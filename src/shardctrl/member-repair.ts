@@ -51,6 +51,7 @@ export function nextLeaderWish(view: RepairView): { readonly group: GroupId; rea
     return null;
   const firsts = firstsOf(map);
   for (const shard of map.shards) {
+    if (shard.pinned) continue;
     const leads = firsts.get(shard.members[0]!.node)!;
     const better = shard.members.find(({ node }) => firsts.get(node)! + 2 <= leads);
     if (better !== undefined) return { group: shard.id, node: better.node };
@@ -58,15 +59,20 @@ export function nextLeaderWish(view: RepairView): { readonly group: GroupId; rea
   return null;
 }
 
-/** A drained node that nothing is left on. */
-export function nextToRemove(map: ShardMap): NodeId | null {
-  return map.draining.find((node) => !groupsOf(map).some(([, group]) => isOn(group, node))) ?? null;
-}
+/** Drained nodes that nothing is left on. */
+export const emptied = (map: ShardMap): readonly NodeId[] =>
+  map.draining.filter((node) => !groupsOf(map).some(([, group]) => isOn(group, node)));
 
 const isOn = ({ members, joining }: GroupMembers, node: NodeId): boolean =>
   [...members, ...joining].some((member) => member.node === node);
 
 const isMember = ({ members }: GroupMembers, node: NodeId): boolean => members.some((member) => member.node === node);
+
+/** Whether a group of these would have a leader. */
+export const hasMajority = (nodes: readonly NodeId[], healthy: (node: NodeId) => boolean): boolean =>
+  nodes.filter(healthy).length * 2 > nodes.length;
+
+const nodesOf = ({ members }: GroupMembers): readonly NodeId[] => members.map((member) => member.node);
 
 /** How many members the group is to have, given the nodes that there are. */
 const sizeOf = (group: GroupId, { replicas }: GroupMembers, nodes: number): number =>
@@ -94,13 +100,17 @@ function placeFor(view: RepairView, group: GroupMembers, without: NodeId | null)
 }
 
 function drained(view: RepairView): MemberWish | null {
-  const { map, busy } = view;
+  const { map, busy, healthy } = view;
   for (const node of map.draining) {
     for (const [group, members] of groupsOf(map)) {
-      if (busy.has(group) || !isMember(members, node)) continue;
+      // Without a majority nothing can be changed; others need not wait for it.
+      if (busy.has(group) || !isMember(members, node) || !hasMajority(nodesOf(members), healthy)) continue;
       const cause = `${node} is drained`;
-      const enough = members.members.length - 1 >= sizeOf(group, members, staying(map).length);
-      if (enough) return { group, add: [], remove: [node], cause };
+      const rest = nodesOf(members).filter((other) => other !== node);
+      if (rest.length >= sizeOf(group, members, staying(map).length)) {
+        if (!hasMajority(rest, healthy)) continue;
+        return { group, add: [], remove: [node], cause };
+      }
       const to = placeFor(view, members, node);
       if (to !== null) return { group, add: [to], remove: [node], cause };
     }
@@ -109,9 +119,9 @@ function drained(view: RepairView): MemberWish | null {
 }
 
 function lacking(view: RepairView): MemberWish | null {
-  const { map, busy } = view;
+  const { map, busy, healthy } = view;
   for (const [group, members] of groupsOf(map)) {
-    if (busy.has(group)) continue;
+    if (busy.has(group) || !hasMajority(nodesOf(members), healthy)) continue;
     const size = sizeOf(group, members, staying(map).length);
     if (members.members.length < size) {
       const to = placeFor(view, members, null);
@@ -125,8 +135,9 @@ function lacking(view: RepairView): MemberWish | null {
     }
     // Five members of the controller are for five nodes.
     if (group === CONTROLLER_GROUP && members.members.length > size) {
-      const last = members.members.at(-1)!.node;
-      return { group, add: [], remove: [last], cause: `${size} members are enough` };
+      const leaves = nodesOf(members).find((node) => !healthy(node)) ?? nodesOf(members).at(-1)!;
+      const rest = nodesOf(members).filter((node) => node !== leaves);
+      if (hasMajority(rest, healthy)) return { group, add: [], remove: [leaves], cause: `${size} members are enough` };
     }
   }
   return null;

@@ -19,6 +19,8 @@ export interface GroupMembers {
   readonly replicas: number;
   /** `members` are still those that the group was made with, and so its configuration before the first entry. */
   readonly asFounded: boolean;
+  /** An operator has said who should lead: the first member stays the first as long as it is one. */
+  readonly pinned: boolean;
 }
 
 export interface ShardEntry extends GroupMembers {

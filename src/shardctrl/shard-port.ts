@@ -110,7 +110,7 @@ export type CopyAnswer =
 
 export type StepAnswer = { readonly kind: 'begun' } | { readonly kind: 'refused'; readonly detail: string };
 
-/** All calls but `remains` reject with `ShardUnavailable` after `timeout_ms` without a definite answer. */
+/** All calls but `remains` and `sound` reject with `ShardUnavailable` after `timeout_ms` without a definite answer. */
 export interface ShardPort {
   slotCommand(shard: GroupId, command: SlotCommand, timeout_ms: number): Promise<SlotAnswer>;
   /**
@@ -140,6 +140,8 @@ export interface ShardPort {
    * possible now, in words: something has changed since `seenAt` (its `confIndex`), a newcomer has not caught up.
    */
   memberStep(group: GroupId, seenAt: Index, step: MemberStep, timeout_ms: number): Promise<StepAnswer>;
+  /** Whether this replica is there, and sound; null: its node does not say. Never rejects. */
+  sound(group: GroupId, member: ShardMember, timeout_ms: number): Promise<boolean | null>;
   /** Who of `members` still has data of this retired shard, as far as they answer within `timeout_ms`. Never rejects. */
   remains(shard: GroupId, members: readonly ShardMember[], timeout_ms: number): Promise<Remains>;
 }

@@ -245,6 +245,7 @@ export class DriverWorld {
       // The driver of plans asks for neither.
       membership: () => Promise.reject(new ShardUnavailable('no members here')),
       memberStep: () => Promise.reject(new ShardUnavailable('no members here')),
+      sound: () => Promise.resolve(null),
       remains: async (shard, members) => {
         const nodes = shards.all.has(shard) ? members.map(({ node }) => node) : [];
         return {

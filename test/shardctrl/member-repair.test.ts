@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ALL_SLOTS, completed, type ShardMap } from '../../src/shardctrl/index.js';
-import { drainProblem, nextLeaderWish, nextMemberWish, nextToRemove } from '../../src/shardctrl/member-repair.js';
+import { drainProblem, emptied, nextLeaderWish, nextMemberWish } from '../../src/shardctrl/member-repair.js';
 
 interface Options {
   readonly labels?: Readonly<Record<string, Readonly<Record<string, string>>>>;
@@ -59,10 +59,10 @@ describe('which change of members is due by itself', () => {
       controller: { ...map.controller, members: mapOf(['n2', 'n3', 'n4'], []).controller.members },
     };
     expect(wish(then)).toMatchObject({ group: 1, add: ['n4'], remove: ['n1'] });
-    expect(nextToRemove(then)).toBeNull();
+    expect(emptied(then)).toEqual([]);
     const last = { ...then, shards: then.shards.slice(1) };
     expect(wish(last)).toBeNull();
-    expect(nextToRemove(last)).toBe('n1');
+    expect(emptied(last)).toEqual(['n1']);
   });
 
   it('no replica goes to a node that is away, or is being drained too', () => {
@@ -81,6 +81,29 @@ describe('which change of members is due by itself', () => {
     expect(wish(mapOf(['n1', 'n2'], [['n1', 'n2']], { replicas: 3 }))).toBeNull();
     // What an operator wanted stays.
     expect(wish(mapOf(THREE, [['n1', 'n2']], { replicas: 2 }))).toBeNull();
+  });
+
+  it('nothing leaves that a majority could be missed with: who is away counts as gone', () => {
+    const map = mapOf(THREE, [['n1', 'n2']], { draining: ['n3'], controller: THREE });
+    expect(wish(map)).toMatchObject({ group: 0, add: [], remove: ['n3'] });
+    expect(wish(map, { away: ['n2'] })).toMatchObject({ remove: ['n2'] });
+    const five = [...FOUR, 'n5'];
+    const big = mapOf(five, [], { draining: ['n1'], controller: five });
+    expect(wish(big, { away: ['n5'] })).toMatchObject({ remove: ['n1'] });
+    expect(wish(big, { away: ['n4', 'n5'] })).toMatchObject({ remove: ['n4'] });
+  });
+
+  it('a group without a majority holds up no other', () => {
+    const map = mapOf(['n1', 'n2', 'n3', 'n4'], [['n1', 'n2'], THREE], {
+      draining: ['n1'],
+      controller: ['n2', 'n3', 'n4'],
+    });
+    expect(wish(map)).toMatchObject({ group: 1 });
+    expect(wish(map, { away: ['n2'] })).toMatchObject({ group: 2, add: ['n4'], remove: ['n1'] });
+  });
+
+  it('of too many members of the controller one that is away goes first', () => {
+    expect(wish(mapOf(FOUR, [], { controller: FOUR }), { away: ['n2'] })).toMatchObject({ remove: ['n2'] });
   });
 
   it('five members of the controller are for five nodes', () => {
@@ -121,7 +144,9 @@ describe('who should lead', () => {
   it('is spread over the nodes', () => {
     expect(leader(mapOf(THREE, [THREE, ['n2', 'n1', 'n3']]))).toBeNull();
     expect(leader(mapOf(THREE, [THREE, THREE, THREE]))).toEqual({ group: 1, node: 'n2' });
-    // As far as members go.
+    // What an operator said stays, and as far as members go.
+    const pinned = mapOf(THREE, [THREE, THREE, THREE]);
+    expect(leader({ ...pinned, shards: pinned.shards.map((shard) => ({ ...shard, pinned: true })) })).toBeNull();
     expect(
       leader(
         mapOf(FOUR, [

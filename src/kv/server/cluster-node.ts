@@ -192,9 +192,10 @@ export class ClusterNode {
       changed: (peers) => transport.setPeers(peers),
     });
     const controllerNodes = (): readonly NodeId[] => {
-      // A replica that is being filled does not know yet with whom it shares the group.
-      const voters = host.get(CONTROLLER)?.conf.voters ?? [];
-      return voters.length === 0 ? book.controllers() : voters.map((member) => member.node);
+      // A replica that is being filled does not know yet with whom it shares the group; one that was left behind, not any more.
+      const replica = host.get(CONTROLLER);
+      const voters = replica?.damage === null ? replica.conf.voters : [];
+      return voters.length === 0 || book.outdated ? book.controllers() : voters.map((member) => member.node);
     };
     const controller = new ControllerCaller({
       self,
@@ -210,7 +211,7 @@ export class ClusterNode {
     const caller = new ShardCaller({ self, clock, rpc, maps, leaders, local: () => shardService });
     const slotsChanged = (): void => router.wake();
     shardService = new ShardService({ host, rpc, clock, stampOf, caller, slotsChanged, failed });
-    const members = new MembersService({ host, rpc, failed });
+    const members = new MembersService({ host, clock, rpc, failed });
     const shardPort = new ShardPortAdapter({
       self,
       clock,
@@ -278,8 +279,9 @@ export class ClusterNode {
       },
       heard: (word) => {
         book.introduce(word.controllers, word.epoch);
-        if (book.isInvited(word.node.id)) joiner.register(word.node);
-        if (word.controllerLeader !== null && word.controllerLeader !== self && host.get(CONTROLLER) === undefined) {
+        if (word.joins && book.isInvited(word.node.id)) joiner.register(word.node);
+        const knowsBetter = host.get(CONTROLLER) === undefined || word.epoch > maps.epoch;
+        if (word.controllerLeader !== null && word.controllerLeader !== self && knowsBetter) {
           leaders.hint(CONTROLLER, word.controllerLeader);
         }
         watcher.heardOf(word.epoch);

@@ -46,7 +46,7 @@ export interface MembersAnswer {
 
 const whole = z.int().min(0);
 const members = z.array(z.object({ node: z.string(), replica: whole }));
-const groupMembers = { members, joining: members, replicas: whole, asFounded: z.boolean() };
+const groupMembers = { members, joining: members, replicas: whole, asFounded: z.boolean(), pinned: z.boolean() };
 
 /** Whoever routes by a map must be able to rely on its shape. */
 const mapAnswerSchema: z.ZodType<MapAnswer> = z.object({

@@ -63,8 +63,9 @@ export class Joiner {
     controller
       .propose({ kind: 'register_node', node }, REGISTER_MS)
       .then((answer) => {
-        if (answer.kind === 'result' && answer.result.kind === 'refused')
-          this.#turnedDown(node.id, answer.result.reason);
+        if (answer.kind !== 'result') return;
+        if (answer.result.kind === 'refused') this.#turnedDown(node.id, answer.result.reason);
+        else this.forget(node.id);
       })
       .catch(failed)
       .finally(() => this.#registering.delete(node.id));
@@ -74,6 +75,11 @@ export class Joiner {
     if (this.#refused.get(node) === reason) return;
     this.#refused.set(node, reason);
     this.#options.event('warn', `a node cannot join: ${reason}`, { node });
+  }
+
+  /** It may be another one by now. */
+  forget(node: NodeId): void {
+    this.#refused.delete(node);
   }
 
   /** Why the controller would not have this node, as far as it was asked here; null: it was not, or has taken it. */

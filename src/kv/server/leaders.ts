@@ -3,6 +3,9 @@
  */
 import type { GroupId, NodeId, ReplicaHost } from '../../raft/index.js';
 
+/** So long without a word of it, and a leader is no better known here than elsewhere. */
+const STALE_MS = 5_000;
+
 export class Leaders {
   readonly #self: NodeId;
   readonly #host: () => ReplicaHost;
@@ -26,7 +29,8 @@ export class Leaders {
     const replica = this.#host().get(group);
     if (replica !== undefined && replica.damage === null) {
       if (replica.isLeader) return this.#self;
-      if (replica.leaderNode !== null) return replica.leaderNode;
+      // One that is no member any more is told of no other leader.
+      if (replica.leaderNode !== null && replica.leaderAge_ms() <= STALE_MS) return replica.leaderNode;
     }
     return this.#hints.get(group) ?? null;
   }

@@ -6,6 +6,7 @@ import type { Clock, NodeId, Transport } from '../../raft/index.js';
 import {
   type ControllerCommand,
   type ControllerResult,
+  hasMajority,
   type MemberChange,
   type Membership,
   parseShardName,
@@ -74,6 +75,7 @@ export class MembersAdmin {
         `there is a node ${found.node} already, with another disk: give the new one a name of its own`,
       );
     }
+    joiner.forget(found.node);
     if (known === undefined) book.invite(found.node, { address: peer, incarnation: found.incarnation });
     for (;;) {
       const view = this.#nodeView(found.node);
@@ -118,6 +120,8 @@ export class MembersAdmin {
     const seen = await this.#membership(entry, timeout_ms);
     if (!seen.ok) return seen;
     const { add, remove } = request;
+    const lost = this.#lost(entry, request);
+    if (lost !== null) return fail('plan_impossible', lost);
     const answer = await this.#propose(
       {
         kind: 'change_members',
@@ -129,7 +133,25 @@ export class MembersAdmin {
       },
       timeout_ms,
     );
-    return answer.ok ? this.members(shard, timeout_ms) : answer;
+    if (!answer.ok) return answer;
+    const view = await this.members(shard, timeout_ms);
+    if (view.ok) return view;
+    // It has begun, whether or not it can be seen from here now.
+    const members = entry.members.map((member) => member.node);
+    return {
+      ok: true,
+      value: { id: shard, members, joining: add, leaving: remove, waits_for: 'asked for by an operator: it has begun' },
+    };
+  }
+
+  /** Whose absence would leave the shard without a majority, in words; null: it keeps one. */
+  #lost(entry: ShardEntry, { add, remove }: MembersRequest): string | null {
+    const { hello, self } = this.#options;
+    const healthy = (node: NodeId): boolean => node === self || hello.state(node) === 'healthy';
+    const rest = [...entry.members.map((member) => member.node).filter((node) => !remove.includes(node)), ...add];
+    if (rest.length === 0 || hasMajority(rest, (node) => add.includes(node) || healthy(node))) return null;
+    const away = hello.away(rest.filter((node) => node !== self));
+    return `${shardName(entry.id)} would be left with ${rest.join(', ')}, and ${away}: no majority`;
   }
 
   async members(shard: string, timeout_ms: number): Promise<Answer<MembersView>> {
@@ -171,7 +193,10 @@ export class MembersAdmin {
       return fail('invalid_argument', `to: ${to} is no voting member of ${shard}`);
     }
     // Else the controller would give the leadership back in a while.
-    const preferred = await this.#propose({ kind: 'prefer_leader', group: entry.id, node: to }, timeout_ms);
+    const preferred = await this.#propose(
+      { kind: 'prefer_leader', group: entry.id, node: to, pinned: true },
+      timeout_ms,
+    );
     if (!preferred.ok) return preferred;
     let detail = `${to} did not take over in time; it is asked to`;
     for (;;) {

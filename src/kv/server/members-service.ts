@@ -3,15 +3,20 @@
  * core judges each step: one at a time, no newcomer that has not caught up, nothing that was found due under another
  * configuration.
  */
-import type { GroupId, ReplicaHost } from '../../raft/index.js';
+import type { Clock, ConfChange, GroupId, NodeId, Replica, ReplicaHost } from '../../raft/index.js';
 import { type Index, index, term } from '../../raft/index.js';
 import type { MemberStep, Membership, StepAnswer } from '../../shardctrl/index.js';
 import { handleJson } from './json-rpc.js';
 import { Method, type Rpc } from './rpc.js';
 import { type LeaderAnswer, type MembersRequest, membersRequestSchema } from './shard-schemas.js';
+import { readBarrier } from './waiting.js';
+
+const BARRIER_MS = 1_000;
+const ABREAST_ENTRIES = 1_000;
 
 export interface MembersServiceOptions {
   readonly host: Pick<ReplicaHost, 'get'>;
+  readonly clock: Clock;
   readonly rpc: Rpc;
   readonly failed: (error: unknown) => void;
 }
@@ -23,14 +28,17 @@ export class MembersService {
     this.#options = options;
     const answer = async (request: MembersRequest): Promise<LeaderAnswer<unknown>> =>
       request.kind === 'membership'
-        ? this.membership(request.group)
+        ? await this.membership(request.group)
         : this.step(request.group, index(request.seenAt), request.step);
     handleJson(options.rpc, Method.Members, membersRequestSchema, answer, options.failed);
   }
 
-  membership(group: GroupId): LeaderAnswer<Membership> {
-    const replica = this.#options.host.get(group);
-    if (replica?.leads !== true) return { ok: false, leader: replica?.leaderNode ?? null };
+  /** Confirmed by a quorum: what a deposed leader believes must not end a change (F10, F12). */
+  async membership(group: GroupId): Promise<LeaderAnswer<Membership>> {
+    const { host, clock } = this.#options;
+    const replica = host.get(group);
+    const confirmed = replica?.leads === true && (await readBarrier(replica, clock, BARRIER_MS));
+    if (!confirmed || !replica.leads) return { ok: false, leader: replica?.leaderNode ?? null };
     return {
       ok: true,
       value: { conf: replica.conf, confIndex: replica.confIndex, leader: replica.id, term: term(replica.term) },
@@ -42,13 +50,35 @@ export class MembersService {
     if (replica?.leads !== true) return { ok: false, leader: replica?.leaderNode ?? null };
     if (step.kind === 'transfer') {
       if (replica.confIndex !== seenAt) return refused('the members have changed meanwhile');
+      if (!isAbreast(replica, step.to)) return refused(`${step.to} has not caught up, or does not answer`);
       const result = replica.transferLeader(step.to);
       return result.ok ? BEGUN : refused(`${step.to} cannot take over now: ${result.reason}`);
     }
     if (step.kind !== 'change') return refused(`"${step.kind}" is no step to take`);
+    if (!staysInQuorum(replica, step.change)) return refused('a majority of those who would be left does not answer');
     const result = replica.proposeConfChange(step.change, seenAt);
     return result.ok ? BEGUN : refused(`${result.reason}: ${result.detail}`);
   }
+}
+
+/** While a transfer is under way nothing is written: it must not be to one that cannot take over (F15). */
+function isAbreast(replica: Replica, node: NodeId): boolean {
+  const { conf, commit, progress } = replica.status();
+  const id = conf.voters.find((voter) => voter.node === node)?.id;
+  const member = progress.find((one) => one.id === id);
+  return member?.recentActive === true && member.state === 'replicate' && member.match + ABREAST_ENTRIES >= commit;
+}
+
+/** A change must not leave the group to members that are not there: with them nothing could be changed back. */
+function staysInQuorum(replica: Replica, { steps }: ConfChange): boolean {
+  const { id: self, conf, progress } = replica.status();
+  const after = new Set(conf.voters.map((voter) => voter.id));
+  for (const step of steps) {
+    if (step.op === 'remove') after.delete(step.id);
+    else if (step.op === 'add_voter') after.add(step.member.id);
+  }
+  const there = [...after].filter((id) => id === self || progress.some((one) => one.id === id && one.recentActive));
+  return there.length * 2 > after.size;
 }
 
 const BEGUN: LeaderAnswer<StepAnswer> = { ok: true, value: { kind: 'begun' } };

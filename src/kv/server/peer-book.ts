@@ -40,7 +40,7 @@ export class PeerBook {
   peers(): ReadonlyMap<NodeId, PeerAddress> {
     const { self, maps, known } = this.#options;
     const peers = new Map<NodeId, PeerAddress>();
-    const strangers = maps.map === null ? [known, this.#told] : this.#outdated ? [this.#told] : [];
+    const strangers = maps.map === null ? [known, this.#told] : this.outdated ? [this.#told] : [];
     for (const list of strangers) for (const [node, address] of list) peers.set(node, { address, incarnation: null });
     for (const node of maps.map?.nodes ?? []) {
       peers.set(node.id, { address: node.peer, incarnation: node.incarnation });
@@ -52,14 +52,14 @@ export class PeerBook {
   }
 
   /** Others have named the controller's members of a map that this node has not seen. */
-  get #outdated(): boolean {
+  get outdated(): boolean {
     return this.#toldEpoch > this.#options.maps.epoch;
   }
 
   /** The controller's members, for a node that hosts none of it. */
   controllers(): readonly NodeId[] {
     const { maps, founders } = this.#options;
-    if (this.#controllers.length > 0 && (this.#outdated || maps.map === null)) return this.#controllers;
+    if (this.#controllers.length > 0 && (this.outdated || maps.map === null)) return this.#controllers;
     return maps.map === null
       ? [...founders, ...this.#told.keys()]
       : maps.map.controller.members.map(({ node }) => node);

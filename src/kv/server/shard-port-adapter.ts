@@ -29,7 +29,9 @@ const ATTEMPT_MS = 1_000;
 const RECLAIM_PAUSE_MS = 250;
 
 const statusRequestSchema = z.object({ group: z.number() });
-const statusAnswerSchema = z.object({ hosted: z.boolean() });
+/** `sound`: the id of the replica there that works; null: there is none. */
+const statusAnswerSchema = z.object({ hosted: z.boolean(), sound: z.number().nullable() });
+type Status = z.infer<typeof statusAnswerSchema>;
 
 export interface ShardPortOptions {
   readonly self: NodeId;
@@ -54,7 +56,7 @@ export class ShardPortAdapter implements ShardPort {
       options.rpc,
       Method.NodeStatus,
       statusRequestSchema,
-      async ({ group }) => ({ hosted: options.host.knows(group) }),
+      async ({ group }) => this.#own(group),
       options.failed,
     );
   }
@@ -151,7 +153,7 @@ export class ShardPortAdapter implements ShardPort {
 
   membership(group: GroupId, timeout_ms: number): Promise<Membership> {
     const { caller, members } = this.#options;
-    const here = async (): Promise<LeaderAnswer<Membership>> => members.membership(group);
+    const here = (): Promise<LeaderAnswer<Membership>> => members.membership(group);
     const request = { kind: 'membership', group };
     return caller.ask(group, Method.Members, request, leaderAnswers.membership, here, timeout_ms, ATTEMPT_MS);
   }
@@ -163,23 +165,34 @@ export class ShardPortAdapter implements ShardPort {
     return caller.ask(group, Method.Members, request, leaderAnswers.step, here, timeout_ms, ATTEMPT_MS);
   }
 
+  async sound(group: GroupId, { node, replica }: ShardMember, timeout_ms: number): Promise<boolean | null> {
+    const status = await this.#status(node, group, timeout_ms);
+    return status === null ? null : status.sound === replica;
+  }
+
+  #own(group: GroupId): Status {
+    const { host } = this.#options;
+    const replica = host.get(group);
+    return { hosted: host.knows(group), sound: replica?.damage === null ? replica.id : null };
+  }
+
   async remains(shard: GroupId, members: readonly ShardMember[], timeout_ms: number): Promise<Remains> {
     const hosting: NodeId[] = [];
     const silent: NodeId[] = [];
     const ask = async ({ node }: ShardMember): Promise<void> => {
-      const hosted = await this.#hosts(node, shard, timeout_ms);
-      if (hosted !== false) (hosted === null ? silent : hosting).push(node);
+      const status = await this.#status(node, shard, timeout_ms);
+      if (status?.hosted !== false) (status === null ? silent : hosting).push(node);
     };
     await Promise.all(members.map(ask));
     return { hosting, silent };
   }
 
   /** null: no answer. */
-  async #hosts(node: NodeId, shard: GroupId, timeout_ms: number): Promise<boolean | null> {
-    const { host, rpc, self, down } = this.#options;
-    if (node === self) return host.knows(shard);
+  async #status(node: NodeId, group: GroupId, timeout_ms: number): Promise<Status | null> {
+    const { rpc, self, down } = this.#options;
+    if (node === self) return this.#own(group);
     if (down(node)) return null;
-    const called = await callJson(rpc, node, Method.NodeStatus, { group: shard }, statusAnswerSchema, timeout_ms);
-    return called.kind === 'answer' ? called.value.hosted : null;
+    const called = await callJson(rpc, node, Method.NodeStatus, { group }, statusAnswerSchema, timeout_ms);
+    return called.kind === 'answer' ? called.value : null;
   }
 }

@@ -104,6 +104,34 @@ describe('LateJoiner: a node that joins a running cluster', () => {
     await expectAll(cluster, 'n3');
   });
 
+  it('that slept while the controller moved to others finds it again', async () => {
+    const cluster = await SimCluster.healthy({ nodes: 3, shards: 1, replicas: 2 });
+    for (const id of ['n4', 'n5', 'n6']) {
+      await cluster.join(id, ['n1', 'n2']);
+      await joined(cluster, id);
+    }
+    await cluster.until(
+      () => cluster.controller().changes().length === 0 && membersOf(cluster, 0).length === 5,
+      'five',
+    );
+    const sleeper = membersOf(cluster, 0).find(
+      (id) => !membersOf(cluster, 1).includes(id) && id !== cluster.leaderOf(0),
+    )!;
+    cluster.kill(sleeper);
+    for (const id of ['n7', 'n8', 'n9']) {
+      await cluster.join(id, ['n1', 'n2', 'n3', 'n4', 'n5', 'n6']);
+      await joined(cluster, id);
+    }
+    const founders = membersOf(cluster, 0).filter((id) => id !== sleeper);
+    for (const id of founders) {
+      granted(await cluster.settle(cluster.node('n9').admin.removeNode(id, 8_000)));
+      await left(cluster, id);
+      cluster.kill(id);
+    }
+    await cluster.start(sleeper);
+    await cluster.until(() => cluster.node(sleeper).maps.epoch === mapOf(cluster).epoch, 'the sleeper to know the map');
+  });
+
   it('F24, F25: is refused under a name that is used, or was', async () => {
     const cluster = await SimCluster.healthy({ nodes: 3, shards: 1, replicas: 2 });
     cluster.kill('n3');
@@ -126,6 +154,17 @@ describe('LateJoiner: a node that joins a running cluster', () => {
     expect(node).toMatchObject({ id: 'n4', peer: 'n4:7101', http: 'n4:80' });
     const again = granted(await cluster.settle(cluster.node('n1').admin.addNode({ peer: 'n4:7101' }, 8_000)));
     expect(again.id).toBe('n4');
+    // Whoever was refused and has become another one is let in.
+    await cluster.join('n5', ['nowhere']);
+    cluster.kill('n5');
+    cluster.machine('n5').incarnation = cluster.machine('n4').incarnation;
+    await cluster.start('n5');
+    const twin = await cluster.settle(cluster.node('n1').admin.addNode({ peer: 'n5:7101' }, 8_000));
+    expect(errorOf(twin)).toMatchObject({ code: 'conflict', detail: expect.stringContaining('copy') });
+    cluster.kill('n5');
+    cluster.machine('n5').incarnation = 'its own';
+    await cluster.start('n5');
+    expect(granted(await cluster.settle(cluster.node('n1').admin.addNode({ peer: 'n5:7101' }, 8_000))).id).toBe('n5');
     const nobody = await cluster.settle(cluster.node('n1').admin.addNode({ peer: 'n9:7101' }, 3_000));
     expect(errorOf(nobody)).toMatchObject({ code: 'unavailable', detail: expect.stringContaining('n9:7101') });
   });
@@ -164,6 +203,32 @@ describe('a node that is drained', () => {
     });
     const unknown = await cluster.settle(cluster.node('n1').admin.removeNode('n7', 5_000));
     expect(errorOf(unknown).code).toBe('not_found');
+  });
+
+  it('keeps what would leave a group without a majority, until that is better', async () => {
+    const cluster = await SimCluster.healthy({ nodes: 3, shards: 1, replicas: 2 });
+    const free = ['n1', 'n2', 'n3'].find((id) => !membersOf(cluster, 1).includes(id))!;
+    const [dead, asked] = membersOf(cluster, 1) as [string, string];
+    cluster.kill(dead);
+    await cluster.scheduler.runFor(15_000);
+    granted(await cluster.settle(cluster.node(asked).admin.removeNode(free, 8_000)));
+    await cluster.scheduler.runFor(60_000);
+    expect(cluster.leaderOf(0)).not.toBeNull();
+    expect(membersOf(cluster, 0)).toContain(free);
+    await cluster.start(dead);
+    await left(cluster, free);
+  });
+
+  it('hands nothing to one that cannot take it', async () => {
+    const cluster = await SimCluster.healthy({ nodes: 4, shards: 1 });
+    await fill(cluster, 'n1');
+    const leader = cluster.leaderOf(1)!;
+    const [damaged, other] = membersOf(cluster, 1).filter((id) => id !== leader) as [string, string];
+    cluster.replica(damaged, 1).reportDamage(new Error('this row is not what was written'));
+    await cluster.scheduler.runFor(5_000);
+    granted(await cluster.settle(cluster.node(other).admin.removeNode(leader, 5_000)));
+    await left(cluster, leader);
+    for (let i = 0; i < 20; i++) expect((await cluster.put(other, `then-${i}`, 'v')).kind).toBe('stored');
   });
 
   it('may be dead: its replicas are made anew elsewhere', async () => {
@@ -300,11 +365,43 @@ describe('the members of a shard', () => {
     await expectSettled(cluster);
   });
 
-  it('give the leadership to whom they are told', async () => {
+  it('are those of before where the newcomer is there, but its replica does not come to be', async () => {
+    const cluster = await SimCluster.healthy({ nodes: 4, shards: 1 });
+    await fill(cluster, 'n1');
+    const before = membersOf(cluster, 1);
+    const add = ['n1', 'n2', 'n3', 'n4'].filter((id) => !before.includes(id));
+    granted(await cluster.settle(cluster.node('n1').admin.changeMembers('s1', { add, remove: [] }, 5_000)));
+    await cluster.until(() => cluster.node(add[0]!).host.get(1) !== undefined, 'the replica to be made');
+    cluster.replica(add[0]!, 1).reportDamage(new Error('this row is not what was written'));
+    await cluster.until(() => cluster.controller().changes().length === 0, 'the change to be given up', 120_000);
+    expect(membersOf(cluster, 1)).toEqual(before);
+    // What was wished for came with it, and goes with it.
+    await cluster.scheduler.runFor(10_000);
+    expect(membersOf(cluster, 1)).toEqual(before);
+    // Another attempt is another replica.
+    granted(await cluster.settle(cluster.node('n1').admin.changeMembers('s1', { add, remove: [] }, 5_000)));
+    await done(cluster, 's1');
+    expect(membersOf(cluster, 1)).toEqual([...before, ...add].sort());
+  });
+
+  it('cannot become so few that those left would be no majority', async () => {
     const cluster = await SimCluster.healthy({ nodes: 3, shards: 1 });
+    cluster.kill('n3');
+    await cluster.scheduler.runFor(15_000);
+    const leader = cluster.leaderOf(1)!;
+    const other = ['n1', 'n2'].find((id) => id !== leader)!;
+    const refused = await cluster.settle(
+      cluster.node(leader).admin.changeMembers('s1', { add: [], remove: [other] }, 5_000),
+    );
+    expect(errorOf(refused)).toMatchObject({ code: 'plan_impossible', detail: expect.stringContaining('n3 is down') });
+  });
+
+  it('give the leadership to whom they are told, for good', async () => {
+    const cluster = await SimCluster.healthy({ nodes: 3, shards: 3 });
     const to = ['n1', 'n2', 'n3'].find((id) => id !== cluster.leaderOf(1))!;
     const view = granted(await cluster.settle(cluster.node('n1').admin.transferLeader('s1', to, 5_000)));
     expect(view).toMatchObject({ id: 's1', leader: to });
+    await cluster.scheduler.runFor(60_000);
     expect(cluster.leaderOf(1)).toBe(to);
     const wrong = await cluster.settle(cluster.node('n1').admin.transferLeader('s1', 'n9', 5_000));
     expect(errorOf(wrong).code).toBe('invalid_argument');

@@ -5,8 +5,14 @@ import { type ClusterState, type Invariant, nameOf } from './invariant.js';
 /** By node: does its disk hold this entry? */
 export type Holds = (node: string, group: number, index: number, term: number) => boolean;
 
-const isQuorum = ({ voters, outgoing }: ConfState, holds: (member: Member) => boolean): boolean =>
-  [voters, outgoing].every((half) => half.length === 0 || half.filter(holds).length * 2 > half.length);
+/** Who holds it of a half that lacks a majority; null: no half does. */
+function tooFew({ voters, outgoing }: ConfState, holds: (member: Member) => boolean): readonly string[] | null {
+  for (const half of [voters, outgoing]) {
+    const holders = half.filter(holds);
+    if (half.length > 0 && holders.length * 2 <= half.length) return holders.map((member) => member.node);
+  }
+  return null;
+}
 
 export class DurableMajority implements Invariant {
   readonly name = 'committed is durable on a majority';
@@ -26,13 +32,13 @@ export class DurableMajority implements Invariant {
       this.#checked.set(replica, commit);
       const term = replica.termAt(index(commit));
       if (term === null) continue;
-      const { conf } = replica;
+      const { conf } = replica.status();
       const before = this.#confs.get(replica) ?? conf;
       this.#confs.set(replica, conf);
       const holds = ({ node: at }: Member): boolean => this.#holds(at, group, commit, term);
-      if (isQuorum(conf, holds) || isQuorum(before, holds)) continue;
-      const holders = [...conf.voters, ...conf.outgoing].filter(holds).map((voter) => voter.node);
-      return `${node} took entry ${commit} of ${nameOf(group)} for committed, which is durable on ${holders.join(', ') || 'no node'} only; members are ${JSON.stringify(conf)}, were ${JSON.stringify(before)}`;
+      const few = tooFew(conf, holds);
+      if (few === null || tooFew(before, holds) === null) continue;
+      return `${node} took entry ${commit} of ${nameOf(group)} for committed, which is durable on ${few.join(', ') || 'no node'} only`;
     }
     return null;
   }
