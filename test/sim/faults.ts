@@ -44,6 +44,8 @@ export const FAULTS = [
   'hang_up',
   'torn_page',
   'members',
+  'old_copy',
+  'mid_step',
 ] as const;
 export type Fault = (typeof FAULTS)[number];
 
@@ -86,10 +88,20 @@ const ENDS_A_RACE: readonly Fault[] = [
 
 const SPOILS_A_COUP: readonly Fault[] = ['snapshot_race', 'late_sync'];
 
+/**
+ * Drawn from a stream of their own, with probabilities of their own: where none of them is in, a seed is what it was before
+ * they came, and what mutants and past failures are known by stays where it was.
+ */
+const LATER: ReadonlyMap<Fault, number> = new Map([
+  ['old_copy', 0.12],
+  ['mid_step', 0.25],
+  ['members', 0.3],
+]);
+
 /** The faults of a seed: each is in with its own probability; something always is. */
 export function drawFaults(random: SimRandom): Set<Fault> {
   const density = random.between(0.15, 0.5);
-  const faults = new Set(FAULTS.filter(() => random.chance(density)));
+  const faults = new Set(FAULTS.filter((fault) => !LATER.has(fault) && random.chance(density)));
   // Where pages are torn, digests that differ are no news: most seeds are to take them for what they are elsewhere, a bug.
   if (random.chance(0.5)) faults.delete('torn_page');
   const ambushed = AMBUSHES.some((fault) => faults.has(fault));
@@ -107,6 +119,8 @@ export function drawFaults(random: SimRandom): Set<Fault> {
   if (faults.has('snapshot_race') && random.chance(0.5)) for (const fault of ENDS_A_RACE) faults.delete(fault);
   // After these a node is gone for good, and much of the rest can't happen any more.
   for (const final of ['rot', 'wipe'] as const) if (random.chance(0.6)) faults.delete(final);
+  const later = random.fork('later');
+  for (const [fault, probability] of LATER) if (later.chance(probability)) faults.add(fault);
   // A shard whose members change may be down to what it needs: another loss for good would be one too many.
   if (faults.has('members')) for (const final of ['rot', 'wipe'] as const) faults.delete(final);
   if (faults.size === 0) faults.add('kill');

@@ -11,6 +11,7 @@ import type { SimRandom } from './fakes/random.js';
 import { type Fault, networkFaults, STRIKES } from './faults.js';
 import type { ReplicaView } from './invariants/invariant.js';
 import { LateSync } from './late-sync.js';
+import { MidStep } from './mid-step.js';
 import { Operator } from './operator.js';
 import { RosterNemesis } from './roster-nemesis.js';
 import type { SimHttp } from './sim-http.js';
@@ -53,6 +54,7 @@ const LATE_SYNC_PACE_MS = 12_000;
 const STEER_PACE_MS = 2_000;
 const SNAPSHOT_RACE_PACE_MS = 8_000;
 const ROSTER_PACE_MS = 4_000;
+const MID_STEP_PACE_MS = 3_000;
 
 /** A plan that may pause no longer than this may fail for it. */
 export const SHORT_PAUSE_MS = 150;
@@ -72,6 +74,7 @@ export class Nemesis {
   readonly #snapshotRace: SnapshotRace;
   readonly #operator: Operator;
   readonly #roster: RosterNemesis;
+  readonly #midStep: MidStep;
   readonly #strikes: readonly Fault[];
   #lastReshard_ms = Number.NEGATIVE_INFINITY;
   #active = true;
@@ -107,6 +110,11 @@ export class Nemesis {
       random: random.fork('roster'),
       revive: (node) => this.revive(node),
     });
+    this.#midStep = new MidStep({
+      ...options,
+      random: random.fork('mid step'),
+      revive: (node) => this.revive(node),
+    });
     const { faults, network, http } = options;
     network.setFaults(networkFaults(faults, random));
     http.faults.loss = faults.has('client_loss') ? random.between(0.01, 0.2) : 0;
@@ -123,6 +131,7 @@ export class Nemesis {
     if (faults.has('members')) this.#repeat(ROSTER_PACE_MS, () => this.#roster.begin());
     if (faults.has('steer')) this.#repeat(STEER_PACE_MS, () => this.#operator.begin());
     if (faults.has('snapshot_race')) this.#repeat(SNAPSHOT_RACE_PACE_MS, () => this.#snapshotRace.begin());
+    if (faults.has('mid_step')) this.#repeat(MID_STEP_PACE_MS, () => this.#midStep.strike(this.#anyNode()));
   }
 
   /** A replica has become leader, or has committed something as one. */
@@ -235,6 +244,11 @@ export class Nemesis {
     return this.#options.nodes.find((candidate) => candidate.id === id) ?? node;
   }
 
+  #anyNode(): SimNode {
+    const node = this.#random.pick(this.#options.nodes);
+    return this.#random.chance(0.5) ? this.#leaderOr(node) : node;
+  }
+
   #pause(node: SimNode): void {
     const { network, nodes, scheduler, trace } = this.#options;
     const paused = this.#leaderOr(node);
@@ -336,6 +350,7 @@ export class Nemesis {
     this.#coup.end();
     this.#lateSync.end();
     this.#snapshotRace.end();
+    this.#midStep.end();
     if (this.#options.faults.has('steer')) this.#operator.calm();
     const { network, http, nodes, trace } = this.#options;
     trace.add('nemesis', 'calm');

@@ -53,14 +53,22 @@ export class SimHttp {
           return;
         }
         if (this.#lost()) return;
-        const offCrash = sim.onCrash(() => settle(() => reject(new Error('connection reset'))));
+        let gone = false;
+        const offCrash = sim.onCrash(() => {
+          gone = true;
+          settle(() => reject(new Error('connection reset')));
+        });
         sim.clock?.run(() => {
           answer(node, request, url).then(
             (response) => {
+              // What a process thinks of in the step that it died in nobody hears.
+              if (gone) return;
               offCrash();
               if (!this.#lost()) settle(() => resolve(response));
             },
-            (error: unknown) => settle(() => reject(error)),
+            (error: unknown) => {
+              if (!gone) settle(() => reject(error));
+            },
           );
         });
       });

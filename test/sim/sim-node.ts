@@ -9,6 +9,7 @@ import { SimClock, type SimScheduler } from './fakes/clock.js';
 import { SimDisk } from './fakes/disk.js';
 import { DurableLog } from './fakes/durable-log.js';
 import type { SimNetwork, SimTransport } from './fakes/network.js';
+import { ProcessGone } from './fakes/process-gone.js';
 import type { SimRandom } from './fakes/random.js';
 import { SimEngines } from './fakes/sim-engine.js';
 import { SimLog, type SimLogOptions } from './fakes/sim-log.js';
@@ -50,6 +51,19 @@ interface Life {
   readonly node: ClusterNode | null;
 }
 
+/** Where a process is to die: amid a step, not between two. */
+export interface Death {
+  /** Of what it does, or of the changes that it asks its disk for. */
+  readonly amid: 'steps' | 'changes';
+  /** How many of them it still gets done. */
+  readonly after: number;
+  /** Of a step: how many continuations of it still run; null: not even the step (clock.ts). */
+  readonly continuations: number | null;
+  readonly kind: 'kill' | 'power-cut';
+  /** Whoever has asked for it starts the process again. */
+  readonly died: () => void;
+}
+
 /** What the disk did that the product may, and must, notice. */
 export type DiskHarm = 'none' | 'rotten' | 'wiped';
 
@@ -71,6 +85,9 @@ export class SimNode {
   /** In this life a sync fails, or has failed. */
   #syncFails = false;
   #harm: DiskHarm = 'none';
+  #death: Death | null = null;
+  /** There is a process, although it is nothing yet but a log that opens. */
+  #opening = false;
 
   constructor(options: SimNodeOptions) {
     this.id = options.id;
@@ -135,6 +152,7 @@ export class SimNode {
     this.#syncFails = false;
     const stream = random.fork(`life-${number}`);
     const clock = new SimClock(scheduler, { rate: clockRate });
+    this.#arm(clock);
     trace.add(id, 'starts');
     const log = this.#openLog({
       disk: this.#disk,
@@ -159,8 +177,9 @@ export class SimNode {
     });
     const life: { -readonly [K in keyof Life]: Life[K] } = { clock, transport, log, node: null };
     this.#life = life;
+    const alive = (): boolean => this.#life === life;
     const fatal = (error: Error): void => {
-      if (this.#life === life) this.#endItself(error);
+      if (alive()) this.#endItself(error);
     };
     log.onFailure(fatal);
     const setup: NodeSetup = {
@@ -174,9 +193,10 @@ export class SimNode {
     };
     const started = ClusterNode.start(
       setup,
-      { clock, random: stream.fork('node'), log, transport, engines: this.#engines },
+      { clock, random: stream.fork('node'), log, transport, engines: this.#engines.ofOneLife() },
       {
         event: (level, text, fields) => {
+          if (!alive()) return;
           this.#options.changed();
           trace.add(id, `${level} ${text} ${JSON.stringify(fields)}`);
           if (level === 'error' && !this.#excused(text, fields))
@@ -184,17 +204,43 @@ export class SimNode {
         },
         fatal,
         joined: (clusterId) => {
-          this.#clusterId = clusterId;
+          if (alive()) this.#clusterId = clusterId;
         },
         peers: (peers) => {
           this.#knownPeers = peers;
         },
       },
     );
-    const node = await started.catch((error: Error) => this.#refusedToStart(error));
-    if (this.#life !== life || node === null) return;
+    const node = await started.catch((error: Error) => (alive() ? this.#refusedToStart(error) : null));
+    if (!alive() || node === null) return;
     life.node = node;
     this.#options.changed();
+  }
+
+  /** The process that runs, or the next one that is started, dies amid what it does. null: it lives on. */
+  dieAmid(death: Death | null): void {
+    this.#death = death;
+    const die = (): void => this.#dieNow(death!);
+    const amidChanges = death?.amid === 'changes' ? { after: death.after, die } : null;
+    this.#disk.interrupt(amidChanges);
+    if (this.#life !== null) this.#arm(this.#life.clock);
+  }
+
+  #arm(clock: SimClock): void {
+    const death = this.#death;
+    if (death?.amid !== 'steps') clock.interrupt(null);
+    else clock.interrupt({ ...death, die: () => this.#dieNow(death) });
+  }
+
+  #dieNow(death: Death): void {
+    const { amid, continuations, kind } = death;
+    const where = continuations === null ? 'before one' : `${continuations} continuations into one`;
+    this.#options.trace.add(
+      this.id,
+      amid === 'steps' ? `dies amid its steps, ${where}` : 'dies amid changes of its disk',
+    );
+    this.crash(kind);
+    death.died();
   }
 
   // ------------------------------------------------------------------------------------------------ what the disk does
@@ -258,11 +304,13 @@ export class SimNode {
     return new SimDisk({ random: random.fork(name), name: id, syncedAgain });
   }
 
-  /** null: the log can't be read, and its disk is to blame. */
+  /** null: the log can't be read, and its disk is to blame; or the process has died over it. */
   #openLog(options: SimLogOptions): SimLog | null {
+    this.#opening = true;
     try {
       return new SimLog(options);
     } catch (error) {
+      if (error instanceof ProcessGone) return null;
       const passing = this.#doomed || error instanceof LogFullError;
       if (!passing && this.#harm !== 'rotten') throw error;
       this.#options.trace.add(this.id, `cannot open its log: ${(error as Error).message}`);
@@ -271,6 +319,8 @@ export class SimNode {
       // There will be space again; and the next sync does not fail.
       if (passing) this.#options.ended(this);
       return null;
+    } finally {
+      this.#opening = false;
     }
   }
 
@@ -308,12 +358,13 @@ export class SimNode {
   /** kill -9, or the power goes: what was not synced is lost in part or in whole. */
   crash(kind: 'kill' | 'power-cut'): void {
     const life = this.#life;
-    if (life === null) return;
+    if (life === null && !this.#opening) return;
     this.#doomed = false;
+    this.#death = null;
     this.#options.trace.add(this.id, `crashes (${kind})`);
     this.#life = null;
     this.#options.changed();
-    life.clock.stop();
+    life?.clock.stop();
     this.#options.network.crash(this.id, kind === 'kill' ? 'process' : 'host');
     const chance = this.#options.random.fork(`crash-${this.#lives}`);
     if (kind === 'kill') this.#disk.kill();

@@ -10,6 +10,7 @@ import { registerModel } from '../checker/register-model.js';
 import { checkLinearizable } from '../checker/wgl.js';
 import { SimScheduler } from './fakes/clock.js';
 import { SimNetwork } from './fakes/network.js';
+import { ProcessGone } from './fakes/process-gone.js';
 import { SimRandom } from './fakes/random.js';
 import { drawFaults, type Fault } from './faults.js';
 import { AppliedIsDurable } from './invariants/applied-is-durable.js';
@@ -162,8 +163,10 @@ export class Simulation {
 
   /** What production code throws where nobody catches it is a violation too. */
   async #guarded(run: () => Promise<void>): Promise<void> {
-    const onRejection = (error: unknown): void =>
-      this.#fail(`unhandled rejection: ${(error as Error)?.stack ?? String(error)}`);
+    const onRejection = (error: unknown): void => {
+      if (!(error instanceof ProcessGone))
+        this.#fail(`unhandled rejection: ${(error as Error)?.stack ?? String(error)}`);
+    };
     process.on('unhandledRejection', onRejection);
     try {
       await run();

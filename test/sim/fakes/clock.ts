@@ -197,6 +197,22 @@ class ClockTimer implements Timer {
   }
 }
 
+/** The end of a process amid what it does, not between one thing and the next. */
+export interface Interruption {
+  /** What it still does undisturbed. */
+  readonly after: number;
+  /** How many of the promises' continuations that the next thing sets off still run; null: nor does that thing happen. */
+  readonly continuations: number | null;
+  /** Must stop this clock. */
+  readonly die: () => void;
+}
+
+/** In that many turns of the queue of microtasks, which is how far `await`s are apart; at once, if none. */
+function inMicrotasks(count: number, run: () => void): void {
+  if (count === 0) run();
+  else queueMicrotask(() => inMicrotasks(count - 1, run));
+}
+
 /** Where the simulated wall clocks start: 2024-01-01. */
 export const SIM_EPOCH_ms = 1_704_067_200_000;
 
@@ -215,6 +231,9 @@ export class SimClock implements Clock {
   #stopped = false;
   /** How often the process has done anything. */
   runs = 0;
+  #interruption: Interruption | null = null;
+  /** Of `runs`: when it strikes. */
+  #interruptedRun = 0;
   #held: (() => void)[] = [];
 
   constructor(scheduler: SimScheduler, options: SimClockOptions = {}) {
@@ -253,11 +272,31 @@ export class SimClock implements Clock {
   /** Something happens to the process now: at once, or when it resumes, or never if it is dead. */
   run(what: () => void): void {
     if (this.#stopped) return;
-    if (this.#paused) this.#held.push(what);
-    else {
-      this.runs++;
-      what();
+    if (this.#paused) {
+      this.#held.push(what);
+      return;
     }
+    this.runs++;
+    if (this.#interruption !== null && this.runs > this.#interruptedRun) this.#runAndDie(what, this.#interruption);
+    else what();
+  }
+
+  /**
+   * All that ever reaches a process goes through `run`: timers, frames, answers of its disk and of its engines. So the
+   * process may be made to die at any `await`: before one of them, right after it, or some continuations later. What runs
+   * after that in the same step runs in a process that is gone: its ports take nothing from it any more.
+   */
+  interrupt(interruption: Interruption | null): void {
+    this.#interruption = interruption;
+    this.#interruptedRun = this.runs + (interruption?.after ?? 0);
+  }
+
+  #runAndDie(what: () => void, { continuations, die }: Interruption): void {
+    this.#interruption = null;
+    if (continuations !== null) what();
+    inMicrotasks(continuations ?? 0, () => {
+      if (!this.#stopped) die();
+    });
   }
 
   pause(): void {

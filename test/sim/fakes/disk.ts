@@ -6,6 +6,7 @@
  */
 import type { Random } from '../../../src/raft/index.js';
 import type { LogFile, LogFiles } from '../../../src/raft/log/index.js';
+import { ProcessGone } from './process-gone.js';
 
 export interface SimDiskOptions {
   readonly random: Random;
@@ -77,6 +78,17 @@ class SimFile {
   }
 }
 
+/** The end of a process amid what it asks of its disk, which is many things for one step of a log. */
+export interface DiskInterruption {
+  /** Writes, truncations, syncs, files made and removed that it may still ask for. */
+  readonly after: number;
+  /** Must end in `crash` or `kill`. */
+  readonly die: () => void;
+}
+
+/** What each file looks like to a process, by name. */
+export type DiskCopy = ReadonlyMap<string, Buffer>;
+
 export class SimDisk implements LogFiles {
   readonly directory: string;
   readonly #random: Random;
@@ -90,6 +102,8 @@ export class SimDisk implements LogFiles {
   /** In this life of the process. */
   #syncFailed = false;
   #generation = 0;
+  #interruption: DiskInterruption | null = null;
+  #changesLeft = 0;
   bytesRead = 0;
   syncs = 0;
 
@@ -109,7 +123,54 @@ export class SimDisk implements LogFiles {
     return [...this.#files.keys()];
   }
 
+  /**
+   * The process dies when it asks for one change too many. Its code goes on with an error, as the code of a process that is
+   * killed does not: but nothing that it does then reaches the disk.
+   */
+  interrupt(interruption: DiskInterruption | null): void {
+    this.#interruption = interruption;
+    this.#changesLeft = interruption?.after ?? 0;
+  }
+
+  #beforeChange(): void {
+    const interruption = this.#interruption;
+    if (interruption === null || this.#changesLeft-- > 0) return;
+    interruption.die();
+    throw new ProcessGone(`the process on ${this.directory} has died amid a step`);
+  }
+
+  /** What a process of this generation sees of it: nothing, once it is dead. */
+  view(): LogFiles {
+    const generation = this.#generation;
+    const alive = (): SimDisk => {
+      if (generation !== this.#generation) throw new ProcessGone(`the process on ${this.directory} has died`);
+      return this;
+    };
+    return {
+      directory: this.directory,
+      list: () => alive().list(),
+      create: (name) => alive().create(name),
+      open: (name) => alive().open(name),
+      remove: (name) => alive().remove(name),
+      syncDirectory: () => alive().syncDirectory(),
+    };
+  }
+
+  /** As a process would read it now, which includes what a power cut could still take away. */
+  copy(): DiskCopy {
+    return new Map(this.list().map((name) => [name, this.contents(name)]));
+  }
+
+  /** The copy, and nothing else, is what is there, durably (F26). No process may run. */
+  putBack(copy: DiskCopy): void {
+    this.#generation++;
+    this.#files = new Map();
+    this.#names = new Map();
+    for (const [name, bytes] of copy) this.put(name, bytes);
+  }
+
   create(name: string): LogFile {
+    this.#beforeChange();
     if (this.#files.has(name)) throw Object.assign(new Error(`${name} exists`), { code: 'EEXIST' });
     this.#files.set(name, new SimFile());
     return this.open(name);
@@ -120,19 +181,19 @@ export class SimDisk implements LogFiles {
   }
 
   remove(name: string): void {
+    this.#beforeChange();
     this.#file(name);
     this.#files.delete(name);
   }
 
   syncDirectory(): void {
+    this.#beforeChange();
     this.#names = new Map(this.#files);
   }
 
   /** A power cut. */
   crash(): void {
-    this.#generation++;
-    this.#syncFailure = null;
-    this.#syncFailed = false;
+    this.#newGeneration();
     const after = new Map<string, SimFile>();
     for (const name of new Set([...this.#names.keys(), ...this.#files.keys()])) {
       const before = this.#names.get(name);
@@ -147,9 +208,14 @@ export class SimDisk implements LogFiles {
 
   /** The process dies, the machine does not: nothing is lost. */
   kill(): void {
+    this.#newGeneration();
+  }
+
+  #newGeneration(): void {
     this.#generation++;
     this.#syncFailure = null;
     this.#syncFailed = false;
+    this.#interruption = null;
   }
 
   /** The bytes as a new process would read them. */
@@ -207,7 +273,13 @@ export class SimDisk implements LogFiles {
   #handle(file: SimFile): LogFile {
     const generation = this.#generation;
     const alive = (): SimFile => {
-      if (generation !== this.#generation) throw new Error('invariant: a file of a process that has crashed is used');
+      if (generation !== this.#generation)
+        throw new ProcessGone('invariant: a file of a process that has crashed is used');
+      return file;
+    };
+    const changing = (): SimFile => {
+      alive();
+      this.#beforeChange();
       return file;
     };
     return {
@@ -224,12 +296,12 @@ export class SimDisk implements LogFiles {
       write: (buffers, offset) => {
         let at = offset;
         for (const buffer of buffers) {
-          this.#write(alive(), buffer, at);
+          this.#write(changing(), buffer, at);
           at += buffer.length;
         }
       },
-      truncate: (length) => alive().truncate(length),
-      sync: () => this.#sync(alive()),
+      truncate: (length) => changing().truncate(length),
+      sync: () => this.#sync(changing()),
       close: () => {},
     };
   }

@@ -1,6 +1,7 @@
 /** One open simulated engine: orders and delays what happens to its disk, and dies with its process. */
 import type { EngineOp, EngineRange, EngineRow, EngineSnapshot, StateEngine } from '../../../src/raft/index.js';
 import type { OrderedRows } from './ordered-rows.js';
+import { ProcessGone } from './process-gone.js';
 import type { OwnOp, SimEngineDisk } from './sim-engine-disk.js';
 
 export type SimEngineOperation = 'open' | 'write' | 'flush' | 'read' | 'reclaim' | 'remove';
@@ -198,6 +199,7 @@ export class SimEngine implements StateEngine {
   }
 
   #mustBeOpen(): void {
+    if (this.#state === 'crashed') throw new ProcessGone(`engine ${this.#name} is crashed`);
     if (this.#state !== 'open') throw new Error(`engine ${this.#name} is ${this.#state}`);
   }
 }

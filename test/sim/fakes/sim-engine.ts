@@ -9,6 +9,7 @@
  */
 import { EngineDamagedError } from '../../../src/kv/store/engine/engine-damaged-error.js';
 import type { Clock, Random, StateEngine, StateEngines } from '../../../src/raft/index.js';
+import { never } from './process-gone.js';
 import { type OwnOp, SimEngineDisk } from './sim-engine-disk.js';
 import { SimEngine, type SimEngineOperation } from './sim-engine-handle.js';
 
@@ -39,6 +40,17 @@ export class SimEngines implements StateEngines {
 
   constructor(options: SimEnginesOptions = {}) {
     this.#options = options;
+  }
+
+  /** What one process is given: once that is dead, nothing that it asks for happens. */
+  ofOneLife(): StateEngines {
+    const life = this.#life;
+    const unlessDead = <T>(run: () => Promise<T>): Promise<T> => (life === this.#life ? run() : never());
+    return {
+      open: (name) => unlessDead(() => this.open(name)),
+      remove: (name) => unlessDead(() => this.remove(name)),
+      list: () => unlessDead(() => this.list()),
+    };
   }
 
   async open(name: string): Promise<StateEngine> {
@@ -97,7 +109,7 @@ export class SimEngines implements StateEngines {
     return [...this.#disks.keys()];
   }
 
-  /** What a copy of the files holds, taken while no process runs. */
+  /** What a copy of the files holds, taken in one moment. */
   copy(): EnginesCopy {
     const copyOf = (disk: SimEngineDisk): [Buffer, Buffer][] => {
       const rows: [Buffer, Buffer][] = [];

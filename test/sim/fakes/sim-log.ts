@@ -19,6 +19,7 @@ import type {
 import { openInProcessLog } from '../../../src/raft/log/index.js';
 import type { SimDisk } from './disk.js';
 import { DurableLog } from './durable-log.js';
+import { never } from './process-gone.js';
 
 export interface SimLogOptions {
   readonly disk: SimDisk;
@@ -38,6 +39,8 @@ const RETRY_FULL_MS = 100;
 
 export class SimLog implements LogStorage {
   readonly #log: LogStorage;
+  /** The process that has opened it still runs. */
+  readonly #alive: () => boolean;
   readonly #durable: DurableLog;
   readonly #lost: (what: string) => void;
   #latencyMin_ms: number;
@@ -47,18 +50,19 @@ export class SimLog implements LogStorage {
   constructor(options: SimLogOptions) {
     const { disk, clock, random } = options;
     const generation = disk.generation;
+    this.#alive = () => disk.generation === generation;
     this.#durable = options.durable ?? new DurableLog();
     this.#lost = options.lost ?? (() => {});
     this.#latencyMin_ms = options.syncLatencyMin_ms ?? 0.2;
     this.#latencyMax_ms = options.syncLatencyMax_ms ?? 2;
     this.#log = openInProcessLog({
-      files: disk,
+      files: disk.view(),
       segmentBytes: options.segmentBytes ?? 64 * 1024,
       zeroAheadBytes: random.next() < 0.5 ? 0 : 8 * 1024,
       salt: Buffer.from(Array.from({ length: 8 }, () => Math.floor(random.next() * 256))),
       schedule: (step, run) => {
         const unlessCrashed = (): void => {
-          if (disk.generation === generation) run();
+          if (this.#alive()) run();
         };
         if (step === 'write') clock.soon(unlessCrashed);
         else clock.after(step === 'retry' ? RETRY_FULL_MS : this.#draw(random), unlessCrashed);
@@ -92,6 +96,7 @@ export class SimLog implements LogStorage {
   }
 
   append(write: LogWrite): Promise<void> {
+    if (!this.#alive()) return never();
     this.#durable.asked(write);
     const promise = this.#log.append(write);
     // Before whoever waits for it hears of it.
@@ -107,6 +112,7 @@ export class SimLog implements LogStorage {
   }
 
   remove(group: GroupId): Promise<void> {
+    if (!this.#alive()) return never();
     this.#durable.removed(group);
     return this.#log.remove(group);
   }
