@@ -42,10 +42,11 @@ export class MidStep {
 
   #death(node: SimNode, starts: number): Death {
     const random = this.#random;
+    const amid = random.pick(['steps', 'steps', 'changes', 'segments'] as const);
     return {
-      amid: random.chance(0.4) ? 'changes' : 'steps',
-      // A start is some dozen steps; what a loaded node does in a second, some hundred.
-      after: random.int(0, random.pick([3, 30, 300])),
+      amid,
+      // A start is some dozen steps; what a loaded node does in a second, some hundred; a segment comes in about ten changes.
+      after: random.int(0, amid === 'segments' ? 10 : random.pick([3, 30, 300])),
       continuations: random.chance(0.3) ? null : random.int(0, random.pick([0, 3, 15])),
       kind: random.chance(0.4) ? 'kill' : 'power-cut',
       died: () => this.#reviveToDie(node, starts),

@@ -53,8 +53,8 @@ interface Life {
 
 /** Where a process is to die: amid a step, not between two. */
 export interface Death {
-  /** Of what it does, or of the changes that it asks its disk for. */
-  readonly amid: 'steps' | 'changes';
+  /** Of what it does, or of the changes that it asks its disk for, from now on or from when a segment comes or goes. */
+  readonly amid: 'steps' | 'changes' | 'segments';
   /** How many of them it still gets done. */
   readonly after: number;
   /** Of a step: how many continuations of it still run; null: not even the step (clock.ts). */
@@ -221,8 +221,8 @@ export class SimNode {
   dieAmid(death: Death | null): void {
     this.#death = death;
     const die = (): void => this.#dieNow(death!);
-    const amidChanges = death?.amid === 'changes' ? { after: death.after, die } : null;
-    this.#disk.interrupt(amidChanges);
+    if (death === null || death.amid === 'steps') this.#disk.interrupt(null);
+    else this.#disk.interrupt({ after: death.after, fromNextFile: death.amid === 'segments', die });
     if (this.#life !== null) this.#arm(this.#life.clock);
   }
 
@@ -235,10 +235,7 @@ export class SimNode {
   #dieNow(death: Death): void {
     const { amid, continuations, kind } = death;
     const where = continuations === null ? 'before one' : `${continuations} continuations into one`;
-    this.#options.trace.add(
-      this.id,
-      amid === 'steps' ? `dies amid its steps, ${where}` : 'dies amid changes of its disk',
-    );
+    this.#options.trace.add(this.id, `dies amid its ${amid}${amid === 'steps' ? `, ${where}` : ''}`);
     this.crash(kind);
     death.died();
   }

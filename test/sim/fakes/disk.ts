@@ -82,6 +82,8 @@ class SimFile {
 export interface DiskInterruption {
   /** Writes, truncations, syncs, files made and removed that it may still ask for. */
   readonly after: number;
+  /** Counted from when a file is made or removed next, not from now: of what a log does to its disk that is the rare part. */
+  readonly fromNextFile: boolean;
   /** Must end in `crash` or `kill`. */
   readonly die: () => void;
 }
@@ -104,6 +106,7 @@ export class SimDisk implements LogFiles {
   #generation = 0;
   #interruption: DiskInterruption | null = null;
   #changesLeft = 0;
+  #counting = false;
   bytesRead = 0;
   syncs = 0;
 
@@ -130,11 +133,13 @@ export class SimDisk implements LogFiles {
   interrupt(interruption: DiskInterruption | null): void {
     this.#interruption = interruption;
     this.#changesLeft = interruption?.after ?? 0;
+    this.#counting = interruption?.fromNextFile === false;
   }
 
-  #beforeChange(): void {
+  #beforeChange(ofFiles = false): void {
     const interruption = this.#interruption;
-    if (interruption === null || this.#changesLeft-- > 0) return;
+    this.#counting ||= ofFiles;
+    if (interruption === null || !this.#counting || this.#changesLeft-- > 0) return;
     interruption.die();
     throw new ProcessGone(`the process on ${this.directory} has died amid a step`);
   }
@@ -170,7 +175,7 @@ export class SimDisk implements LogFiles {
   }
 
   create(name: string): LogFile {
-    this.#beforeChange();
+    this.#beforeChange(true);
     if (this.#files.has(name)) throw Object.assign(new Error(`${name} exists`), { code: 'EEXIST' });
     this.#files.set(name, new SimFile());
     return this.open(name);
@@ -181,7 +186,7 @@ export class SimDisk implements LogFiles {
   }
 
   remove(name: string): void {
-    this.#beforeChange();
+    this.#beforeChange(true);
     this.#file(name);
     this.#files.delete(name);
   }

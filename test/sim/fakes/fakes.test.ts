@@ -3,7 +3,9 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Channel, type PeerAddress } from '../../../src/raft/index.js';
 import { SimClock, SimScheduler } from './clock.js';
+import { SimDisk } from './disk.js';
 import { type NetworkFaults, SimNetwork, type SimTransport } from './network.js';
+import { ProcessGone } from './process-gone.js';
 import { SimRandom } from './random.js';
 
 describe('SimScheduler', () => {
@@ -123,6 +125,93 @@ describe('SimClock', () => {
     clock.stop();
     await scheduler.runUntil(10);
     expect(ran).toBe(0);
+  });
+});
+
+describe('a process that dies amid a step', () => {
+  /** How far a process gets that does five things, one after the other, in no time: three in one step, two in the next. */
+  async function reached(end: (scheduler: SimScheduler, clock: SimClock) => void): Promise<string> {
+    const scheduler = new SimScheduler();
+    const clock = new SimClock(scheduler);
+    let done = '';
+    const does = (what: string): void => {
+      if (!clock.stopped) done += what;
+    };
+    const answer = async (): Promise<void> => {
+      does('d');
+      await null;
+      does('e');
+    };
+    const hear = async (): Promise<void> => {
+      does('a');
+      await null;
+      does('b');
+      await null;
+      does('c');
+      clock.soon(() => void answer());
+    };
+    clock.after(5, () => void hear());
+    end(scheduler, clock);
+    await scheduler.runFor(100);
+    return done;
+  }
+
+  it('gets to where no crash at a time ever finds it, and no further', async () => {
+    const crashes = new Set<string>();
+    for (let at_ms = 0.25; at_ms <= 10; at_ms += 0.5)
+      crashes.add(await reached((scheduler, clock) => void scheduler.at(at_ms, () => clock.stop())));
+    expect(crashes).toEqual(new Set(['', 'abcde']));
+    const interruptions: string[] = [];
+    for (const after of [0, 1])
+      for (const continuations of [null, 0, 1, 2])
+        interruptions.push(
+          await reached((_, clock) => clock.interrupt({ after, continuations, die: () => clock.stop() })),
+        );
+    expect(interruptions).toEqual(['', 'a', 'ab', 'abc', 'abc', 'abcd', 'abcde', 'abcde']);
+  });
+
+  it('lives on where that is taken back', async () => {
+    const spared = await reached((_, clock) => {
+      clock.interrupt({ after: 0, continuations: 0, die: () => clock.stop() });
+      clock.interrupt(null);
+    });
+    expect(spared).toBe('abcde');
+  });
+});
+
+describe('a process that dies amid what it asks of its disk', () => {
+  const BYTES = Buffer.from('x');
+
+  /** Makes a file, writes two bytes to it, syncs all, makes another one. */
+  function filesAfter(after: number, fromNextFile: boolean): string[] {
+    const disk = new SimDisk({ random: new SimRandom(1) });
+    const view = disk.view();
+    const log = view.create('log');
+    disk.interrupt({ after, fromNextFile, die: () => disk.kill() });
+    const work = (): void => {
+      log.write([BYTES, BYTES], 0);
+      log.sync();
+      view.create('next').write([BYTES], 0);
+    };
+    expect(work).toThrow(ProcessGone);
+    // Whoever handles the error is dead, too.
+    expect(() => log.write([BYTES], 0)).toThrow(ProcessGone);
+    expect(() => view.remove('log')).toThrow(ProcessGone);
+    return disk.list().map((name) => `${name} ${disk.contents(name).length}`);
+  }
+
+  it('leaves what it had done by then, be it amid one write of several pieces', () => {
+    expect([0, 1, 2, 3, 4].map((after) => filesAfter(after, false))).toEqual([
+      ['log 0'],
+      ['log 1'],
+      ['log 2'],
+      ['log 2'],
+      ['log 2', 'next 0'],
+    ]);
+  });
+
+  it('can be made to wait for a file that comes or goes', () => {
+    expect([0, 1].map((after) => filesAfter(after, true))).toEqual([['log 2'], ['log 2', 'next 0']]);
   });
 });
 
