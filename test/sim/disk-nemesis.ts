@@ -1,18 +1,23 @@
 /**
- * Disks that stall, fill up, fail a sync, rot or come back empty. What is lost for good hits one node of a run at most, and
+ * Disks that stall, fill up, fail a sync, rot, come back empty or as they once were. What is lost for good hits one node of a run at most, and
  * none where groups have two members: never a majority of a group, since of a majority's loss no store recovers.
  */
+import type { GroupId } from '../../src/raft/index.js';
 import type { SimScheduler } from './fakes/clock.js';
 import type { SimRandom } from './fakes/random.js';
+import { OldCopy } from './old-copy.js';
 import type { SimNode } from './sim-node.js';
 import type { Trace } from './trace.js';
 
-export type DiskFault = 'disk_stall' | 'disk_full' | 'sync_failure' | 'rot' | 'wipe';
+export type DiskFault = 'disk_stall' | 'disk_full' | 'sync_failure' | 'rot' | 'wipe' | 'old_copy';
 
 export interface DiskNemesisOptions {
   readonly scheduler: SimScheduler;
   readonly random: SimRandom;
   readonly trace: Trace;
+  readonly nodes: readonly SimNode[];
+  /** The last entry of a group that anybody has seen committed. */
+  readonly committed: (group: GroupId) => { readonly index: number; readonly term: number } | null;
   /** Members of the smallest group. */
   readonly replicas: number;
   readonly reviveWithin: (node: SimNode, limit_ms: number) => void;
@@ -21,11 +26,20 @@ export interface DiskNemesisOptions {
 export class DiskNemesis {
   readonly #options: DiskNemesisOptions;
   readonly #random: SimRandom;
+  readonly #oldCopy: OldCopy;
   #victim: SimNode | null = null;
 
   constructor(options: DiskNemesisOptions) {
     this.#options = options;
     this.#random = options.random;
+    this.#oldCopy = new OldCopy({
+      ...options,
+      random: options.random.fork('old copy'),
+      allowed: (node) => this.#mayAge(node),
+      claim: (node) => {
+        this.#victim = node;
+      },
+    });
   }
 
   strike(fault: DiskFault, node: SimNode): void {
@@ -41,7 +55,13 @@ export class DiskNemesis {
         return this.#rot(node);
       case 'wipe':
         return this.#wipe(node);
+      case 'old_copy':
+        return this.#oldCopy.begin(this.#victim ?? node);
     }
+  }
+
+  end(): void {
+    this.#oldCopy.end();
   }
 
   /** A process that has ended itself is started again by whoever watches it. */
@@ -67,7 +87,19 @@ export class DiskNemesis {
   /** False: this node's loss would be one too many. */
   #mayLose(node: SimNode): boolean {
     if (this.#options.replicas < 3 || (this.#victim !== null && this.#victim !== node)) return false;
-    return node.harm !== 'wiped';
+    return node.harm === 'none' || node.harm === 'rotten';
+  }
+
+  /** Once, or again: what it has promised since is known. */
+  #mayAge(node: SimNode): boolean {
+    return node.harm === 'old' || (this.#mayLose(node) && node.harm === 'none');
+  }
+
+  /** One that has all it had: what else it may have lost could not be told from what it loses now. */
+  #claim(node: SimNode): boolean {
+    if (!this.#mayLose(node) || node.harm !== 'none') return false;
+    this.#victim = node;
+    return true;
   }
 
   #rot(node: SimNode): void {
@@ -85,8 +117,7 @@ export class DiskNemesis {
   }
 
   #wipe(node: SimNode): void {
-    if (!this.#mayLose(node) || node.harm !== 'none') return;
-    this.#victim = node;
+    if (!this.#claim(node)) return;
     node.crash('power-cut');
     node.wipe();
     this.#options.trace.add('nemesis', `${node.id} gets an empty disk`);

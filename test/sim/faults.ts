@@ -93,7 +93,7 @@ const SPOILS_A_COUP: readonly Fault[] = ['snapshot_race', 'late_sync'];
  * they came, and what mutants and past failures are known by stays where it was.
  */
 const LATER: ReadonlyMap<Fault, number> = new Map([
-  ['old_copy', 0.12],
+  ['old_copy', 0.15],
   ['mid_step', 0.25],
   ['members', 0.3],
 ]);
@@ -122,7 +122,7 @@ export function drawFaults(random: SimRandom): Set<Fault> {
   const later = random.fork('later');
   for (const [fault, probability] of LATER) if (later.chance(probability)) faults.add(fault);
   // A shard whose members change may be down to what it needs: another loss for good would be one too many.
-  if (faults.has('members')) for (const final of ['rot', 'wipe'] as const) faults.delete(final);
+  if (faults.has('members')) for (const final of ['rot', 'wipe', 'old_copy'] as const) faults.delete(final);
   if (faults.size === 0) faults.add('kill');
   return faults;
 }

@@ -1,6 +1,7 @@
 /** Makes things go wrong, now and then, as the seed says. */
 
 import type { KvCommand, KvResult } from '../../src/kv/store/index.js';
+import type { GroupId } from '../../src/raft/index.js';
 import { SLOT_COUNT, type SlotRanges, slotOfKey } from '../../src/shardctrl/index.js';
 import { Ambush, type Haste } from './ambush.js';
 import { Coup } from './coup.js';
@@ -31,6 +32,8 @@ export interface NemesisOptions {
   /** Makes clients turn to their keys in these slots at once. */
   readonly hurry: (slots: SlotRanges, what: Haste) => void;
   readonly leaders: () => readonly ReplicaView[];
+  /** The last entry of a group that anybody has seen committed. */
+  readonly committed: (group: GroupId) => { readonly index: number; readonly term: number } | null;
   /** Members of the smallest group. */
   readonly replicas: number;
   readonly trace: Trace;
@@ -55,6 +58,7 @@ const STEER_PACE_MS = 2_000;
 const SNAPSHOT_RACE_PACE_MS = 8_000;
 const ROSTER_PACE_MS = 4_000;
 const MID_STEP_PACE_MS = 3_000;
+const OLD_COPY_PACE_MS = 6_000;
 
 /** A plan that may pause no longer than this may fail for it. */
 export const SHORT_PAUSE_MS = 150;
@@ -131,6 +135,7 @@ export class Nemesis {
     if (faults.has('members')) this.#repeat(ROSTER_PACE_MS, () => this.#roster.begin());
     if (faults.has('steer')) this.#repeat(STEER_PACE_MS, () => this.#operator.begin());
     if (faults.has('snapshot_race')) this.#repeat(SNAPSHOT_RACE_PACE_MS, () => this.#snapshotRace.begin());
+    if (faults.has('old_copy')) this.#repeat(OLD_COPY_PACE_MS, () => this.#disks.strike('old_copy', this.#follower()));
     if (faults.has('mid_step')) this.#repeat(MID_STEP_PACE_MS, () => this.#midStep.strike(this.#anyNode()));
   }
 
@@ -244,6 +249,15 @@ export class Nemesis {
     return this.#options.nodes.find((candidate) => candidate.id === id) ?? node;
   }
 
+  /** One that leads least: a leader that stays can find out what the others have forgotten. */
+  #follower(): SimNode {
+    const led = (node: SimNode): number => this.#options.leaders().filter((view) => view.node === node.id).length;
+    const nodes = this.#random.shuffle(this.#options.nodes);
+    return this.#random.chance(0.3)
+      ? nodes[0]!
+      : nodes.reduce((least, node) => (led(node) < led(least) ? node : least));
+  }
+
   #anyNode(): SimNode {
     const node = this.#random.pick(this.#options.nodes);
     return this.#random.chance(0.5) ? this.#leaderOr(node) : node;
@@ -351,6 +365,7 @@ export class Nemesis {
     this.#lateSync.end();
     this.#snapshotRace.end();
     this.#midStep.end();
+    this.#disks.end();
     if (this.#options.faults.has('steer')) this.#operator.calm();
     const { network, http, nodes, trace } = this.#options;
     trace.add('nemesis', 'calm');

@@ -6,12 +6,12 @@ import { ClusterNode, type NodeSetup } from '../../src/kv/server/index.js';
 import type { Clock, GroupId, RaftSettings } from '../../src/raft/index.js';
 import { LogFullError } from '../../src/raft/log/index.js';
 import { SimClock, type SimScheduler } from './fakes/clock.js';
-import { SimDisk } from './fakes/disk.js';
-import { DurableLog } from './fakes/durable-log.js';
+import { type DiskCopy, SimDisk } from './fakes/disk.js';
+import { DurableLog, type Promised } from './fakes/durable-log.js';
 import type { SimNetwork, SimTransport } from './fakes/network.js';
 import { ProcessGone } from './fakes/process-gone.js';
 import type { SimRandom } from './fakes/random.js';
-import { SimEngines } from './fakes/sim-engine.js';
+import { type EnginesCopy, SimEngines } from './fakes/sim-engine.js';
 import { SimLog, type SimLogOptions } from './fakes/sim-log.js';
 import { SHORT_PAUSE_MS } from './nemesis.js';
 import type { Trace } from './trace.js';
@@ -65,7 +65,14 @@ export interface Death {
 }
 
 /** What the disk did that the product may, and must, notice. */
-export type DiskHarm = 'none' | 'rotten' | 'wiped';
+export type DiskHarm = 'none' | 'rotten' | 'wiped' | 'old';
+
+/** All of a node's disk, as it was in one moment. */
+export interface NodeCopy {
+  readonly disk: DiskCopy;
+  readonly engines: EnginesCopy;
+  readonly clusterId: string | null;
+}
 
 export class SimNode {
   readonly id: string;
@@ -158,7 +165,7 @@ export class SimNode {
       disk: this.#disk,
       durable: this.#durable.at(-1)!,
       lost: (what) => {
-        if (this.#harm === 'none') this.#options.failed(`${id} has lost what was durable: ${what}`);
+        if (!this.unreliable) this.#options.failed(`${id} has lost what was durable: ${what}`);
       },
       clock,
       random: stream.fork('log'),
@@ -247,6 +254,14 @@ export class SimNode {
     return this.#harm;
   }
 
+  /**
+   * Its disk does not hold what was written to it: such a node may end, or never start again. One with an old copy of its disk
+   * has no such excuse: the copy is whole, and from then on as good a disk as any.
+   */
+  get unreliable(): boolean {
+    return this.#harm === 'rotten' || this.#harm === 'wiped';
+  }
+
   /** The next sync fails, and the process must end: what was not synced is as lost as after a power cut (F33). */
   failSync(): void {
     if (this.#life === null) return;
@@ -295,6 +310,27 @@ export class SimNode {
     this.#knownPeers = new Map();
   }
 
+  copy(): NodeCopy {
+    return { disk: this.#disk.copy(), engines: this.#engines.copy(), clusterId: this.#clusterId };
+  }
+
+  /** Its disk as it once was (F26). Only while it is down. */
+  putBack(copy: NodeCopy): void {
+    if (this.#life !== null) throw new Error('a disk is exchanged under a process that runs');
+    this.#harm = 'old';
+    this.#disk.putBack(copy.disk);
+    this.#engines.putBack(copy.engines);
+    this.#clusterId = copy.clusterId;
+    // Nothing that only the later disk held may be counted on any more (old-copy.ts).
+    this.#durable.pop();
+    this.#durable.push(new DurableLog());
+  }
+
+  /** What others may count on, of each group. */
+  promised(): ReadonlyMap<GroupId, Promised> {
+    return this.#durable.at(-1)!.promised();
+  }
+
   #newDisk(name: string): SimDisk {
     const { id, random, failed } = this.#options;
     const syncedAgain = (): void => failed(`${id} has synced again after a sync that failed (F33)`);
@@ -323,14 +359,14 @@ export class SimNode {
 
   /** A process whose disk is to blame may refuse to start, for good. */
   #refusedToStart(error: Error): null {
-    if (this.#harm === 'none') throw error;
+    if (!this.unreliable) throw error;
     this.#options.trace.add(this.id, `refuses to start: ${error.message}`);
     this.crash('kill');
     return null;
   }
 
   #endItself(error: Error): void {
-    if (!this.#doomed && this.#harm === 'none') {
+    if (!this.#doomed && !this.unreliable) {
       this.#options.failed(`${this.id} cannot go on: ${error.stack}`);
       return;
     }
@@ -349,7 +385,17 @@ export class SimNode {
     if (/wrong_incarnation/.test(text)) return this.#options.anyWiped();
     // One that has left is told so.
     if (/not_admitted: .* has left/.test(text)) return true;
-    return this.#harm === 'rotten' ? /damage|corrupt/.test(text) : this.#harm === 'wiped';
+    switch (this.#harm) {
+      case 'rotten':
+        return /damage|corrupt/.test(text);
+      case 'old':
+        // That is how it is found out; anything else would be news.
+        return /^replica is damaged and stops: .*the log lost entries$/.test(text);
+      case 'wiped':
+        return true;
+      case 'none':
+        return false;
+    }
   }
 
   /** kill -9, or the power goes: what was not synced is lost in part or in whole. */

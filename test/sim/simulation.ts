@@ -15,6 +15,7 @@ import { SimRandom } from './fakes/random.js';
 import { drawFaults, type Fault } from './faults.js';
 import { AppliedIsDurable } from './invariants/applied-is-durable.js';
 import { CommittedLog } from './invariants/committed-log.js';
+import { ConfirmedIsHeld } from './invariants/confirmed-is-held.js';
 import { DeleteAfterInstall } from './invariants/delete-after-install.js';
 import { DurableMajority } from './invariants/durable-majority.js';
 import { ElectionSafety } from './invariants/election-safety.js';
@@ -73,17 +74,25 @@ export class Simulation {
   readonly #network: SimNetwork;
   readonly #nodes: SimNode[] = [];
   readonly #faults: Set<Fault>;
+  readonly #committed = new CommittedLog();
   readonly #watch = new Watch({
     always: [
       new ElectionSafety(),
       new LeaderAppendOnly(),
-      new CommittedLog(),
+      this.#committed,
       new DurableMajority((id, group, index, term) => this.#node(id).holds(group, index, term)),
       new AppliedIsDurable((id, group, index, term) => this.#node(id).holds(group, index, term)),
       new OneOwner(),
       new SlotsCovered(),
     ],
-    often: [new EqualState(), new LogMatching()],
+    often: [
+      new EqualState(),
+      new LogMatching(),
+      new ConfirmedIsHeld({
+        forgetful: (id) => this.#node(id).harm === 'old',
+        lost: (id) => this.#node(id).unreliable,
+      }),
+    ],
     often_ms: SLOW_CHECK_MS,
   });
   readonly #verdicts = new Verdicts((what) => this.#fail(what), [new OneEffect(), new DeleteAfterInstall()]);
@@ -255,6 +264,7 @@ export class Simulation {
       keys: workload.contended,
       hurry: (slots, what) => workload.hurry(slots, what),
       leaders: () => this.#replicas().filter((view) => view.replica.role === 'leader'),
+      committed: (group) => this.#committed.last(group),
       replicas: this.#replicasEach,
       trace: this.#trace,
       failed: (what) => this.#fail(what),
@@ -335,7 +345,7 @@ export class Simulation {
   #healthy(): boolean {
     const gone = this.#gone();
     // One whose disk has lost something need not serve again: nobody replaces it here.
-    const sound = this.#nodes.filter(({ id, harm, started }) => started && harm === 'none' && !gone.includes(id));
+    const sound = this.#nodes.filter((node) => node.started && mustServe(node) && !gone.includes(node.id));
     if (!sound.every(({ node }) => node?.admin.readiness().ready === true)) return false;
     const led = new Set(this.#replicas().flatMap((view) => (view.replica.leads ? [view.group] : [])));
     const shards = sound[0]!.node!.maps.map?.shards ?? [];
@@ -396,4 +406,11 @@ export class Simulation {
       this.#agree() ? 'replicas agree' : 'replicas differ',
     ].join('; ');
   }
+}
+
+/** One on an old copy of its disk too, as long as nobody has found it out. */
+function mustServe({ harm, node }: SimNode): boolean {
+  if (harm !== 'old') return harm === 'none';
+  const map = node?.maps.map?.shards ?? [];
+  return [0, ...map.map(({ id }) => id)].every((group) => node?.host.damaged(group) === undefined);
 }

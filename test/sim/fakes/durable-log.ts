@@ -4,9 +4,21 @@
  */
 import type { GroupId, LogWrite, RecoveredGroup } from '../../../src/raft/index.js';
 
+/** What a replica may have told others, for all of this was durable: they may count on it. */
+export interface Promised {
+  readonly term: number;
+  /** 0: nobody has it. */
+  readonly vote: number;
+  readonly last: number;
+  readonly lastTerm: number;
+}
+
 interface DurableGroup {
+  term: number;
+  vote: number;
   /** Everything up to here is covered by a snapshot, or was compacted. */
   base: number;
+  baseTerm: number;
   /** Terms of the entries that follow. */
   terms: number[];
 }
@@ -26,14 +38,17 @@ export class DurableLog {
 
   /** A write was acknowledged. */
   wrote(write: LogWrite): void {
-    const { group: id, snapshot, entries } = write;
+    const { group: id, hardState, snapshot, entries } = write;
     this.#pending.delete(write);
     let group = this.#groups.get(id);
     if (snapshot !== null || group === undefined) {
+      const promised = { term: group?.term ?? 0, vote: group?.vote ?? 0 };
       if (this.#removed.delete(id)) this.#retire(id);
-      group = { base: snapshot?.index ?? (entries[0]?.index ?? 1) - 1, terms: [] };
+      const base = snapshot?.index ?? (entries[0]?.index ?? 1) - 1;
+      group = { ...promised, base, baseTerm: snapshot?.term ?? 0, terms: [] };
       this.#groups.set(id, group);
     }
+    if (hardState !== null) Object.assign(group, { term: hardState.term, vote: hardState.vote });
     const first = entries[0];
     if (first === undefined) return;
     group.terms.length = Math.max(0, Math.min(group.terms.length, first.index - 1 - group.base));
@@ -64,7 +79,7 @@ export class DurableLog {
       missing ??= lost;
       if (lost !== null) continue;
       if (found === undefined) this.#retire(id);
-      else this.#groups.set(id, { base: found.compacted.index, terms: found.entries.map((entry) => entry.term) });
+      else this.#groups.set(id, asDurable(found));
     }
     this.#pending.clear();
     return missing;
@@ -89,10 +104,25 @@ export class DurableLog {
     );
   }
 
+  /** Of each group that was not removed. */
+  promised(): ReadonlyMap<GroupId, Promised> {
+    const promised = new Map<GroupId, Promised>();
+    for (const [id, { term, vote, base, baseTerm, terms }] of this.#groups) {
+      if (!this.#removed.has(id))
+        promised.set(id, { term, vote, last: base + terms.length, lastTerm: terms.at(-1) ?? baseTerm });
+    }
+    return promised;
+  }
+
   holds(id: GroupId, index: number, term: number): boolean {
     const former = this.#former.flatMap((one) => (one.id === id ? [one.group] : []));
     const now = this.#groups.get(id);
     const books = now === undefined ? former : [now, ...former];
     return books.some(({ base, terms }) => index <= base || terms[index - base - 1] === term);
   }
+}
+
+function asDurable({ hardState, compacted, entries }: RecoveredGroup): DurableGroup {
+  const { term, vote } = hardState;
+  return { term, vote, base: compacted.index, baseTerm: compacted.term, terms: entries.map((entry) => entry.term) };
 }

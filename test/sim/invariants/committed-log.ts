@@ -23,6 +23,13 @@ export class CommittedLog implements Invariant {
   readonly #seen = new WeakMap<Replica, number>();
   readonly #leads = new WeakMap<Replica, number>();
 
+  /** The last entry of a group that anybody has ever seen committed; null: none. */
+  last(group: number): { readonly index: number; readonly term: number } | null {
+    const book = this.#books.get(group);
+    const last = (book?.terms.length ?? 1) - 1;
+    return last === 0 ? null : { index: last, term: book!.terms[last]! };
+  }
+
   check(state: ClusterState): string | null {
     for (const { node, group, replica } of state.changed) {
       const book = this.#book(group);

@@ -4,6 +4,7 @@ import type { KvCommand, KvResult } from '../../../src/kv/store/index.js';
 import type { Entry, LogWrite, RecoveredGroup, Replica } from '../../../src/raft/index.js';
 import { DurableLog } from '../fakes/durable-log.js';
 import { AppliedIsDurable } from './applied-is-durable.js';
+import { ConfirmedIsHeld } from './confirmed-is-held.js';
 import { DeleteAfterInstall } from './delete-after-install.js';
 import { DurableMajority } from './durable-majority.js';
 import { EpochsGrow } from './epochs-grow.js';
@@ -99,7 +100,12 @@ describe('what a log said is durable', () => {
   const write = (snapshot: object | null, ...entries: Entry[]) =>
     ({ group: 1, hardState: null, snapshot, entries }) as unknown as LogWrite;
   const recovered = (base: number, ...entries: Entry[]) =>
-    new Map([[1, { compacted: { index: base, term: 1 }, entries } as unknown as RecoveredGroup]]);
+    new Map([
+      [
+        1,
+        { hardState: { term: 3, vote: 2 }, compacted: { index: base, term: 1 }, entries } as unknown as RecoveredGroup,
+      ],
+    ]);
   const filled = (): DurableLog => {
     const durable = new DurableLog();
     durable.wrote(write({ index: 0 }, entry(1, 1), entry(2, 1), entry(3, 1)));
@@ -117,6 +123,18 @@ describe('what a log said is durable', () => {
     ]);
     durable.wrote(write({ index: 7 }));
     expect([durable.holds(1, 7, 3), durable.holds(1, 8, 3)]).toEqual([true, false]);
+  });
+
+  it('is what others may count on: term, vote, and the last entry (F26)', () => {
+    const durable = filled();
+    durable.wrote({ group: 1, hardState: { term: 5, vote: 3 }, snapshot: null, entries: [] } as unknown as LogWrite);
+    expect(durable.promised().get(1)).toEqual({ term: 5, vote: 3, last: 3, lastTerm: 2 });
+    durable.wrote(write({ index: 7, term: 4 }));
+    expect(durable.promised().get(1)).toEqual({ term: 5, vote: 3, last: 7, lastTerm: 4 });
+    durable.reopened(recovered(7, entry(8, 2)));
+    expect(durable.promised().get(1)).toEqual({ term: 3, vote: 2, last: 8, lastTerm: 2 });
+    durable.removed(1);
+    expect(durable.promised().size).toBe(0);
   });
 
   it('must be there when it opens again, be it behind a compaction', () => {
@@ -231,5 +249,45 @@ describe('each slot has an owner', () => {
     expect(ask(new SlotsCovered(), mapOf(1, [[0, 9]], [[11, 16_383]]))).toMatch(/slots 10-10 belong to nobody/);
     expect(ask(new SlotsCovered(), mapOf(1, [[0, 16_382]]))).toMatch(/slots 16383-16383 belong to nobody/);
     expect(ask(new SlotsCovered(), mapOf(1, [[0, 10]], [[10, 16_383]]))).toMatch(/slot 10 belongs to two/);
+  });
+});
+
+describe('what was confirmed is held', () => {
+  const follower = { role: 'follower', term: 4, damage: null, lastIndex: 9, leaderAge_ms: () => 20 };
+  const progress = [{ id: 2, match: 12 }];
+  const leader = {
+    role: 'leader',
+    term: 4,
+    damage: null,
+    commit: 12,
+    status: () => ({ progress }),
+    nodeOf: () => 'n2',
+  };
+  const cluster = (of: object, then: object): ClusterState => {
+    const replicas = [view({ ...leader, ...of }), { ...view({ ...follower, ...then }), node: 'n2' }];
+    return { now_ms: 0, replicas, changed: replicas };
+  };
+  const asked = (forgetful: boolean, lost: boolean): ConfirmedIsHeld =>
+    new ConfirmedIsHeld({ forgetful: () => forgetful, lost: () => lost });
+
+  it('notices a leader that counts on what its follower does not have', () => {
+    expect(asked(false, false).check(cluster({}, {}))).toMatch(
+      /counts on s1 up to 12 being on n2, whose log ends at 9/,
+    );
+    expect(asked(false, false).check(cluster({}, { lastIndex: 12 }))).toBeNull();
+    // In another term it is to believe nothing of it; a damaged one was found out; and of a rotten disk anything may be gone.
+    expect(asked(false, false).check(cluster({}, { term: 5 }))).toBeNull();
+    expect(asked(false, false).check(cluster({}, { damage: 'the log lost entries' }))).toBeNull();
+    expect(asked(false, true).check(cluster({}, {}))).toBeNull();
+  });
+
+  it('gives one with an old disk the time until it is found out, by heartbeats that tell it (F26)', () => {
+    const untold = asked(true, false);
+    for (let i = 0; i < 50; i++) expect(untold.check(cluster({ commit: 9 }, {}))).toBeNull();
+    for (let i = 0; i < 50; i++) expect(untold.check(cluster({}, { leaderAge_ms: () => 3_000 }))).toBeNull();
+    const told = asked(true, false);
+    const one = cluster({}, {});
+    for (let i = 1; i < 8; i++) expect(told.check(one)).toBeNull();
+    expect(told.check(one)).toMatch(/counts on s1/);
   });
 });
