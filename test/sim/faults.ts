@@ -46,6 +46,7 @@ export const FAULTS = [
   'members',
   'old_copy',
   'mid_step',
+  'read_flood',
 ] as const;
 export type Fault = (typeof FAULTS)[number];
 
@@ -95,6 +96,7 @@ const SPOILS_A_COUP: readonly Fault[] = ['snapshot_race', 'late_sync'];
 const LATER: ReadonlyMap<Fault, number> = new Map([
   ['old_copy', 0.15],
   ['mid_step', 0.25],
+  ['read_flood', 0.1],
   ['members', 0.3],
 ]);
 

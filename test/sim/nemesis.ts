@@ -14,6 +14,7 @@ import type { ReplicaView } from './invariants/invariant.js';
 import { LateSync } from './late-sync.js';
 import { MidStep } from './mid-step.js';
 import { Operator } from './operator.js';
+import { floodWithReads } from './read-flood.js';
 import { RosterNemesis } from './roster-nemesis.js';
 import type { SimHttp } from './sim-http.js';
 import type { SimNode } from './sim-node.js';
@@ -59,6 +60,7 @@ const SNAPSHOT_RACE_PACE_MS = 8_000;
 const ROSTER_PACE_MS = 4_000;
 const MID_STEP_PACE_MS = 3_000;
 const OLD_COPY_PACE_MS = 6_000;
+const READ_FLOOD_PACE_MS = 10_000;
 
 /** A plan that may pause no longer than this may fail for it. */
 export const SHORT_PAUSE_MS = 150;
@@ -136,6 +138,8 @@ export class Nemesis {
     if (faults.has('steer')) this.#repeat(STEER_PACE_MS, () => this.#operator.begin());
     if (faults.has('snapshot_race')) this.#repeat(SNAPSHOT_RACE_PACE_MS, () => this.#snapshotRace.begin());
     if (faults.has('old_copy')) this.#repeat(OLD_COPY_PACE_MS, () => this.#disks.strike('old_copy', this.#follower()));
+    if (faults.has('read_flood'))
+      this.#repeat(READ_FLOOD_PACE_MS, () => floodWithReads(this.#anyNode(), this.#random, this.#options.trace));
     if (faults.has('mid_step')) this.#repeat(MID_STEP_PACE_MS, () => this.#midStep.strike(this.#anyNode()));
   }
 

@@ -14,6 +14,7 @@ import { ProcessGone } from './fakes/process-gone.js';
 import { SimRandom } from './fakes/random.js';
 import { drawFaults, type Fault } from './faults.js';
 import { AppliedIsDurable } from './invariants/applied-is-durable.js';
+import { BoundedQueues, type QueueLimits } from './invariants/bounded-queues.js';
 import { CommittedLog } from './invariants/committed-log.js';
 import { ConfirmedIsHeld } from './invariants/confirmed-is-held.js';
 import { DeleteAfterInstall } from './invariants/delete-after-install.js';
@@ -65,6 +66,11 @@ const SLOW_CHECK_MS = 100;
 const NO_MAP: { readonly epoch: number; readonly gone: readonly string[] } = { epoch: 0, gone: [] };
 /** How often the simulation looks whether what it waits for has come. */
 const BEAT_MS = 25;
+const UNLIMITED: QueueLimits = {
+  maxInflightMessages: Number.POSITIVE_INFINITY,
+  maxInflightBytes: Number.POSITIVE_INFINITY,
+  maxUncommittedBytes: Number.POSITIVE_INFINITY,
+};
 
 export class Simulation {
   readonly #options: SimulationOptions;
@@ -75,6 +81,8 @@ export class Simulation {
   readonly #nodes: SimNode[] = [];
   readonly #faults: Set<Fault>;
   readonly #committed = new CommittedLog();
+  #limits: QueueLimits = UNLIMITED;
+  readonly #queues = new BoundedQueues(() => this.#limits);
   readonly #watch = new Watch({
     always: [
       new ElectionSafety(),
@@ -84,6 +92,7 @@ export class Simulation {
       new AppliedIsDurable((id, group, index, term) => this.#node(id).holds(group, index, term)),
       new OneOwner(),
       new SlotsCovered(),
+      this.#queues,
     ],
     often: [
       new EqualState(),
@@ -140,7 +149,8 @@ export class Simulation {
       trace: this.#trace,
       failed: (what) => this.#fail(what),
     });
-    await this.#guarded(() => this.#verdicts.during(() => this.#play(http, workload)));
+    const play = (): Promise<void> => this.#verdicts.during(() => this.#play(http, workload));
+    await this.#guarded(() => this.#queues.countingReads((what) => this.#fail(what), play));
     workload.close();
     if (this.#violation === null) {
       const verdict = checkLinearizable(registerModel, history.operations());
@@ -208,9 +218,13 @@ export class Simulation {
       maxInflightBytes: random.pick([20_000, MIB]),
       // Small for figure 8: an old entry gets through, and the leader's own does not.
       maxMessageBytes: random.pick(this.#faults.has('coup') ? [200, 200, 500, MIB] : [200, 500, 5_000, MIB]),
-      maxUncommittedBytes: 16 * MIB,
+      // Small in some, so that it is ever reached. From a stream of its own: what was drawn before it was there stays.
+      maxUncommittedBytes: this.#random.fork('limits').chance(0.3)
+        ? this.#random.fork('limit').pick([50_000, 50_000, 5_000])
+        : 16 * MIB,
       rowCacheBytes: 64 * 1024,
     };
+    this.#limits = raft;
     this.#replicasEach = Math.min(bootstrap.replicas, count);
     const late = this.#faults.has('members')
       ? Array.from({ length: random.int(1, 2) }, (_, i) => `n${count + i + 1}`)

@@ -4,6 +4,7 @@ import type { KvCommand, KvResult } from '../../../src/kv/store/index.js';
 import type { Entry, LogWrite, RecoveredGroup, Replica } from '../../../src/raft/index.js';
 import { DurableLog } from '../fakes/durable-log.js';
 import { AppliedIsDurable } from './applied-is-durable.js';
+import { BoundedQueues } from './bounded-queues.js';
 import { ConfirmedIsHeld } from './confirmed-is-held.js';
 import { DeleteAfterInstall } from './delete-after-install.js';
 import { DurableMajority } from './durable-majority.js';
@@ -289,5 +290,73 @@ describe('what was confirmed is held', () => {
     const one = cluster({}, {});
     for (let i = 1; i < 8; i++) expect(told.check(one)).toBeNull();
     expect(told.check(one)).toMatch(/counts on s1/);
+  });
+});
+
+describe('queues are bounded', () => {
+  const limits = { maxInflightMessages: 3, maxInflightBytes: 500, maxUncommittedBytes: 1_000 };
+  /** A leader with entries of 68 bytes each, 100 with what an entry costs besides, from 1 on. */
+  const leading = (commit: number, lastIndex: number, inflight: object = {}): object => ({
+    id: 1,
+    role: 'leader',
+    term: 4,
+    commit,
+    lastIndex,
+    entriesFrom: (from: number) =>
+      Array.from({ length: Math.max(0, lastIndex - from + 1) }, (_, i) => ({
+        index: from + i,
+        data: Buffer.alloc(68),
+      })),
+    nodeOf: () => 'n2',
+    status: () => ({
+      progress: [
+        {
+          id: 2,
+          state: 'replicate',
+          match: lastIndex,
+          next: lastIndex + 1,
+          inflightMessages: 0,
+          inflightBytes: 0,
+          ...inflight,
+        },
+      ],
+    }),
+  });
+  const ask = (invariant: BoundedQueues, replica: object, now_ms: number): string | null => {
+    const views = [view(replica)];
+    return invariant.check({ now_ms, replicas: views, changed: views });
+  };
+
+  it('F42 accepts full windows, and one entry too many bytes', () => {
+    const invariant = new BoundedQueues(() => limits);
+    expect(
+      ask(invariant, leading(20, 20, { match: 14, next: 20, inflightMessages: 3, inflightBytes: 500 }), 0),
+    ).toBeNull();
+    expect(ask(invariant, leading(20, 20, { match: 14, next: 21, inflightBytes: 600 }), 100)).toBeNull();
+    expect(invariant.peaks).toMatchObject({ inflightMessages: 3, inflightBytes: 600 });
+  });
+
+  it('F42 notices messages beyond the window, and bytes, be they counted wrongly', () => {
+    const messages = leading(20, 20, { inflightMessages: 4 });
+    expect(ask(new BoundedQueues(() => limits), messages, 0)).toMatch(/s1 and has 4 messages .* in flight to n2/);
+    const bytes = leading(20, 20, { inflightBytes: 601 });
+    expect(ask(new BoundedQueues(() => limits), bytes, 0)).toMatch(/601 bytes/);
+    const uncounted = leading(20, 20, { match: 13, next: 21 });
+    expect(ask(new BoundedQueues(() => limits), uncounted, 0)).toMatch(/700 bytes/);
+  });
+
+  it('F42 notices a leader that takes more than it may leave uncommitted, except when nothing else is', () => {
+    const invariant = new BoundedQueues(() => limits);
+    const replica = leading(0, 0) as { lastIndex: number };
+    const grow = (commit: number, to: number): string | null => {
+      Object.assign(replica, leading(commit, to));
+      return ask(invariant, replica, 0);
+    };
+    expect(grow(0, 0)).toBeNull();
+    expect(grow(0, 15)).toBeNull();
+    expect(grow(15, 15)).toBeNull();
+    expect(grow(15, 20)).toBeNull();
+    expect(grow(15, 25)).toBeNull();
+    expect(grow(15, 26)).toMatch(/1100 uncommitted bytes on top of 1000; the limit is 1000/);
   });
 });
