@@ -39,6 +39,8 @@ export interface Recovery {
   readonly verdictIsNew: boolean;
 }
 
+export const FIRST_SEGMENT = 1;
+
 /** Reasons of damage that this recovery has yet to find may be in the opening: only a clearly longer file was in use. */
 const OPENING_SLACK_BYTES = 4096;
 
@@ -112,7 +114,10 @@ function noteMissing(table: GroupTable, candidates: readonly Candidate[], i: num
   table.hole(`the log's segments between ${previous.name} and ${candidate.name} are missing`);
 }
 
-/** The segment that was being written; takes it away if it never was in use. */
+/**
+ * The segment that was being written; takes it away if it never was in use. The first one is left to be written anew in its
+ * place: at no moment there is no file, for that would look like a log that was taken away (F25).
+ */
 function replayLast(files: LogFiles, replay: Replay, candidates: Candidate[]): void {
   const last = candidates.at(-1);
   if (last === undefined) return;
@@ -123,6 +128,7 @@ function replayLast(files: LogFiles, replay: Replay, candidates: Candidate[]): v
   if (scan.synced === 0) {
     candidates.pop();
     last.file.close();
+    if (candidates.length === 0 && last.segment === FIRST_SEGMENT) return;
     files.remove(last.name);
     files.syncDirectory();
     const before = candidates.at(-1);

@@ -17,7 +17,7 @@ import {
   sealBatch,
   segmentName,
 } from './record-codec.js';
-import { type OpenSegment, recover } from './recovery.js';
+import { FIRST_SEGMENT, type OpenSegment, recover } from './recovery.js';
 import { SegmentCleaner } from './segment-cleaner.js';
 import { encodeOpening } from './segment-opening.js';
 import { type StoredGroup, takeStoredGroups } from './stored-group.js';
@@ -280,7 +280,7 @@ export class SegmentedLog {
       head.file.sync();
       this.#synced = head.lengthBytes;
     }
-    const segment = (head?.segment ?? 0) + 1;
+    const segment = head === undefined ? FIRST_SEGMENT : head.segment + 1;
     if (segment > SEGMENTS_MAX) throw new Error(`the log in ${this.#files.directory} has used up its segment numbers`);
     const opened = this.#open(segment, head ?? null);
     if (opened === null) return 'full';
@@ -295,9 +295,12 @@ export class SegmentedLog {
   /** A new segment with its opening, durable. null: the disk is full, and nothing of it is left. */
   #open(segment: number, previous: OpenSegment | null): OpenSegment | null {
     const name = segmentName(segment);
+    // Only the first one may be there, never used: see recovery.
+    const again = previous === null && this.#files.list().includes(name);
     let file: LogFile | null = null;
     try {
-      file = this.#files.create(name);
+      file = again ? this.#files.open(name) : this.#files.create(name);
+      file.truncate(0);
       const opening = encodeOpening(this.#table, {
         segment,
         salt: this.#salt,
@@ -309,9 +312,10 @@ export class SegmentedLog {
       this.#files.syncDirectory();
       return { segment, file, lengthBytes: opening.length };
     } catch (error) {
+      if (again) file?.truncate(0);
       file?.close();
       if (!isDiskFull(error)) throw error;
-      if (file !== null) this.#files.remove(name);
+      if (file !== null && !again) this.#files.remove(name);
       this.#files.syncDirectory();
       return null;
     }
