@@ -65,6 +65,8 @@ interface Course {
   attempts: number;
   /** Connections refused in a row. */
   refusals: number;
+  /** Of the attempts so far that were answered. */
+  slowest_ms: number;
 }
 
 /** The answers that an idempotency record gives again, so that they speak for every earlier attempt too. */
@@ -86,13 +88,25 @@ export class RetryingCaller {
   async call(call: Call): Promise<HttpResponse> {
     const { clock } = this.#ports;
     const end_ms = clock.monotonic_ms() + call.timeout_ms;
-    const course: Course = { end_ms, avoid: null, uncertain: null, lasting: 0, attempts: 0, refusals: 0 };
+    const course: Course = {
+      end_ms,
+      avoid: null,
+      uncertain: null,
+      lasting: 0,
+      attempts: 0,
+      refusals: 0,
+      slowest_ms: 0,
+    };
     const share_ms = Math.max(ATTEMPT_MS.min, Math.min(ATTEMPT_MS.max, call.timeout_ms / ATTEMPTS_PER_CALL));
     const attempt_ms = call.safety === 'once' ? call.timeout_ms : share_ms;
     const target = this.#target(call, Math.min(attempt_ms, call.timeout_ms));
     for (;;) {
       const left_ms = course.end_ms - clock.monotonic_ms();
       const attempt = await this.#attempt(call, target, course.avoid, Math.min(left_ms, attempt_ms));
+      if (attempt.kind === 'answer') {
+        const took_ms = clock.monotonic_ms() - (course.end_ms - left_ms);
+        course.slowest_ms = Math.max(course.slowest_ms, took_ms);
+      }
       const pause_ms = this.#next(call, course, attempt);
       if (pause_ms === null) {
         if (attempt.kind !== 'answer') throw new Error('invariant: only an answer ends a call well');
@@ -169,7 +183,9 @@ export class RetryingCaller {
     const { clock, random } = this.#ports;
     const ceiling_ms = Math.min(BACKOFF_MS.max, BACKOFF_MS.first * 2 ** Math.min(course.attempts, 16));
     const pause_ms = Math.max(asked_ms ?? 0, ceiling_ms * (0.5 + 0.5 * random.next()));
-    if (clock.monotonic_ms() + pause_ms >= course.end_ms) throw this.#end(call, course, problem);
+    // A write that certainly was not carried out is not sent once more, only to be cut off: nobody would know then.
+    const needed_ms = call.safety === 'read' ? 0 : 2 * course.slowest_ms;
+    if (clock.monotonic_ms() + pause_ms + needed_ms >= course.end_ms) throw this.#end(call, course, problem);
     return pause_ms;
   }
 

@@ -167,6 +167,23 @@ describe('retries', () => {
     expect(sent).toHaveLength(7);
   });
 
+  test('end before a write is sent that would be cut off: a certain no does not become a perhaps', async () => {
+    const { client, clock } = fixture(({ timeout_ms }) => {
+      // The server takes 300 ms to say no; who has less time for it is cut off.
+      if (timeout_ms < 300) return { hang: true };
+      clock.now_ms += 300;
+      return problem(503, 'no_leader');
+    });
+    const ends: unknown[] = [];
+    for (let timeout_ms = 1_000; timeout_ms < 4_000; timeout_ms += 50) {
+      ends.push(await client.put('k', 'v', { timeout_ms }).catch((error: unknown) => error));
+    }
+    for (const end of ends) {
+      expect(end).not.toBeInstanceOf(OutcomeUnknown);
+      expect(end).toMatchObject({ code: 'no_leader' });
+    }
+  });
+
   test('wait longer each time, with jitter, and end at the deadline', async () => {
     const times: number[] = [];
     const { client, clock } = fixture(() => {
