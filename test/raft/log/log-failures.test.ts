@@ -45,6 +45,27 @@ describe('a disk that fails', () => {
     expect(disk.syncs).toBe(syncs);
   });
 
+  it('F25: at no moment is there no log, also not while one that was never used is made anew', async () => {
+    const disk = newDisk();
+    await open(disk).close();
+    const without: string[] = [];
+    for (const name of ['create', 'open', 'remove', 'syncDirectory'] as const) {
+      const step = disk[name].bind(disk) as (...names: string[]) => never;
+      disk[name] = ((...names: string[]) => {
+        const result = step(...names);
+        if (disk.list().length === 0) without.push(`${name} ${names}`);
+        return result;
+      }) as never;
+    }
+    for (const how of ['kill', 'crash'] as const) {
+      disk[how]();
+      const log = open(disk);
+      expect(log.fresh).toBe(false);
+      await log.close();
+    }
+    expect(without).toEqual([]);
+  });
+
   it('F36: a full disk makes writes wait; they are durable, in order, once there is space', async () => {
     const disk = newDisk();
     const log = open(disk);
