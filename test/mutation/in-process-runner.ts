@@ -1,0 +1,150 @@
+/**
+ * A test runner for Stryker that loads the tests once and switches mutants on and off within one process, so that a mutant
+ * costs what the tests that notice it cost: most of them a millisecond.
+ *
+ * The price is that a mutant may leave something behind in a module's state. So each kill is confirmed by running the test
+ * that failed once more without the mutant: if it fails then, too, the process is not clean, the runner gives up, and Stryker
+ * runs the mutant again in a new process. Mutants that act while modules load always get a process of their own.
+ */
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import fc from 'fast-check';
+import { collect, Run, type Test, tests } from './test-tree.js';
+
+/** What instrumented code looks at (Stryker's `INSTRUMENTER_CONSTANTS`). */
+interface Instrumentation {
+  activeMutant?: string | undefined;
+  currentTestId?: string | undefined;
+  hitCount?: number | undefined;
+  hitLimit?: number | undefined;
+  mutantCoverage?: unknown;
+}
+
+const scope = globalThis as { __stryker__?: Instrumentation };
+scope.__stryker__ ??= {};
+const instrumentation = scope.__stryker__;
+
+interface MutantRunOptions {
+  readonly testFilter?: readonly string[];
+  readonly hitLimit?: number;
+  readonly activeMutant: { readonly id: string };
+  readonly mutantActivation: 'runtime' | 'static';
+}
+
+const SUCCESS = 0;
+const FAILED = 1;
+/** In the sandbox, where a process that replaces another one finds it. */
+const DURATIONS = 'test-durations.json';
+
+class InProcessRunner {
+  static readonly inject = ['options'] as const;
+  private readonly paths: readonly string[];
+  private loaded = false;
+  private durations: Record<string, number> = {};
+
+  constructor(options: { readonly testPaths: readonly string[] }) {
+    this.paths = options.testPaths;
+  }
+
+  capabilities(): { reloadEnvironment: boolean } {
+    return { reloadEnvironment: false };
+  }
+
+  async dryRun(): Promise<object> {
+    await this.load();
+    const run = new Run();
+    const results = [];
+    for (const test of tests()) {
+      const startedAt = performance.now();
+      instrumentation.currentTestId = test.id;
+      const failure = await run.failureOf(test);
+      instrumentation.currentTestId = undefined;
+      const timeSpentMs = performance.now() - startedAt;
+      this.durations[test.id] = timeSpentMs;
+      const about = { id: test.id, name: test.name, fileName: resolve(test.file), timeSpentMs };
+      results.push(
+        failure ? { ...about, status: FAILED, failureMessage: failure.message } : { ...about, status: SUCCESS },
+      );
+    }
+    await run.end();
+    writeFileSync(DURATIONS, JSON.stringify(this.durations));
+    return { status: 'complete', tests: results, mutantCoverage: instrumentation.mutantCoverage };
+  }
+
+  async mutantRun(options: MutantRunOptions): Promise<object> {
+    const { activeMutant, hitLimit, mutantActivation, testFilter } = options;
+    if (mutantActivation === 'static') instrumentation.activeMutant = activeMutant.id;
+    try {
+      await this.load();
+    } catch (error) {
+      return { status: 'killed', killedBy: tests().map(({ id }) => id), failureMessage: String(error), nrOfTests: 0 };
+    }
+    instrumentation.hitCount = 0;
+    instrumentation.hitLimit = hitLimit;
+    instrumentation.activeMutant = activeMutant.id;
+    const { ran, killed } = await this.firstFailure(testFilter);
+    const hits = instrumentation.hitCount;
+    instrumentation.hitCount = undefined;
+    instrumentation.activeMutant = undefined;
+    if (hitLimit !== undefined && hits > hitLimit) return { status: 'timeout', reason: `hit ${hits} times` };
+    if (killed === null) return { status: 'survived', nrOfTests: ran };
+    if (mutantActivation === 'runtime') await this.confirmClean(killed.by);
+    return { status: 'killed', killedBy: [killed.by.id], failureMessage: killed.failure.message, nrOfTests: ran };
+  }
+
+  /** The quickest tests first: most mutants are noticed by many. */
+  private async firstFailure(
+    filter: readonly string[] | undefined,
+  ): Promise<{ ran: number; killed: { by: Test; failure: Error } | null }> {
+    const wanted = filter && new Set(filter);
+    const order = tests()
+      .filter(({ id }) => wanted === undefined || wanted.has(id))
+      .sort((a, b) => (this.durations[a.id] ?? 0) - (this.durations[b.id] ?? 0));
+    const run = new Run();
+    try {
+      for (const [i, test] of order.entries()) {
+        const failure = await run.failureOf(test);
+        if (failure) return { ran: i + 1, killed: { by: test, failure } };
+      }
+      return { ran: order.length, killed: null };
+    } finally {
+      await run.end();
+    }
+  }
+
+  private async confirmClean(killer: Test): Promise<void> {
+    const run = new Run();
+    const failure = await run.failureOf(killer);
+    await run.end();
+    if (failure) throw new Error(`fails without a mutant, too: ${killer.id}: ${failure.message}`);
+  }
+
+  private async load(): Promise<void> {
+    if (this.loaded) return;
+    this.loaded = true;
+    // A mutant is killed by the first example found, how small it is does not matter.
+    fc.configureGlobal({ endOnFailure: true });
+    // A test that was left amid its work by a failure may go on to fail later: no business of the next mutant.
+    process.on('unhandledRejection', () => undefined);
+    if (existsSync(DURATIONS)) this.durations = JSON.parse(readFileSync(DURATIONS, 'utf8'));
+    for (const path of this.paths.flatMap(testFiles)) {
+      await collect(path, () => import(pathToFileURL(resolve(path)).href));
+    }
+  }
+}
+
+/** A path is that of a test file, or of a folder whose own test files are meant. */
+function testFiles(path: string): readonly string[] {
+  if (path.endsWith('.ts')) return [path];
+  return readdirSync(path)
+    .filter((name) => name.endsWith('.test.ts'))
+    .sort()
+    .map((name) => join(path, name));
+}
+
+export const strykerPlugins = [{ kind: 'TestRunner', name: 'in-process', injectableClass: InProcessRunner }];
+export const strykerValidationSchema = {
+  type: 'object',
+  properties: { testPaths: { type: 'array', items: { type: 'string' } } },
+};
