@@ -55,11 +55,28 @@ describe('changes of membership', () => {
           const moved = [...before.filter((id) => !after.includes(id)), ...after.filter((id) => !before.includes(id))];
           if (next.conf.outgoing.length === 0) expect(moved.length).toBeLessThanOrEqual(1);
           else expect(idsOf(next.conf.outgoing)).toEqual(before);
+          const direct = one.steps.length === 0 || (one.steps.length === 1 && one.transition === 'auto');
+          expect(next.conf.outgoing.length === 0).toBe(direct);
+          for (const list of [after, idsOf(next.conf.learners)]) expect(list).toEqual(list.toSorted((a, b) => a - b));
           conf = next.conf;
         }
       }),
       RUNS,
     );
+  });
+
+  it('that name impossible replicas, or would be made by nobody, are refused with a reason', () => {
+    const adding = (id: number): ConfChange => ({
+      steps: [{ op: 'add_voter', member: { id, node: 'n9' } }],
+      transition: 'auto',
+    });
+    for (const id of [0, -1, 1.5, 2 ** 53]) {
+      expect(nextConf(confOf([1]), adding(id))).toEqual({ ok: false, detail: `${id} is no replica id` });
+    }
+    expect(nextConf(confOf([]), adding(9))).toEqual({
+      ok: false,
+      detail: 'a configuration without voters cannot be changed',
+    });
   });
 
   it('leaving a joint configuration makes its demoted voters learners', () => {
@@ -118,5 +135,22 @@ describe('the bytes of a membership change', () => {
     expect(() => decodeConfChange(changed(1, 9))).toThrow('unknown transition 9');
     expect(() => decodeConfChange(changed(4, 9))).toThrow('unknown step 9');
     expect(() => decodeConfChange(changed(12, 0xff))).toThrow('impossible replica id');
+    // A name with other letters than were written would be another node.
+    expect(() => decodeConfChange(changed(15, 0xff))).toThrow();
+  });
+
+  it('are not written where the counts would not fit', () => {
+    const named = (length: number): ConfChange => ({
+      steps: [{ op: 'add_voter', member: { id: 4, node: 'n'.repeat(length) } }],
+      transition: 'auto',
+    });
+    expect(decodeConfChange(encodeConfChange(named(0xffff)))).toEqual(named(0xffff));
+    expect(() => encodeConfChange(named(0x1_0000))).toThrow('cannot have 65536 bytes');
+    const removing = (count: number): ConfChange => ({
+      steps: Array.from({ length: count }, (_, i) => ({ op: 'remove', id: i + 1 })),
+      transition: 'auto',
+    });
+    expect(decodeConfChange(encodeConfChange(removing(0xffff))).steps).toHaveLength(0xffff);
+    expect(() => encodeConfChange(removing(0x1_0000))).toThrow('cannot have 65536 steps');
   });
 });

@@ -2,74 +2,16 @@
 import { describe, expect, it } from 'vitest';
 import {
   type CoreOptions,
-  type Entry,
   EntryKind,
   encodeConfChange,
   index,
   type Message,
   MessageType,
-  NO_ENTRIES,
   RaftCore,
   term,
 } from '../../../src/raft/core/index.js';
+import { entry, leader, message, options } from './lone-core.js';
 import { confOf } from './random-cluster.js';
-
-const options = (more: Partial<CoreOptions> = {}): CoreOptions => ({
-  id: 1,
-  electionTicks: 10,
-  heartbeatTicks: 1,
-  random: () => 0,
-  maxInflightMessages: 16,
-  maxInflightBytes: 1 << 20,
-  maxMessageBytes: 1 << 16,
-  maxUncommittedBytes: 1 << 20,
-  hardState: { term: term(0), vote: 0, commit: index(0) },
-  compacted: { index: index(0), term: term(0) },
-  entries: [],
-  applied: index(0),
-  conf: confOf([1, 2, 3]),
-  ...more,
-});
-
-const message = (type: MessageType, from: number, atTerm: number, more: Partial<Message> = {}): Message => ({
-  type,
-  from,
-  to: 1,
-  term: term(atTerm),
-  index: index(0),
-  logTerm: term(0),
-  commit: index(0),
-  entries: NO_ENTRIES,
-  reject: false,
-  hint: index(0),
-  context: 0,
-  snapshot: null,
-  ...more,
-});
-
-const entry = (i: number, t: number, text = ''): Entry => ({
-  term: term(t),
-  index: index(i),
-  kind: EntryKind.Command,
-  data: Buffer.from(text),
-});
-
-/** A leader of term 1 whose no-op everybody has. */
-function leader(more: Partial<CoreOptions> = {}): RaftCore {
-  const core = new RaftCore(options(more));
-  core.campaign();
-  core.ready();
-  core.step(message(MessageType.PreVoteResponse, 2, 1));
-  core.persisted(core.ready().seq);
-  core.step(message(MessageType.VoteResponse, 2, 1));
-  core.persisted(core.ready().seq);
-  core.step(message(MessageType.AppendResponse, 2, 1, { index: index(1) }));
-  core.step(message(MessageType.AppendResponse, 3, 1, { index: index(1) }));
-  core.ready();
-  core.applied(index(1));
-  expect([core.role, core.hasCommittedInTerm(), core.hasReady()]).toEqual(['leader', true, false]);
-  return core;
-}
 
 describe('Ready', () => {
   it('carries term and vote with the very vote that they back (F1)', () => {
@@ -215,6 +157,58 @@ describe('proposals', () => {
   });
 });
 
+describe('what it says of itself', () => {
+  it('progress of all members, its own too, as soon as it leads', () => {
+    const core = new RaftCore(options());
+    expect(core.status().progress).toEqual([]);
+    core.campaign();
+    core.ready();
+    core.step(message(MessageType.PreVoteResponse, 2, 1));
+    core.persisted(core.ready().seq);
+    core.step(message(MessageType.VoteResponse, 2, 1));
+    expect(core.status().progress.map((p) => [p.id, p.match, p.next, p.state, p.recentActive])).toEqual([
+      [1, 0, 2, 'replicate', true],
+      [2, 0, 1, 'probe', false],
+      [3, 0, 1, 'probe', false],
+    ]);
+  });
+
+  it('only a leader claims to know all that is committed (section 6.4)', () => {
+    const core = new RaftCore(options());
+    core.step(message(MessageType.Append, 2, 1, { entries: [entry(1, 1)], commit: index(1) }));
+    expect([core.commit, core.hasCommittedInTerm()]).toEqual([1, false]);
+    expect(leader().hasCommittedInTerm()).toBe(true);
+  });
+});
+
+describe('reads that wait', () => {
+  const MOST = 65_536;
+  const askFor = (core: RaftCore, count: number): boolean[] =>
+    Array.from({ length: count }, (_, context) => core.readIndex(context));
+
+  it('are refused beyond a number that no driver reaches while its group has a quorum: at the leader', () => {
+    const core = leader();
+    expect(askFor(core, MOST - 1)).not.toContain(false);
+    core.step(message(MessageType.ReadIndex, 2, 1, { context: 7 }));
+    core.step(message(MessageType.ReadIndex, 3, 1, { context: 8 }));
+    expect(core.readIndex(9)).toBe(false);
+    const { messages } = core.ready();
+    const answers = messages.filter(({ type }) => type === MessageType.ReadIndexResponse);
+    expect(answers.map((m) => [m.to, m.context, m.reject])).toEqual([[3, 8, true]]);
+    // They have their round now, there is room again.
+    expect(core.readIndex(9)).toBe(true);
+  });
+
+  it('are refused beyond that number at a follower', () => {
+    const core = new RaftCore(options());
+    core.step(message(MessageType.Heartbeat, 2, 1));
+    expect(askFor(core, MOST)).not.toContain(false);
+    expect(core.readIndex(9)).toBe(false);
+    core.ready();
+    expect(core.readIndex(9)).toBe(true);
+  });
+});
+
 describe('bytes from peers that make no sense', () => {
   it('entries with a gap, of falling or future terms are dropped', () => {
     const core = new RaftCore(options());
@@ -297,7 +291,21 @@ describe('a start', () => {
 
   it('with impossible options is refused', () => {
     expect(() => new RaftCore(options({ heartbeatTicks: 10 }))).toThrow('electionTicks must be above heartbeatTicks');
-    expect(() => new RaftCore(options({ maxMessageBytes: 0 }))).toThrow('maxMessageBytes must be a positive integer');
+    const sizes = [
+      'id',
+      'heartbeatTicks',
+      'electionTicks',
+      'maxInflightMessages',
+      'maxInflightBytes',
+      'maxMessageBytes',
+      'maxUncommittedBytes',
+    ] as const;
+    for (const name of sizes) {
+      for (const value of [0, 1.5, -1, Number.NaN]) {
+        expect(() => new RaftCore(options({ [name]: value }))).toThrow(`${name} must be a positive integer`);
+      }
+    }
+    expect(new RaftCore(options({ heartbeatTicks: 1, electionTicks: 2 })).role).toBe('follower');
   });
 
   it('finds membership changes that are not applied yet', () => {
@@ -314,6 +322,8 @@ describe('a start', () => {
     expect(core.ready().committed.map((e) => e.index)).toEqual([2]);
     core.applied(index(2));
     expect(core.conf).toEqual(confOf([1], [2]));
+    // Nobody has asked it to.
+    expect(core.role).toBe('follower');
     core.campaign();
     expect(core.role).toBe('candidate');
   });
