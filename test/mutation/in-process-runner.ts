@@ -7,6 +7,7 @@
  * runs the mutant again in a new process. Mutants that act while modules load always get a process of their own.
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { register } from 'node:module';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import fc from 'fast-check';
@@ -21,9 +22,12 @@ interface Instrumentation {
   mutantCoverage?: unknown;
 }
 
-const scope = globalThis as { __stryker__?: Instrumentation };
+const scope = globalThis as { __stryker__?: Instrumentation; activeMutant?: string };
 scope.__stryker__ ??= {};
 const instrumentation = scope.__stryker__;
+
+/** Whose id lean instrumentation compares with; '' where no mutant is active. */
+scope.activeMutant = '';
 
 interface MutantRunOptions {
   readonly testFilter?: readonly string[];
@@ -40,7 +44,7 @@ const DURATIONS = 'test-durations.json';
 class InProcessRunner {
   static readonly inject = ['options'] as const;
   private readonly paths: readonly string[];
-  private loaded = false;
+  private loadedFor: 'dry run' | 'mutants' | null = null;
   private durations: Record<string, number> = {};
 
   constructor(options: { readonly testPaths: readonly string[] }) {
@@ -52,7 +56,7 @@ class InProcessRunner {
   }
 
   async dryRun(): Promise<object> {
-    await this.load();
+    await this.load('dry run');
     const run = new Run();
     const results = [];
     for (const test of tests()) {
@@ -74,19 +78,20 @@ class InProcessRunner {
 
   async mutantRun(options: MutantRunOptions): Promise<object> {
     const { activeMutant, hitLimit, mutantActivation, testFilter } = options;
-    if (mutantActivation === 'static') instrumentation.activeMutant = activeMutant.id;
+    if (this.loadedFor === 'dry run') throw new Error('a process for mutants, please: this one counts visits');
+    if (mutantActivation === 'static') activate(activeMutant.id);
     try {
-      await this.load();
+      await this.load('mutants');
     } catch (error) {
       return { status: 'killed', killedBy: tests().map(({ id }) => id), failureMessage: String(error), nrOfTests: 0 };
     }
     instrumentation.hitCount = 0;
     instrumentation.hitLimit = hitLimit;
-    instrumentation.activeMutant = activeMutant.id;
+    activate(activeMutant.id);
     const { ran, killed } = await this.firstFailure(testFilter);
     const hits = instrumentation.hitCount;
     instrumentation.hitCount = undefined;
-    instrumentation.activeMutant = undefined;
+    activate(undefined);
     if (hitLimit !== undefined && hits > hitLimit) return { status: 'timeout', reason: `hit ${hits} times` };
     if (killed === null) return { status: 'survived', nrOfTests: ran };
     if (mutantActivation === 'runtime') await this.confirmClean(killed.by);
@@ -120,9 +125,10 @@ class InProcessRunner {
     if (failure) throw new Error(`fails without a mutant, too: ${killer.id}: ${failure.message}`);
   }
 
-  private async load(): Promise<void> {
-    if (this.loaded) return;
-    this.loaded = true;
+  private async load(purpose: 'dry run' | 'mutants'): Promise<void> {
+    if (this.loadedFor !== null) return;
+    this.loadedFor = purpose;
+    if (purpose === 'mutants') register('./lean-instrumentation.mjs', import.meta.url);
     // A mutant is killed by the first example found, how small it is does not matter.
     fc.configureGlobal({ endOnFailure: true });
     // A test that was left amid its work by a failure may go on to fail later: no business of the next mutant.
@@ -132,6 +138,11 @@ class InProcessRunner {
       await collect(path, () => import(pathToFileURL(resolve(path)).href));
     }
   }
+}
+
+function activate(mutant: string | undefined): void {
+  instrumentation.activeMutant = mutant;
+  scope.activeMutant = mutant ?? '';
 }
 
 /** A path is that of a test file, or of a folder whose own test files are meant. */
