@@ -1,9 +1,13 @@
-/** Preloaded: TypeScript from its source, and `vitest` is the one that runs its tests again in the same process. */
+/** Preloaded: TypeScript from its source; what the tests import as `vitest` and `fast-check` are those of this folder. */
 import { register } from 'node:module';
 import { register as registerTsx } from 'tsx/esm/api';
 
 registerTsx();
-const ours = new URL('./vitest-in-process.ts', import.meta.url).href;
-const hooks = `export const resolve = (specifier, context, next) =>
-  next(specifier === 'vitest' ? ${JSON.stringify(ours)} : specifier, context);`;
+const ours = {
+  vitest: new URL('./vitest-in-process.ts', import.meta.url).href,
+  'fast-check': new URL('./few-examples.ts', import.meta.url).href,
+};
+const hooks = `const ours = ${JSON.stringify(ours)};
+export const resolve = (specifier, context, next) =>
+  next(ours[specifier] === context.parentURL?.split('?')[0] ? specifier : (ours[specifier] ?? specifier), context);`;
 register(`data:text/javascript,${encodeURIComponent(hooks)}`);

@@ -46,7 +46,11 @@ function mutate(file) {
       htmlReporter: { fileName: join(reports, 'mutation.html') },
     }),
   );
-  const env = { ...process.env, NODE_OPTIONS: `--import ${pathToFileURL(join(here, 'from-source.mjs')).href}` };
+  const env = {
+    ...process.env,
+    NODE_OPTIONS: `--import ${pathToFileURL(join(here, 'from-source.mjs')).href}`,
+    ...(scope.examples === undefined ? {} : { MUTATION_EXAMPLES: String(scope.examples) }),
+  };
   const { status } = spawnSync(process.execPath, [stryker, 'run', config, ...flags], {
     cwd: root,
     stdio: 'inherit',

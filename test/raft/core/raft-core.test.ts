@@ -157,6 +157,23 @@ describe('proposals', () => {
   });
 });
 
+describe('what the driver says is applied', () => {
+  it('must have been handed out', () => {
+    const core = leader();
+    core.propose([Buffer.from('a')]);
+    expect(() => core.applied(index(2))).toThrow('applied 2, but handed out only up to 1');
+    expect(core.appliedIndex).toBe(1);
+  });
+
+  it('cannot be a change of membership that makes no sense: another log, or another state (F26)', () => {
+    const data = encodeConfChange({ steps: [{ op: 'remove', id: 9 }], transition: 'auto' });
+    const entries = [entry(1, 1), { ...entry(2, 1), kind: EntryKind.ConfChange, data }];
+    const core = new RaftCore(options({ entries, hardState: { term: term(1), vote: 1, commit: index(2) } }));
+    expect(core.ready().committed.map((e) => e.index)).toEqual([1, 2]);
+    expect(() => core.applied(index(2))).toThrow('the membership change at 2 cannot be applied');
+  });
+});
+
 describe('what it says of itself', () => {
   it('progress of all members, its own too, as soon as it leads', () => {
     const core = new RaftCore(options());
