@@ -1,5 +1,5 @@
 /**
- * `npm run mutate -- core|planner|store [file.ts …]`: one file of the source after the other, since the code of all the others
+ * `npm run mutate -- core|planner|store [--force] [file.ts …]`: one file of the source after the other, since the code of all the others
  * then runs at full speed; at the end a table of scores. What a run before has found about a mutant holds until the mutant's
  * file or its tests change (`--force`: as if there had been none).
  */
@@ -26,12 +26,11 @@ const flags = rest.filter((arg) => arg.startsWith('--'));
 const named = rest.filter((arg) => !arg.startsWith('--'));
 const files = readdirSync(join(root, scope.folder))
   .filter((file) => scope.files.some((pattern) => new RegExp(`^${pattern}$`).test(file)))
-  .filter((file) => named.length === 0 || named.includes(file))
   .sort();
+const reportsOf = (file) => join(here, 'reports', name, basename(file, '.ts'));
 
 function mutate(file) {
-  const reports = join(here, 'reports', name, basename(file, '.ts'));
-  const report = join(reports, 'mutation.json');
+  const reports = reportsOf(file);
   const config = join(reports, 'stryker.json');
   mkdirSync(reports, { recursive: true });
   writeFileSync(
@@ -42,7 +41,7 @@ function mutate(file) {
       testPaths: scope.tests,
       plugins: [join(here, 'in-process-runner.ts')],
       incrementalFile: relative(root, join(reports, 'incremental.json')),
-      jsonReporter: { fileName: report },
+      jsonReporter: { fileName: join(reports, 'mutation.json') },
       htmlReporter: { fileName: join(reports, 'mutation.html') },
     }),
   );
@@ -57,8 +56,6 @@ function mutate(file) {
     env,
   });
   if (status !== 0) process.exit(status ?? 1);
-  const mutants = Object.values(readJson(report).files).flatMap((found) => found.mutants);
-  return { file, statuses: mutants.map((mutant) => mutant.status) };
 }
 
 function line(title, statuses) {
@@ -70,7 +67,17 @@ function line(title, statuses) {
   return `| ${title} | ${killed + timeout + alive} | ${killed} | ${timeout} | ${alive} | ${score.toFixed(1)} % |`;
 }
 
-const results = files.map(mutate).filter(({ statuses }) => statuses.length > 0);
+for (const file of files) if (named.length === 0 || named.includes(file)) mutate(file);
+
+// Of all files of the scope, as they were found last.
+const results = files
+  .map((file) => ({ file, report: join(reportsOf(file), 'mutation.json') }))
+  .filter(({ report }) => existsSync(report))
+  .map(({ file, report }) => {
+    const mutants = Object.values(readJson(report).files).flatMap((found) => found.mutants);
+    return { file, statuses: mutants.map((mutant) => mutant.status) };
+  })
+  .filter(({ statuses }) => statuses.length > 0);
 console.log('\n| file | mutants | killed | timeout | survived | score |\n|---|---|---|---|---|---|');
 for (const { file, statuses } of results) console.log(line(`\`${file}\``, statuses));
 console.log(
