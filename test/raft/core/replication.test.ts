@@ -1,0 +1,82 @@
+/** What a leader makes of its followers' answers, above all of late ones. The stories are told in test/raft/interaction. */
+import { describe, expect, it } from 'vitest';
+import { index, type Message, MessageType, RaftCore, term } from '../../../src/raft/core/index.js';
+import { leader, message, options } from './lone-core.js';
+
+const accepts = (from: number, upTo: number, atTerm = 1): Message =>
+  message(MessageType.AppendResponse, from, atTerm, { index: index(upTo) });
+const refuses = (from: number, at: number, hint: number, atTerm = 1): Message =>
+  message(MessageType.AppendResponse, from, atTerm, {
+    index: index(at),
+    logTerm: term(1),
+    reject: true,
+    hint: index(hint),
+  });
+
+const progressOf = (core: RaftCore, id: number): string => {
+  const { match, next, state } = core.status().progress.find((p) => p.id === id)!;
+  return `${state} ${match} ${next}`;
+};
+
+/** Of term 2, with a log whose entries up to 5 are compacted; 2 has all of it, 3 has not answered yet. */
+function compactedLeader(): RaftCore {
+  const hardState = { term: term(1), vote: 0, commit: index(5) };
+  const core = new RaftCore(options({ hardState, compacted: { index: index(5), term: term(1) }, applied: index(5) }));
+  core.campaign();
+  core.ready();
+  core.step(message(MessageType.PreVoteResponse, 2, 2));
+  core.persisted(core.ready().seq);
+  core.step(message(MessageType.VoteResponse, 2, 2));
+  core.persisted(core.ready().seq);
+  core.step(accepts(2, 6, 2));
+  core.ready();
+  expect([core.role, core.commit, progressOf(core, 3)]).toEqual(['leader', 6, 'probe 0 6']);
+  return core;
+}
+
+describe('an acknowledgement', () => {
+  it('that was overtaken by a later one takes nothing back', () => {
+    const core = leader();
+    core.propose([Buffer.from('a'), Buffer.from('b')]);
+    core.persisted(core.ready().seq);
+    core.step(accepts(3, 3));
+    core.step(accepts(3, 2));
+    expect(progressOf(core, 3)).toBe('replicate 3 4');
+    // Nor does it prove that messages arrive again.
+    core.reportUnreachable(3);
+    core.step(accepts(3, 2));
+    expect(progressOf(core, 3)).toBe('probe 3 4');
+    core.step(accepts(3, 3));
+    expect(progressOf(core, 3)).toBe('replicate 3 4');
+  });
+});
+
+describe('a refusal', () => {
+  it('of what has been acknowledged since is old', () => {
+    const core = leader();
+    core.step(refuses(3, 1, 0));
+    expect(progressOf(core, 3)).toBe('replicate 1 2');
+    core.step(refuses(3, 2, 1));
+    expect(progressOf(core, 3)).toBe('probe 1 2');
+    // A follower that takes back what it has acknowledged is not believed: it has promised to keep it.
+    core.step(refuses(3, 1, 0));
+    expect(progressOf(core, 3)).toBe('probe 1 2');
+  });
+
+  it('of another Append than the last probe is old', () => {
+    const core = compactedLeader();
+    core.step(refuses(3, 9, 2, 2));
+    expect(progressOf(core, 3)).toBe('probe 0 6');
+    core.step(refuses(3, 5, 2, 2));
+    expect(progressOf(core, 3)).toBe('probe 0 3');
+  });
+
+  it('changes nothing while a snapshot is under way', () => {
+    const core = compactedLeader();
+    core.step(refuses(3, 5, 2, 2));
+    expect(core.ready().snapshotsTo).toEqual([3]);
+    core.step(refuses(3, 2, 1, 2));
+    expect(progressOf(core, 3)).toBe('snapshot 0 3');
+    expect(core.ready().messages).toEqual([]);
+  });
+});
