@@ -19,7 +19,7 @@ interface Instrumentation {
   currentTestId?: string | undefined;
   hitCount?: number | undefined;
   hitLimit?: number | undefined;
-  mutantCoverage?: unknown;
+  mutantCoverage?: { readonly perTest: Record<string, Record<string, number>> };
 }
 
 const scope = globalThis as { __stryker__?: Instrumentation; activeMutant?: string };
@@ -31,21 +31,30 @@ scope.activeMutant = '';
 
 interface MutantRunOptions {
   readonly testFilter?: readonly string[];
-  readonly hitLimit?: number;
   readonly activeMutant: { readonly id: string };
   readonly mutantActivation: 'runtime' | 'static';
 }
 
 const SUCCESS = 0;
 const FAILED = 1;
-/** In the sandbox, where a process that replaces another one finds it. */
-const DURATIONS = 'test-durations.json';
+/** How much more often than in the dry run a test may come by the active mutant: then it runs for ever. */
+const HITS_FACTOR = 100;
+const HITS_MIN = 10_000;
+
+/** What the dry run has found, in the sandbox: the processes that run mutants are others. */
+const DRY_RUN = 'dry-run.json';
+
+interface DryRun {
+  readonly durations: Record<string, number>;
+  /** By test, then by mutant. */
+  readonly hits: Record<string, Record<string, number>>;
+}
 
 class InProcessRunner {
   static readonly inject = ['options'] as const;
   private readonly paths: readonly string[];
   private loadedFor: 'dry run' | 'mutants' | null = null;
-  private durations: Record<string, number> = {};
+  private seen: DryRun = { durations: {}, hits: {} };
 
   constructor(options: { readonly testPaths: readonly string[] }) {
     this.paths = options.testPaths;
@@ -65,19 +74,21 @@ class InProcessRunner {
       const failure = await run.failureOf(test);
       instrumentation.currentTestId = undefined;
       const timeSpentMs = performance.now() - startedAt;
-      this.durations[test.id] = timeSpentMs;
+      this.seen.durations[test.id] = timeSpentMs;
       const about = { id: test.id, name: test.name, fileName: resolve(test.file), timeSpentMs };
       results.push(
         failure ? { ...about, status: FAILED, failureMessage: failure.message } : { ...about, status: SUCCESS },
       );
     }
     await run.end();
-    writeFileSync(DURATIONS, JSON.stringify(this.durations));
-    return { status: 'complete', tests: results, mutantCoverage: instrumentation.mutantCoverage };
+    const { mutantCoverage } = instrumentation;
+    this.seen = { ...this.seen, hits: mutantCoverage?.perTest ?? {} };
+    writeFileSync(DRY_RUN, JSON.stringify(this.seen));
+    return { status: 'complete', tests: results, mutantCoverage };
   }
 
   async mutantRun(options: MutantRunOptions): Promise<object> {
-    const { activeMutant, hitLimit, mutantActivation, testFilter } = options;
+    const { activeMutant, mutantActivation, testFilter } = options;
     if (this.loadedFor === 'dry run') throw new Error('a process for mutants, please: this one counts visits');
     if (mutantActivation === 'static') activate(activeMutant.id);
     try {
@@ -85,14 +96,10 @@ class InProcessRunner {
     } catch (error) {
       return { status: 'killed', killedBy: tests().map(({ id }) => id), failureMessage: String(error), nrOfTests: 0 };
     }
-    instrumentation.hitCount = 0;
-    instrumentation.hitLimit = hitLimit;
-    activate(activeMutant.id);
-    const { ran, killed } = await this.firstFailure(testFilter);
-    const hits = instrumentation.hitCount;
+    const { ran, killed } = await this.firstFailure(testFilter, activeMutant.id);
     instrumentation.hitCount = undefined;
     activate(undefined);
-    if (hitLimit !== undefined && hits > hitLimit) return { status: 'timeout', reason: `hit ${hits} times` };
+    if (killed === 'endless') return { status: 'timeout', reason: `came by the mutant ${HITS_FACTOR} times as often` };
     if (killed === null) return { status: 'survived', nrOfTests: ran };
     if (mutantActivation === 'runtime') await this.confirmClean(killed.by);
     return { status: 'killed', killedBy: [killed.by.id], failureMessage: killed.failure.message, nrOfTests: ran };
@@ -101,15 +108,22 @@ class InProcessRunner {
   /** The quickest tests first: most mutants are noticed by many. */
   private async firstFailure(
     filter: readonly string[] | undefined,
-  ): Promise<{ ran: number; killed: { by: Test; failure: Error } | null }> {
+    mutant: string,
+  ): Promise<{ ran: number; killed: { by: Test; failure: Error } | 'endless' | null }> {
+    const { durations, hits } = this.seen;
     const wanted = filter && new Set(filter);
     const order = tests()
       .filter(({ id }) => wanted === undefined || wanted.has(id))
-      .sort((a, b) => (this.durations[a.id] ?? 0) - (this.durations[b.id] ?? 0));
+      .sort((a, b) => (durations[a.id] ?? 0) - (durations[b.id] ?? 0));
     const run = new Run();
     try {
       for (const [i, test] of order.entries()) {
+        const limit = Math.max(HITS_MIN, HITS_FACTOR * (hits[test.id]?.[mutant] ?? 0));
+        instrumentation.hitCount = 0;
+        instrumentation.hitLimit = limit;
+        activate(mutant);
         const failure = await run.failureOf(test);
+        if (instrumentation.hitCount > limit) return { ran: i + 1, killed: 'endless' };
         if (failure) return { ran: i + 1, killed: { by: test, failure } };
       }
       return { ran: order.length, killed: null };
@@ -133,7 +147,7 @@ class InProcessRunner {
     fc.configureGlobal({ endOnFailure: true });
     // A test that was left amid its work by a failure may go on to fail later: no business of the next mutant.
     process.on('unhandledRejection', () => undefined);
-    if (existsSync(DURATIONS)) this.durations = JSON.parse(readFileSync(DURATIONS, 'utf8'));
+    if (existsSync(DRY_RUN)) this.seen = JSON.parse(readFileSync(DRY_RUN, 'utf8'));
     for (const path of this.paths.flatMap(testFiles)) {
       await collect(path, () => import(pathToFileURL(resolve(path)).href));
     }
