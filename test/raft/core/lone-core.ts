@@ -58,12 +58,12 @@ export function leader(more: Partial<CoreOptions> = {}): RaftCore {
   const core = new RaftCore(options(more));
   core.campaign();
   core.ready();
-  core.step(message(MessageType.PreVoteResponse, 2, 1));
+  const others = core.conf.voters.map(({ id }) => id).filter((id) => id !== 1);
+  for (const id of others) core.step(message(MessageType.PreVoteResponse, id, 1));
   core.persisted(core.ready().seq);
-  core.step(message(MessageType.VoteResponse, 2, 1));
+  for (const id of others) core.step(message(MessageType.VoteResponse, id, 1));
   core.persisted(core.ready().seq);
-  core.step(message(MessageType.AppendResponse, 2, 1, { index: index(1) }));
-  core.step(message(MessageType.AppendResponse, 3, 1, { index: index(1) }));
+  for (const id of others) core.step(message(MessageType.AppendResponse, id, 1, { index: index(1) }));
   core.ready();
   core.applied(index(1));
   expect([core.role, core.hasCommittedInTerm(), core.hasReady()]).toEqual(['leader', true, false]);

@@ -141,7 +141,27 @@ describe('a snapshot', () => {
   });
 });
 
+describe('heartbeats', () => {
+  it('go once in so many ticks', () => {
+    const core = leader({ heartbeatTicks: 3 });
+    const sent = Array.from({ length: 7 }, () => {
+      core.tick();
+      return core.ready().messages.filter(({ type }) => type === MessageType.Heartbeat).length;
+    });
+    expect(sent).toEqual([0, 0, 2, 0, 0, 2, 0]);
+  });
+});
+
 describe('proposals', () => {
+  it('are taken up to the very limit of uncommitted bytes (F41)', () => {
+    const core = leader({ maxUncommittedBytes: 300 });
+    core.propose([Buffer.alloc(100)]);
+    const room = 300 - core.uncommittedBytes - (core.uncommittedBytes - 100);
+    expect(core.propose([Buffer.alloc(room + 1)])).toEqual({ ok: false, reason: 'too_many_uncommitted' });
+    expect(core.propose([Buffer.alloc(room)]).ok).toBe(true);
+    expect(core.uncommittedBytes).toBe(300);
+  });
+
   it('are taken all or not at all, within the limit of uncommitted bytes (F41)', () => {
     const core = leader({ maxUncommittedBytes: 300 });
     expect(core.propose([Buffer.alloc(200)])).toEqual({ ok: true, first: 2, term: 1 });
@@ -178,6 +198,24 @@ describe('what the driver says is applied', () => {
 });
 
 describe('what it says of itself', () => {
+  it('its id, what its log takes in memory, to whom leadership is on its way', () => {
+    const core = leader();
+    const before = core.logBytes;
+    core.propose([Buffer.alloc(100)]);
+    expect([core.id, core.logBytes - before >= 100]).toEqual([1, true]);
+    expect(core.status().transferTo).toBe(0);
+    core.transferLeader(2);
+    expect(core.status().transferTo).toBe(2);
+  });
+
+  it('entries that it still has, and none that it has not', () => {
+    const core = leader();
+    core.propose([Buffer.from('a'), Buffer.from('b')]);
+    core.compact(index(1));
+    const indexes = (from: number) => core.entriesFrom(index(from), 1_000_000).map((e) => e.index);
+    expect([indexes(1), indexes(2), indexes(3), indexes(4), indexes(5)]).toEqual([[], [2, 3], [3], [], []]);
+  });
+
   it('progress of all members, its own too, as soon as it leads', () => {
     const core = new RaftCore(options());
     expect(core.status().progress).toEqual([]);
@@ -198,6 +236,30 @@ describe('what it says of itself', () => {
     core.step(message(MessageType.Append, 2, 1, { entries: [entry(1, 1)], commit: index(1) }));
     expect([core.commit, core.hasCommittedInTerm()]).toEqual([1, false]);
     expect(leader().hasCommittedInTerm()).toBe(true);
+  });
+});
+
+describe('a round of reads', () => {
+  it('is confirmed by answers to its own heartbeats, which late answers to earlier ones do not undo (section 6.4)', () => {
+    const core = leader({ conf: confOf([1, 2, 3, 4, 5]) });
+    const answers = (from: number, round: number): void =>
+      core.step(message(MessageType.HeartbeatResponse, from, 1, { context: round }));
+    core.readIndex(7);
+    core.ready();
+    answers(2, 1);
+    answers(2, 0);
+    answers(3, 0);
+    expect(core.ready().reads).toEqual([]);
+    answers(3, 1);
+    expect(core.ready().reads).toEqual([{ context: 7, index: 1 }]);
+    core.readIndex(8);
+    core.ready();
+    answers(2, 2);
+    answers(2, 1);
+    answers(3, 1);
+    expect(core.ready().reads).toEqual([]);
+    answers(3, 2);
+    expect(core.ready().reads).toEqual([{ context: 8, index: 1 }]);
   });
 });
 

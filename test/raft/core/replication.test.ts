@@ -80,3 +80,41 @@ describe('a refusal', () => {
     expect(core.ready().messages).toEqual([]);
   });
 });
+
+describe('the stream of a snapshot', () => {
+  const streaming = (): RaftCore => {
+    const core = compactedLeader();
+    core.step(refuses(3, 5, 2, 2));
+    expect(core.ready().snapshotsTo).toEqual([3]);
+    return core;
+  };
+  const heard = (core: RaftCore): void => {
+    core.tick();
+    core.step(message(MessageType.HeartbeatResponse, 3, 2));
+  };
+
+  it('that was taken whole: what follows it is sent once the follower is heard of, not before', () => {
+    const core = streaming();
+    core.reportSnapshot(3, true);
+    expect(progressOf(core, 3)).toBe('probe 0 6');
+    expect(core.ready().messages).toEqual([]);
+    heard(core);
+    const { messages } = core.ready();
+    expect(messages.filter((m) => m.type === MessageType.Append).map((m) => [m.to, m.index])).toEqual([[3, 5]]);
+  });
+
+  it('that broke off is begun again once the follower is heard of', () => {
+    const core = streaming();
+    core.reportSnapshot(3, false);
+    expect(core.ready().snapshotsTo).toEqual([]);
+    heard(core);
+    expect(core.ready().snapshotsTo).toEqual([3]);
+  });
+
+  it('that nobody has asked for says nothing', () => {
+    const core = leader();
+    core.reportSnapshot(3, true);
+    core.reportSnapshot(9, true);
+    expect(progressOf(core, 3)).toBe('replicate 1 2');
+  });
+});
