@@ -45,6 +45,18 @@ describe('a snapshot', () => {
   });
 });
 
+describe('a leader of an earlier term', () => {
+  it('is told ours, whatever it sends: else it would wait for us for ever (F17)', () => {
+    for (const type of [MessageType.Append, MessageType.Heartbeat, MessageType.InstallSnapshot]) {
+      const core = new RaftCore(options({ hardState: { term: term(3), vote: 0, commit: index(0) } }));
+      core.step(message(type, 2, 1, { snapshot: type === MessageType.InstallSnapshot ? snapshotOf() : null }));
+      const answers = core.ready().messages.map((m) => [m.type, m.to, m.term, m.index]);
+      expect(answers).toEqual([[MessageType.AppendResponse, 2, 3, 0]]);
+      expect(core.leader).toBe(0);
+    }
+  });
+});
+
 describe('an Append', () => {
   it('that follows on an entry of a term that has not begun is dropped without an answer', () => {
     const core = new RaftCore(options());

@@ -1,6 +1,6 @@
 /** What a leader takes its members for. The stories are told in test/raft/interaction. */
 import { describe, expect, it } from 'vitest';
-import { MessageType } from '../../../src/raft/core/index.js';
+import { index, MessageType } from '../../../src/raft/core/index.js';
 import { leader, message } from './lone-core.js';
 
 describe('a member that has not been heard of for an election timeout', () => {
@@ -16,5 +16,26 @@ describe('a member that has not been heard of for an election timeout', () => {
     expect([core.role, active()]).toEqual(['leader', [true, true, false]]);
     core.step(message(MessageType.HeartbeatResponse, 3, 1));
     expect(active()).toEqual([true, true, true]);
+  });
+});
+
+describe('the target of a transfer', () => {
+  it('is told once to campaign, whatever the others answer meanwhile (section 3.10)', () => {
+    const core = leader();
+    core.propose([Buffer.from('a')]);
+    core.persisted(core.ready().seq);
+    core.transferLeader(2);
+    const told = (): number[] =>
+      core
+        .ready()
+        .messages.filter((m) => m.type === MessageType.TimeoutNow)
+        .map((m) => m.to);
+    expect(told()).toEqual([]);
+    core.step(message(MessageType.AppendResponse, 2, 1, { index: index(2) }));
+    expect(told()).toEqual([2]);
+    core.step(message(MessageType.AppendResponse, 3, 1, { index: index(2) }));
+    expect(told()).toEqual([]);
+    expect(core.transferLeader(2)).toEqual({ ok: true });
+    expect(told()).toEqual([]);
   });
 });

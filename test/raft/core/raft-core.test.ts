@@ -315,6 +315,7 @@ describe('bytes from peers that make no sense', () => {
     const core = leader();
     core.step({ ...message(MessageType.Heartbeat, 2, 9), to: 7 });
     core.step(message(MessageType.Heartbeat, 1, 9));
+    core.step(message(MessageType.Heartbeat, 0, 9));
     expect([core.role, core.term]).toEqual(['leader', 1]);
   });
 

@@ -1,7 +1,8 @@
 /** What a leader makes of its followers' answers, above all of late ones. The stories are told in test/raft/interaction. */
 import { describe, expect, it } from 'vitest';
 import { index, type Message, MessageType, RaftCore, term } from '../../../src/raft/core/index.js';
-import { leader, message, options } from './lone-core.js';
+import { entry, leader, message, options } from './lone-core.js';
+import { confOf } from './random-cluster.js';
 
 const accepts = (from: number, upTo: number, atTerm = 1): Message =>
   message(MessageType.AppendResponse, from, atTerm, { index: index(upTo) });
@@ -71,6 +72,30 @@ describe('a refusal', () => {
     expect(progressOf(core, 3)).toBe('probe 0 3');
   });
 
+  it('at the very beginning of the log is that of a newcomer, if it was probed there (section 5.3)', () => {
+    const following = leader();
+    following.step(refuses(3, 0, 0));
+    expect(progressOf(following, 3)).toBe('replicate 1 2');
+    const probing = compactedLeader();
+    probing.step(refuses(3, 0, 0, 2));
+    expect(progressOf(probing, 3)).toBe('probe 0 6');
+    const entries = [1, 2, 3].map((i) => entry(i, 1));
+    const core = new RaftCore(options({ entries, hardState: { term: term(1), vote: 0, commit: index(0) } }));
+    core.campaign();
+    core.ready();
+    core.step(message(MessageType.PreVoteResponse, 2, 2));
+    core.persisted(core.ready().seq);
+    core.step(message(MessageType.VoteResponse, 2, 2));
+    core.ready();
+    const empty = message(MessageType.AppendResponse, 3, 2, { index: index(3), reject: true });
+    core.step(empty);
+    core.step(empty);
+    expect(progressOf(core, 3)).toBe('probe 0 1');
+    core.ready();
+    core.step(message(MessageType.AppendResponse, 3, 2, { reject: true }));
+    expect(core.ready().snapshotsTo).toEqual([3]);
+  });
+
   it('changes nothing while a snapshot is under way', () => {
     const core = compactedLeader();
     core.step(refuses(3, 5, 2, 2));
@@ -111,10 +136,57 @@ describe('the stream of a snapshot', () => {
     expect(core.ready().snapshotsTo).toEqual([3]);
   });
 
+  it('ends with the acknowledgement of all that has been compacted, and not with one of less', () => {
+    const core = streaming();
+    core.step(accepts(3, 4, 2));
+    expect(progressOf(core, 3)).toBe('snapshot 4 5');
+    core.step(accepts(3, 5, 2));
+    expect(progressOf(core, 3)).toBe('replicate 5 6');
+  });
+
+  it('is asked for only when the follower is there to take it', () => {
+    const core = leader();
+    core.propose([Buffer.from('a')]);
+    core.persisted(core.ready().seq);
+    core.step(accepts(2, 2));
+    core.ready();
+    core.applied(index(2));
+    core.compact(index(2));
+    for (let i = 0; i < 10; i++) {
+      core.tick();
+      core.step(message(MessageType.HeartbeatResponse, 2, 1));
+    }
+    core.reportUnreachable(3);
+    expect(core.ready().snapshotsTo).toEqual([]);
+    core.step(message(MessageType.HeartbeatResponse, 3, 1));
+    expect(core.ready().snapshotsTo).toEqual([3]);
+  });
+
   it('that nobody has asked for says nothing', () => {
+    new RaftCore(options()).reportSnapshot(3, true);
     const core = leader();
     core.reportSnapshot(3, true);
     core.reportSnapshot(9, true);
     expect(progressOf(core, 3)).toBe('replicate 1 2');
+  });
+});
+
+describe('heartbeats', () => {
+  it('that are answered more than once in an interval make no further probe: rounds of reads are many', () => {
+    const core = compactedLeader();
+    const probes = (): number =>
+      core.ready().messages.filter((m) => m.type === MessageType.Append && m.to === 3).length;
+    core.tick();
+    core.step(message(MessageType.HeartbeatResponse, 3, 2));
+    expect(probes()).toBe(1);
+    core.step(message(MessageType.HeartbeatResponse, 3, 2));
+    expect(probes()).toBe(0);
+  });
+
+  it('of a round of reads go to those whose answers count', () => {
+    const core = leader({ conf: confOf([1, 2, 3], [4]) });
+    core.readIndex(7);
+    const asked = core.ready().messages.filter((m) => m.type === MessageType.Heartbeat);
+    expect(asked.map((m) => m.to)).toEqual([2, 3]);
   });
 });
