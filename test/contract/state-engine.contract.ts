@@ -182,7 +182,7 @@ export function stateEngineContract(title: string, open: () => Promise<StateEngi
         await engine.write(keysOf(await engine.range(ALL)).map(del));
         const model = new Map<string, Buffer>();
         await fc.assert(
-          fc.asyncProperty(fc.array(op, { maxLength: 30 }), range, async (ops, asked) => {
+          fc.asyncProperty(fc.array(op, { maxLength: 30, size: 'max' }), range, async (ops, asked) => {
             await engine.write(ops);
             for (const { key: k, value } of ops) {
               if (value === null) model.delete(k.toString('hex'));

@@ -408,7 +408,7 @@ describe('the state', () => {
         warnings: fc.constant([]),
       }),
     );
-    const steps = fc.array(fc.tuple(command, fc.nat(5_000), fc.boolean()), { maxLength: 40 });
+    const steps = fc.array(fc.tuple(command, fc.nat(5_000), fc.boolean()), { maxLength: 40, size: 'max' });
     await fc.assert(
       fc.asyncProperty(steps, async (list) => {
         const steady = await MemoryController.cluster(3, 2);

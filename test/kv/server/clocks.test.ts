@@ -88,7 +88,7 @@ describe('stamps', () => {
       applied: fc.integer({ min: -900, max: 900 }),
     });
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
+      fc.property(fc.array(step, { maxLength: 30, size: 'max' }), (steps) => {
         const { clock, cluster, right_ms } = world({ peers: 0 });
         const stamps = new StampClock(cluster, () => []);
         let last = 0;

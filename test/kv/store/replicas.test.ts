@@ -141,7 +141,7 @@ describe('F30: replicas', () => {
 describe('the digest', () => {
   it('of slots is that of what they hold, however it came about; sums of disjoint sets add up', BUSY, async () => {
     await fc.assert(
-      fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 60 }), async (steps) => {
+      fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 60, size: 'max' }), async (steps) => {
         const world = new World();
         await world.start();
         for (const one of steps) {

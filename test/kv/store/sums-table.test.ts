@@ -50,9 +50,9 @@ function expectSame(read: SumsTable, expected: SumsTable): void {
 describe('sums of slots', () => {
   it('are read as they were, after any rounds and restarts', () => {
     const change = fc.tuple(fc.oneof(fc.nat(90), fc.nat(SLOT_COUNT - 1)), fc.nat(1_000));
-    const round = fc.record({ changes: fc.array(change, { maxLength: 200 }), restart: fc.boolean() });
+    const round = fc.record({ changes: fc.array(change, { maxLength: 200, size: 'max' }), restart: fc.boolean() });
     fc.assert(
-      fc.property(fc.array(round, { maxLength: 30 }), (rounds) => {
+      fc.property(fc.array(round, { maxLength: 30, size: 'max' }), (rounds) => {
         const rows = new Rows();
         let sums = new SumsTable();
         for (const { changes, restart } of rounds) {

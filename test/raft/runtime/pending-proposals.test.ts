@@ -79,7 +79,7 @@ describe('proposals that wait', () => {
       },
     );
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 400 }), (steps) => {
+      fc.property(fc.array(step, { maxLength: 100, size: 'max' }), (steps) => {
         const waiters = new Waiters();
         const pending = new PendingProposals();
         /** The log as this replica has it: the terms of its entries; the commit index; who proposed what. */
