@@ -108,10 +108,22 @@ describe('the log in memory, against an array that forgets nothing', () => {
     const two = log.slice(2, 2 * entryBytes(log.at(2)));
     expect(two.map((e) => e.index)).toEqual([2, 3]);
     const all = log.slice(2, 1_000_000);
+    // Whatever was asked for before.
+    expect(log.slice(2, 2 * entryBytes(log.at(2))).map((e) => e.index)).toEqual([2, 3]);
+    expect(log.slice(2, 1_000_000)).toEqual(all);
     log.truncateFrom(3);
     log.append(entry(3, 2, 1));
     expect(all.map((e) => e.term)).toEqual([1, 1, 1, 1, 1]);
     expect(log.slice(2, 1_000_000).map((e) => e.term)).toEqual([1, 2]);
+  });
+
+  it('after a restart what is applied is committed, and so are its bytes', () => {
+    const entries = [1, 2, 3, 4].map((i) => entry(i, 1, 10 * i));
+    const log = new LogView({ index: index(0), term: term(0) }, entries, index(2), index(3));
+    expect([log.applied, log.commit, log.stable]).toEqual([2, 3, 4]);
+    expect(log.uncommittedBytes).toBe(entryBytes(entries[3]!));
+    expect(log.bytes).toBe(entries.reduce((sum, e) => sum + entryBytes(e), 0));
+    expect(log.takeEntriesToApply().map((e) => e.index)).toEqual([3]);
   });
 
   it('the last index with a term at most so high is found as by walking back', () => {

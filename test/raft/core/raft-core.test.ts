@@ -369,6 +369,8 @@ describe('a start', () => {
     expect(start({ hardState: { ...hardState, commit: index(1) } })).toThrow('the log lost entries');
     expect(start({ entries: [entry(2, 1)] })).toThrow('entry 2 after 0');
     expect(start({ entries: [entry(1, 2)] })).toThrow('only term 1 was recorded');
+    const later = { ...hardState, term: term(2) };
+    expect(start({ hardState: later, entries: [entry(1, 2), entry(2, 1)] })).toThrow('entry 2 after 1');
     expect(start({ compacted: { index: index(3), term: term(1) } })).toThrow('the log starts after 3');
   });
 
