@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type NodeEntry, type PlacedShard, placeShards } from '../../src/shardctrl/index.js';
+import { compareNodeIds, type NodeEntry, type PlacedShard, placeShards } from '../../src/shardctrl/index.js';
 import { nodeOf, nodesOf } from './memory-controller.js';
 
 function place(
@@ -45,10 +45,10 @@ describe('placeShards', () => {
     };
     expect(missing(2, 3)).toBe('3 replicas a shard need 3 nodes, the cluster has 2: 1 more node needed');
     expect(missing(2, 5)).toContain('3 more nodes needed');
-    expect(missing(1, null)).toContain('at least 2 nodes');
+    expect(missing(1, null)).toBe('a shard needs at least 2 nodes, the cluster has 1: 1 more needed');
     expect(missing(3, 1)).toContain('at least 2 replicas');
     expect(missing(9, 8)).toContain('more than the 7');
-    expect(missing(2, 2)).toBe('nothing');
+    expect([missing(2, 2), missing(7, 7)]).toEqual(['nothing', 'nothing']);
   });
 
   it('gives three replicas by default, fewer on fewer nodes, and warns of groups of two', () => {
@@ -56,6 +56,8 @@ describe('placeShards', () => {
     expect(placed(nodesOf(5), 1, null).warnings).toEqual([]);
     expect(placed(nodesOf(2), 1, null).shards[0]!.members).toHaveLength(2);
     expect(placed(nodesOf(2), 1, null).warnings.join()).toContain('two replicas');
+    // Where nothing is made there is nothing to warn of.
+    expect(placed(nodesOf(2), 0, null).warnings).toEqual([]);
   });
 
   it('spreads replicas and first members evenly, also as shards are added bit by bit', () => {
@@ -76,6 +78,7 @@ describe('placeShards', () => {
         }
         for (const shard of all) {
           expect(new Set(members(shard)).size).toBe(replicas);
+          expect(members(shard).slice(1)).toEqual(members(shard).slice(1).sort(compareNodeIds));
           expect(shard.members.map((member) => member.replica)).toEqual(shard.members.map((_, i) => i + 1));
         }
       }),
@@ -89,7 +92,23 @@ describe('placeShards', () => {
       expect(new Set(members(shard).map((id) => nodes.find((node) => node.id === id)!.labels['host'])).size).toBe(3);
     }
     expect(placed(nodes, 6, 3).warnings).toEqual([]);
-    expect(placed(nodes.slice(0, 4), 1, 3).warnings.join()).toContain('share a host');
+    expect(placed(nodes.slice(0, 4), 2, 3).warnings).toEqual([
+      'there are fewer hosts than replicas: some replicas of s1, s2 share a host',
+    ]);
+  });
+
+  it('puts no two replicas of a shard on one node, even where all nodes share a host and a zone', () => {
+    const nodes = ['n1', 'n2', 'n3', 'n4'].map((id) => nodeOf(id, { host: 'h', zone: 'z' }));
+    for (const shard of placed(nodes, 3, 3).shards) expect(new Set(members(shard)).size).toBe(3);
+  });
+
+  it('does not depend on the order in which nodes are named: among equals n2 comes before n10', () => {
+    const nodes = nodesOf(12);
+    const shards = placed(nodes, 5, 3).shards;
+    expect(members(shards[0]!)).toEqual(['n1', 'n2', 'n3']);
+    expect(placed([...nodes].reverse(), 5, 3).shards).toEqual(shards);
+    expect(['n10', 'n2', 'n1', 'n12', 'n9'].sort(compareNodeIds)).toEqual(['n1', 'n2', 'n9', 'n10', 'n12']);
+    expect([compareNodeIds('b', 'a'), compareNodeIds('a', 'b'), compareNodeIds('a', 'a')]).toEqual([1, -1, 0]);
   });
 
   it('prefers different zones', () => {
@@ -97,6 +116,11 @@ describe('placeShards', () => {
     for (const shard of placed(nodes, 4, 3).shards) {
       expect(new Set(members(shard).map((id) => nodes.find((node) => node.id === id)!.labels['zone'])).size).toBe(3);
     }
+  });
+
+  it('takes a node without a zone for a zone of its own', () => {
+    const nodes = [...nodesOf(3), nodeOf('n4', { zone: 'x' })];
+    expect(members(placed(nodes, 1, 3).shards[0]!)).toEqual(['n1', 'n2', 'n3']);
   });
 
   it('LateJoiner: a node that joins gets the next replicas', () => {
