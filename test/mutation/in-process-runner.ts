@@ -38,7 +38,7 @@ interface MutantRunOptions {
 const SUCCESS = 0;
 const FAILED = 1;
 /** How much more often than in the dry run a test may come by the active mutant: then it runs for ever. */
-const HITS_FACTOR = 100;
+const HITS_FACTOR = 20;
 const HITS_MIN = 10_000;
 
 /** What the dry run has found, in the sandbox: the processes that run mutants are others. */
