@@ -1,6 +1,6 @@
 /**
- * `npm run mutate -- core|planner|store [--force] [file.ts …]`: one file of the source after the other, since the code of all the others
- * then runs at full speed; at the end a table of scores. What a run before has found about a mutant holds until the mutant's
+ * `npm run mutate -- core|planner|formats|store [--force] [file.ts …]`: one file of the source after the other, since the code
+ * of all the others then runs at full speed; at the end a table of scores. What a run before has found about a mutant holds until the mutant's
  * file or its tests change (`--force`: as if there had been none).
  */
 import { spawnSync } from 'node:child_process';
@@ -24,9 +24,12 @@ if (!existsSync(stryker)) throw new Error('npm ci in test/mutation first');
 
 const flags = rest.filter((arg) => arg.startsWith('--'));
 const named = rest.filter((arg) => !arg.startsWith('--'));
-const files = readdirSync(join(root, scope.folder))
-  .filter((file) => scope.files.some((pattern) => new RegExp(`^${pattern}$`).test(file)))
-  .sort();
+/** All but the door of the room, unless the scope lists them; in its order. */
+const files =
+  scope.files ??
+  readdirSync(join(root, scope.folder))
+    .filter((file) => file.endsWith('.ts') && file !== 'index.ts')
+    .sort();
 const reportsOf = (file) => join(here, 'reports', name, basename(file, '.ts'));
 
 function mutate(file) {
