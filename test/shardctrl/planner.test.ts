@@ -109,4 +109,100 @@ describe('planShares', () => {
       [2, 4],
     ]);
   });
+
+  it('moves what touches the slots of the taker first, so that its ranges grow', () => {
+    const after: Holding[] = [
+      {
+        id: 1,
+        slots: [
+          [10, 19],
+          [40, 59],
+        ],
+      },
+      { id: 2, slots: [[5, 9]] },
+    ];
+    // Twelve: all that follows on the taker's, and the end of the rest.
+    expect(planShares(after, targets([1, 2]))).toEqual([
+      {
+        from: 1,
+        to: 2,
+        slots: [
+          [10, 19],
+          [58, 59],
+        ],
+      },
+    ]);
+    const before: Holding[] = [
+      { id: 1, slots: [[10, 19]] },
+      { id: 2, slots: [[20, 24]] },
+    ];
+    expect(planShares(before, targets([1, 2]))).toEqual([{ from: 1, to: 2, slots: [[18, 19]] }]);
+    const between: Holding[] = [
+      {
+        id: 1,
+        slots: [
+          [0, 9],
+          [15, 29],
+        ],
+      },
+      { id: 2, slots: [[10, 14]] },
+    ];
+    expect(planShares(between, targets([1, 2]))).toEqual([{ from: 1, to: 2, slots: [[0, 9]] }]);
+  });
+
+  it('moves the largest whole ranges that fit, then the end of the largest one', () => {
+    /** Ten slots of a hundred go to shard 2. */
+    const tenOf = (...slots: Holding['slots']): Holding['slots'] => {
+      const wanted = [
+        { id: 1, weight: 9 },
+        { id: 2, weight: 1 },
+      ];
+      const moves = planShares([{ id: 1, slots }], wanted);
+      expect(moves.map(({ from, to }) => [from, to])).toEqual([[1, 2]]);
+      return moves[0]!.slots;
+    };
+    expect(tenOf([0, 3], [10, 15], [20, 27], [30, 111])).toEqual([
+      [20, 27],
+      [110, 111],
+    ]);
+    expect(tenOf([0, 3], [10, 15], [20, 29], [40, 119])).toEqual([[20, 29]]);
+    expect(tenOf([0, 5], [10, 15], [20, 107])).toEqual([
+      [0, 5],
+      [104, 107],
+    ]);
+    expect(tenOf([0, 49], [100, 149])).toEqual([[40, 49]]);
+    expect(tenOf([0, 19], [100, 179])).toEqual([[170, 179]]);
+    expect(tenOf([0, 79], [100, 119])).toEqual([[70, 79]]);
+  });
+
+  it('leaves a shard alone that has its share', () => {
+    const holdings: Holding[] = [
+      { id: 1, slots: [[0, 4]] },
+      { id: 2, slots: [[5, 12]] },
+      { id: 3, slots: [[13, 14]] },
+    ];
+    expect(planShares(holdings, targets([1, 2, 3]))).toEqual([{ from: 2, to: 3, slots: [[10, 12]] }]);
+  });
+
+  it('needs somewhere to move slots to', () => {
+    expect(() => planShares(start, [])).toThrow('a plan needs a shard to move slots to');
+  });
+
+  it('rounds up the largest fractions, among equals the lowest ids, and never an ideal that is whole', () => {
+    const shares = (total: number, weights: readonly number[], held: readonly Holding[] = []): number[] => {
+      const wanted = weights.map((weight, i) => ({ id: i + 1, weight }));
+      const found = fairShares(total, held, wanted);
+      expect(fairShares(total, held, [...wanted].reverse())).toEqual(found);
+      return wanted.map(({ id }) => found.get(id)!);
+    };
+    expect(shares(11, [2, 3, 5])).toEqual([2, 3, 6]);
+    expect(shares(11, [5, 3, 2])).toEqual([6, 3, 2]);
+    expect(shares(11, [3, 5, 2])).toEqual([3, 6, 2]);
+    expect(shares(10, [1, 1, 1])).toEqual([4, 3, 3]);
+    expect(shares(11, [1, 1, 1])).toEqual([4, 4, 3]);
+    // Who holds everything has its exact share nevertheless.
+    expect(shares(10, [2, 1, 1], [{ id: 1, slots: [[0, 9]] }])).toEqual([5, 3, 2]);
+    expect(shares(10, [1, 2, 1], [{ id: 2, slots: [[0, 9]] }])).toEqual([3, 5, 2]);
+    expect(shares(10, [1, 1, 2], [{ id: 3, slots: [[0, 9]] }])).toEqual([3, 2, 5]);
+  });
 });

@@ -47,7 +47,22 @@ describe('sets of slots', () => {
       for (let slot = 0; slot <= 61; slot++) expect(containsSlot(right, slot)).toBe(inB.has(slot));
       expect(includesSlots(left, right)).toBe(b.every((s) => a.includes(s)));
       expect(equalSlots(left, right)).toBe(JSON.stringify(sorted(a)) === JSON.stringify(sorted(b)));
+      expect(equalSlots(left, slotsOf(new Set([...a].reverse())))).toBe(true);
     });
+  });
+
+  it('are equal only if both ends of all ranges are', () => {
+    const slots = slotsOf([1, 2, 5, 6]);
+    for (const other of [
+      [1, 2, 5],
+      [1, 2, 6],
+      [2, 5, 6],
+      [1, 5, 6],
+      [1, 2],
+      [1, 2, 5, 6, 9],
+    ]) {
+      expect([equalSlots(slots, slotsOf(other)), equalSlots(slotsOf(other), slots)]).toEqual([false, false]);
+    }
   });
 
   it('survive being written and read', () => {
@@ -67,7 +82,7 @@ describe('sets of slots', () => {
         [200, 200],
       ],
     });
-    expect(parseSlots('')).toEqual({ ok: true, slots: [] });
+    for (const nothing of ['', '  ']) expect(parseSlots(nothing)).toEqual({ ok: true, slots: [] });
   });
 
   it('are refused with the reason', () => {
@@ -76,6 +91,10 @@ describe('sets of slots', () => {
       return parsed.ok ? 'ok' : parsed.detail;
     };
     expect(detail('1,x')).toContain('"x" is neither a slot nor a range');
+    expect(detail('1, x ,3')).toBe('"x" is neither a slot nor a range of slots like 0-99');
+    expect(detail('1, 9-3 ')).toBe('"9-3" ends before it begins');
+    expect(detail(' 16384-16390 ')).toBe('"16384-16390" is beyond the last slot, 16383');
+    expect(detail('16384-5')).toContain('beyond the last slot');
     expect(detail('1,,2')).toContain('neither');
     expect(detail('-5')).toContain('neither');
     expect(detail('1.5')).toContain('neither');
@@ -105,6 +124,7 @@ describe('sets of slots', () => {
         [0, 1],
       ],
       [[1]],
+      [[1, 2, 3]],
     ]) {
       expect(isNormalized(bad), JSON.stringify(bad)).toBe(false);
     }
