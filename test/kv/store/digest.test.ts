@@ -11,6 +11,9 @@ import {
   subtractHash,
   subtractSum,
 } from '../../../src/kv/store/digest.js';
+import { encodeIdempotency, hashIdempotency } from '../../../src/kv/store/idempotency-codec.js';
+import { placeOf } from '../../../src/kv/store/key-layout.js';
+import { encodeRecord, hashRecord } from '../../../src/kv/store/record-codec.js';
 
 const bytes = (length: number): Buffer => Buffer.from(Array.from({ length }, (_, i) => (i * 37 + 11) & 0xff));
 const ofPair = (seed: number, a: Uint8Array, b: Uint8Array, from?: number, to?: number): string => {
@@ -29,6 +32,19 @@ describe('hashes', () => {
       'bcbc39006287e0823323c7d9a99e1aba',
       '64e0a7583e21057e975d2b5ac649c40a',
       '4ea853305fcc4353a2a305e441e4bc54',
+    ]);
+  });
+
+  it('of records take in all but their place on the disk', () => {
+    const key = Buffer.from('ab');
+    const fields = { slot: 1, contentType: 'text/x-mine', revision: 258, version: 2, expires_ms: 1_000_000 };
+    hashRecord(key, encodeRecord(key, fields, Buffer.from('hello')));
+    const record = digestText(hash);
+    const place = placeOf(1, key, 'tok');
+    hashIdempotency(place, encodeIdempotency(place, 1, Buffer.alloc(16, 7), 1_000_000, { kind: 'missing' }));
+    expect([record, digestText(hash)]).toEqual([
+      'c2f699f8636377ceda28c59b88d811da',
+      '4a07ad6914383bdb85b93fbb2add2f82',
     ]);
   });
 

@@ -1,4 +1,5 @@
 /** Bytes on disk and between shards: a store that was written by one build is opened by the next. */
+import { crc32c } from '@node-rs/crc32';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
@@ -240,6 +241,12 @@ describe('an idempotency record', () => {
       const changed = Buffer.from(row);
       changed[at]! ^= 0x10;
       expect(idempotencyFault(place, changed), `byte ${at}`).toBe('checksum of the idempotency record does not match');
+    }
+    for (const outcome of [0, 7]) {
+      const unknown = Buffer.from(row);
+      unknown[1] = outcome;
+      unknown.writeUInt32LE(crc32c(unknown.subarray(8), crc32c(unknown.subarray(0, 4), crc32c(place))), 4);
+      expect(idempotencyFault(place, unknown)).toBe(`unknown recorded outcome ${outcome}`);
     }
     const late = encodeIdempotency(place, 0x1234, fingerprint, 0.5, results[0]);
     expect(idempotencyFault(place, late)).toBe('idempotency record with a broken time');

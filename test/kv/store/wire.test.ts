@@ -191,6 +191,20 @@ describe('a command', () => {
     expect(encoded({ ...install, digest: 'abc' })).toThrow('32 hexadecimal digits');
   });
 
+  it('is as long as it has to be', () => {
+    const records = [300, 1, 5_000].map((length) => Buffer.alloc(length, length));
+    const page: KvCommand = { kind: 'page', move: 2, slots: SLOTS, records };
+    expect(decodeCommand(encodeCommand(page, 5))).toEqual({ stamp_ms: 5, command: page });
+    const longest = put('k'.repeat(1_024), 'v', { contentType: 'x'.repeat(1_022) });
+    expect(decodeCommand(encodeCommand(longest, 5))).toEqual({ stamp_ms: 5, command: longest });
+  });
+
+  it('has no number below zero, not even a zero', () => {
+    const decoded = decodeCommand(fromHex('0101', STAMP, '0000', '0100', '0000000000000080', ZERO, text('k')));
+    if (!('command' in decoded) || decoded.command.kind !== 'put') throw new Error('expected a put');
+    expect(Object.is(decoded.command.ttl_ms, 0)).toBe(true);
+  });
+
   it('says of itself whose rows it reads, and whether its stamp matters', () => {
     const withToken = encodeCommand(put('k', 'v', { idempotency: token('t', 7) }), 1);
     expect(writeTarget(withToken)).toEqual({ key: Buffer.from('k'), token: token('t', 7) });
