@@ -97,6 +97,15 @@ describe('a row of slots in their moves', () => {
     },
   );
 
+  it('is served while it is owned, also while it is exported, and in no other state', () => {
+    const states = Object.values(SlotState);
+    const made = new SlotControl();
+    states.forEach((state, i) => {
+      made.state[FIRST + i] = state;
+    });
+    expect(states.filter((_, i) => made.serves(FIRST + i))).toEqual([SlotState.Own, SlotState.Exporting]);
+  });
+
   it('is refused by what is wrong with it', () => {
     const row = control().encodeBlock(BLOCK);
     const changed = (at: number, value: number): Buffer => {
