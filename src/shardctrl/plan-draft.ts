@@ -42,7 +42,7 @@ export function draftReshard(map: ShardMap, nextShard: GroupId, wish: ReshardWis
   const ids = Array.from({ length: growth }, (_, i) => nextShard + i);
   const nodes = map.nodes.filter((node) => !map.draining.includes(node.id));
   const wished = wish.replicas ?? Math.max(...map.shards.map((shard) => shard.replicas));
-  const replicas = wish.replicas ?? Math.min(wished, nodes.length);
+  const replicas = wish.replicas ?? Math.max(...map.shards.map((shard) => shard.members.length));
   const placed = placeShards({ nodes, existing: map.shards, newShards: ids, replicas, wished });
   // Shrinking needs no nodes: only what is to be placed can lack them.
   if (!placed.ok && (growth > 0 || wish.replicas !== null)) return placed;

@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import {
   ALL_SLOTS,
+  completed,
   countSlots,
   type Drafted,
   draftMove,
@@ -18,13 +19,13 @@ const shard = (id: number, slots: SlotRanges, nodes: number): ShardEntry => ({
   id,
   slots,
   members: Array.from({ length: nodes }, (_, i) => ({ node: `n${i + 1}`, replica: i + 1 })),
+  joining: [],
+  replicas: nodes,
+  asFounded: true,
+  pinned: false,
 });
-const mapOf = (shards: readonly ShardEntry[], nodes = 5): ShardMap => ({
-  clusterId: 'c',
-  epoch: 7,
-  shards,
-  nodes: nodesOf(nodes),
-});
+const mapOf = (shards: readonly ShardEntry[], nodes = 5): ShardMap =>
+  completed({ clusterId: 'c', epoch: 7, shards, nodes: nodesOf(nodes) });
 
 function draftOf(drafted: Drafted): PlanDraft {
   if (!drafted.ok) throw new Error(drafted.missing);

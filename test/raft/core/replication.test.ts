@@ -120,7 +120,7 @@ describe('the stream of a snapshot', () => {
 
   it('that was taken whole: what follows it is sent once the follower is heard of, not before', () => {
     const core = streaming();
-    core.reportSnapshot(3, true);
+    core.reportSnapshot(3, true, index(5));
     expect(progressOf(core, 3)).toBe('probe 0 6');
     expect(core.ready().messages).toEqual([]);
     heard(core);
@@ -130,7 +130,7 @@ describe('the stream of a snapshot', () => {
 
   it('that broke off is begun again once the follower is heard of', () => {
     const core = streaming();
-    core.reportSnapshot(3, false);
+    core.reportSnapshot(3, false, index(5));
     expect(core.ready().snapshotsTo).toEqual([]);
     heard(core);
     expect(core.ready().snapshotsTo).toEqual([3]);
@@ -163,10 +163,10 @@ describe('the stream of a snapshot', () => {
   });
 
   it('that nobody has asked for says nothing', () => {
-    new RaftCore(options()).reportSnapshot(3, true);
+    new RaftCore(options()).reportSnapshot(3, true, index(5));
     const core = leader();
-    core.reportSnapshot(3, true);
-    core.reportSnapshot(9, true);
+    core.reportSnapshot(3, true, index(5));
+    core.reportSnapshot(9, true, index(5));
     expect(progressOf(core, 3)).toBe('replicate 1 2');
   });
 });
