@@ -25,6 +25,8 @@ class FakeReplica {
   leaderNode: string | null = null;
   damage: string | null = null;
   stale_ms = 0;
+  /** Since its leader was heard of. */
+  leader_ms = 0;
   found: LookupResult = { kind: 'missing' };
   refusal: NotServing | null = null;
   readonly proposed: { readonly data: Buffer; readonly waiter: ProposalWaiter; readonly bytes: Buffer }[] = [];
@@ -39,6 +41,10 @@ class FakeReplica {
 
   staleness_ms(): number {
     return this.stale_ms;
+  }
+
+  leaderAge_ms(): number {
+    return this.leader_ms;
   }
 
   propose(data: Buffer, waiter: ProposalWaiter): void {
@@ -404,6 +410,15 @@ describe('a forwarded write', () => {
     world.replica.follow(null);
     world.refuse(call, 'not_leader', 'n3');
     expect(world.calls.map(({ to }) => to)).toEqual(['n2', 'n3']);
+  });
+
+  it('goes to the leader that others name where the own replica has not heard of its for long: it may be no member any more', () => {
+    const world = new World();
+    world.replica.follow('n2');
+    world.replica.leader_ms = 60_000;
+    world.leaders.hint(SHARD, 'n3');
+    world.execute(plain);
+    expect(world.calls.map(({ to }) => to)).toEqual(['n3']);
   });
 
   it('is not bounced for ever between two nodes that name each other', async () => {
