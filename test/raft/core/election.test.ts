@@ -125,3 +125,32 @@ describe('a pre-vote', () => {
     expect([core.role, core.term]).toEqual(['candidate', 2]);
   });
 });
+
+describe('a leader whose process has ended', () => {
+  const roleAfter = (core: RaftCore, ticks: number): string => {
+    for (let i = 0; i < ticks; i++) core.tick();
+    return core.role;
+  };
+
+  it('is forgotten only by one that knows it: else the election timeout counts', () => {
+    const core = new RaftCore(options());
+    core.forgetLeader();
+    expect([roleAfter(core, 9), roleAfter(core, 1)]).toEqual(['follower', 'pre_candidate']);
+  });
+
+  it('is not thought of any more once another one has been heard', () => {
+    const core = new RaftCore(options());
+    core.step(message(MessageType.Heartbeat, 2, 1));
+    core.forgetLeader();
+    core.step(message(MessageType.Heartbeat, 3, 2));
+    core.ready();
+    expect([roleAfter(core, 9), roleAfter(core, 1)]).toEqual(['follower', 'pre_candidate']);
+    const asked = (): number => core.ready().messages.length;
+    expect(asked()).toBe(2);
+    // The next attempt comes a whole timeout later.
+    roleAfter(core, 9);
+    expect(asked()).toBe(0);
+    roleAfter(core, 1);
+    expect(asked()).toBe(2);
+  });
+});
