@@ -148,6 +148,33 @@ describe('planShares', () => {
       { id: 2, slots: [[10, 14]] },
     ];
     expect(planShares(between, targets([1, 2]))).toEqual([{ from: 1, to: 2, slots: [[0, 9]] }]);
+    /** What shard 1 gives to shard 2, which has a range already, so that they have their shares. */
+    const given = (from: Holding['slots'], to: Holding['slots'], shares: readonly [number, number]) => {
+      const wanted = shares.map((weight, i) => ({ id: i + 1, weight }));
+      return planShares(
+        [
+          { id: 1, slots: from },
+          { id: 2, slots: to },
+        ],
+        wanted,
+      )[0]?.slots;
+    };
+    // Even where another whole range would fit, or the end of the largest one is free.
+    const three: Holding['slots'] = [
+      [10, 14],
+      [40, 47],
+      [100, 139],
+    ];
+    expect(given(three, [[5, 9]], [45, 13])).toEqual([
+      [10, 14],
+      [137, 139],
+    ]);
+    const two: Holding['slots'] = [
+      [30, 49],
+      [100, 199],
+    ];
+    expect(given(two, [[50, 59]], [115, 15])).toEqual([[45, 49]]);
+    expect(given(two, [[20, 29]], [115, 15])).toEqual([[30, 34]]);
   });
 
   it('moves the largest whole ranges that fit, then the end of the largest one', () => {
@@ -171,7 +198,7 @@ describe('planShares', () => {
       [104, 107],
     ]);
     expect(tenOf([0, 49], [100, 149])).toEqual([[40, 49]]);
-    expect(tenOf([0, 19], [100, 179])).toEqual([[170, 179]]);
+    expect(tenOf([50, 69], [100, 179])).toEqual([[170, 179]]);
     expect(tenOf([0, 79], [100, 119])).toEqual([[70, 79]]);
   });
 
