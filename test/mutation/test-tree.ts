@@ -62,14 +62,19 @@ function addTest(name: string, body: Body, args: readonly unknown[] = []): void 
 
 type Add = (name: string, body: Body, args?: readonly unknown[]) => void;
 
+/** Options may stand before the body, a time limit after it: here neither counts, Stryker has a limit of its own. */
+const bodyIn = (rest: readonly unknown[]): Body => rest.find((each): each is Body => typeof each === 'function')!;
+
 const withEach = (add: Add) =>
-  Object.assign((name: string, body: Body) => add(name, body), {
-    each: (rows: readonly unknown[]) => (name: string, body: Body) => {
-      for (const row of rows) {
-        const args = Array.isArray(row) ? row : [row];
-        add(format(name, ...args.slice(0, name.split(/%[sdifjoO]/).length - 1)), body, args);
-      }
-    },
+  Object.assign((name: string, ...rest: readonly unknown[]) => add(name, bodyIn(rest)), {
+    each:
+      (rows: readonly unknown[]) =>
+      (name: string, ...rest: readonly unknown[]) => {
+        for (const row of rows) {
+          const args = Array.isArray(row) ? row : [row];
+          add(format(name, ...args.slice(0, name.split(/%[sdifjoO]/).length - 1)), bodyIn(rest), args);
+        }
+      },
   });
 
 export const describe = withEach(addSuite);
