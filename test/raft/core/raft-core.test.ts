@@ -34,8 +34,11 @@ describe('Ready', () => {
     core.step(message(MessageType.Vote, 2, 5));
     const again = core.ready();
     expect([again.seq, again.messages, again.messagesAfterAppend]).toEqual([0, [], []]);
+    core.step(message(MessageType.Vote, 2, 5));
+    expect(core.ready().seq).toBe(0);
     core.persisted(seq);
-    expect(core.ready().messages.map((m) => m.type)).toEqual([MessageType.VoteResponse]);
+    expect(core.ready().messages.map((m) => m.type)).toEqual([MessageType.VoteResponse, MessageType.VoteResponse]);
+    expect(() => core.persisted(seq + 1)).toThrow('write 2 acknowledged, but only 1 handed out');
     // And at once when nothing is in flight.
     core.step(message(MessageType.Vote, 2, 5));
     expect(core.ready().messages.map((m) => m.type)).toEqual([MessageType.VoteResponse]);
