@@ -200,6 +200,46 @@ describe('a move', () => {
   });
 });
 
+describe('the first owner of all slots', () => {
+  it('is a shard that has never owned any; a repetition is ok, anything else is not', async () => {
+    const half: SlotRanges = [[0, 8_000]];
+    const shard = await Machine.create();
+    expect(await shard.run({ kind: 'init', slots: half })).toEqual({ kind: 'ok' });
+    expect(await shard.run({ kind: 'init', slots: half })).toEqual({ kind: 'ok' });
+    expect(await shard.run({ kind: 'init', slots: EVERYTHING })).toEqual({ kind: 'stale' });
+    await shard.reopen();
+    expect(await shard.run({ kind: 'init', slots: EVERYTHING })).toEqual({ kind: 'stale' });
+    expect(shard.machine.servedSlots()).toEqual(half);
+    await shard.run({ kind: 'begin_export', move: 7, slots: half });
+    expect(await shard.run({ kind: 'init', slots: half })).toEqual({ kind: 'stale' });
+    await shard.run({ kind: 'unfreeze', move: 7, slots: half });
+    expect(await shard.run({ kind: 'init', slots: half })).toEqual({ kind: 'stale' });
+  });
+
+  it('is no shard that got its slots by a move, or has seen one', async () => {
+    const [from, to, aborted] = [await source(), await Machine.create(), await Machine.create()];
+    await moveSlots(from, to, 7, SLOTS);
+    expect(await to.run({ kind: 'init', slots: [[5_000, 6_000]] })).toEqual({ kind: 'stale' });
+    await aborted.run({ kind: 'abort_import', move: 7, slots: SLOTS });
+    expect(await aborted.run({ kind: 'init', slots: SLOTS })).toEqual({ kind: 'stale' });
+    expect(await aborted.run({ kind: 'init', slots: [[5_000, 6_000]] })).toEqual({ kind: 'ok' });
+  });
+});
+
+describe('receipts of moves', () => {
+  it('go when a later move has taken all of their slots, and not before', async () => {
+    const [from, to] = [await source(), await Machine.create()];
+    const receiptsOf = async (shard: Machine): Promise<number[]> =>
+      (await shard.dump()).filter((row) => row.startsWith('04')).map((row) => Number.parseInt(row.slice(2, 18), 16));
+    await moveSlots(from, to, 7, SLOTS);
+    expect([await receiptsOf(from), await receiptsOf(to)]).toEqual([[7], [7]]);
+    await to.run({ kind: 'begin_export', move: 8, slots: [SLOTS[0]!] });
+    expect(await receiptsOf(to)).toEqual([7]);
+    await to.run({ kind: 'begin_export', move: 9, slots: [SLOTS[1]!] });
+    expect(await receiptsOf(to)).toEqual([]);
+  });
+});
+
 describe('a cancelled move', () => {
   it('F55: purges what an aborted import left before the next one opens', async () => {
     const [from, to] = [await source(), await Machine.create()];
