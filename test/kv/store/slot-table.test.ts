@@ -93,6 +93,23 @@ describe('the slots of a shard', () => {
     }
   });
 
+  it('are summed up over ranges, both ends included', () => {
+    const table = new SlotTable();
+    const alone = new SlotTable();
+    for (const each of [table, alone]) add(each, 5, 'key');
+    add(table, 4, 'a');
+    add(table, 7, 'token', false);
+    add(table, 8, 'bc');
+    expect(table.sums([[5, 7]])).toMatchObject({ keys: 1, bytes: 8, idempotencyRecords: 1 });
+    const both = [
+      [4, 4],
+      [7, 8],
+    ] as const;
+    expect(table.sums(both)).toMatchObject({ keys: 2, bytes: 8, idempotencyRecords: 1 });
+    expect(table.sums([[5, 6]])).toEqual(alone.sums([[0, 16_383]]));
+    expect(table.sums([])).toEqual({ keys: 0, bytes: 0, digest: '0'.repeat(32), idempotencyRecords: 0 });
+  });
+
   it('that would hold less than nothing are damaged (F38)', () => {
     const table = new SlotTable();
     expect(() => subtract(table, 1, 'key')).toThrow('sums of slot 1 fell below zero');
