@@ -14,12 +14,17 @@ function tooFew({ voters, outgoing }: ConfState, holds: (member: Member) => bool
   return null;
 }
 
+/** As of the last look. */
+interface Seen {
+  readonly role: Replica['role'];
+  readonly commit: number;
+  readonly conf: ConfState;
+}
+
 export class DurableMajority implements Invariant {
   readonly name = 'committed is durable on a majority';
   readonly #holds: Holds;
-  readonly #checked = new WeakMap<Replica, number>();
-  /** As of the last look: what has been committed since may have been so by this one, which an entry among it has ended. */
-  readonly #confs = new WeakMap<Replica, ConfState>();
+  readonly #seen = new WeakMap<Replica, Seen>();
 
   constructor(holds: Holds) {
     this.#holds = holds;
@@ -27,17 +32,17 @@ export class DurableMajority implements Invariant {
 
   check(state: ClusterState): string | null {
     for (const { node, group, replica } of state.changed) {
-      const { role, commit } = replica;
-      if (role !== 'leader' || commit <= (this.#checked.get(replica) ?? 0)) continue;
-      this.#checked.set(replica, commit);
+      const { role, commit, conf } = replica;
+      const before = this.#seen.get(replica) ?? { role, commit: 0, conf };
+      this.#seen.set(replica, { role, commit, conf });
+      // What it knew as a follower others have committed, and answer for.
+      if (role !== 'leader' || before.role !== 'leader' || commit <= before.commit) continue;
       const term = replica.termAt(index(commit));
       if (term === null) continue;
-      const { conf } = replica.status();
-      const before = this.#confs.get(replica) ?? conf;
-      this.#confs.set(replica, conf);
       const holds = ({ node: at }: Member): boolean => this.#holds(at, group, commit, term);
       const few = tooFew(conf, holds);
-      if (few === null || tooFew(before, holds) === null) continue;
+      // By the configuration of before the entries that were committed with it, which one of them may have ended.
+      if (few === null || tooFew(before.conf, holds) === null) continue;
       return `${node} took entry ${commit} of ${nameOf(group)} for committed, which is durable on ${few.join(', ') || 'no node'} only`;
     }
     return null;

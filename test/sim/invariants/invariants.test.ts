@@ -64,7 +64,7 @@ describe('committed is durable on a majority', () => {
   const voters = ['n1', 'n2', 'n3'].map((node, i) => ({ id: i + 1, node }));
   const outgoing = ['n3', 'n4', 'n5'].map((node, i) => ({ id: i + 3, node }));
   const leader = (commit: number, conf: object) =>
-    view({ role: 'leader', commit, termAt: () => 4, status: () => ({ conf: { voters, outgoing: [], ...conf } }) });
+    view({ role: 'leader', commit, termAt: () => 4, conf: { voters, outgoing: [], ...conf } });
   const held = (nodes: readonly string[]) =>
     new DurableMajority((node, _group, at, term) => nodes.includes(node) && at === 9 && term === 4);
 
@@ -76,6 +76,24 @@ describe('committed is durable on a majority', () => {
   it('notices one of three, and a half that lacks it', () => {
     expect(ask(held(['n2']), leader(9, {}))).toMatch(/entry 9 of s1 for committed, which is durable on n2 only/);
     expect(ask(held(['n1', 'n2']), leader(9, { outgoing }))).toMatch(/durable on no node only/);
+  });
+
+  it('goes by the configuration under which it was committed, and by who committed it', () => {
+    const four = { voters: [...voters, { id: 4, node: 'n4' }], outgoing: [] };
+    const replica = { role: 'leader', commit: 8, termAt: () => 4, conf: { voters, outgoing: [] } };
+    const invariant = held(['n1', 'n2']);
+    expect(ask(new DurableMajority(() => true), view(replica))).toBeNull();
+    const growing = { ...replica };
+    const seen = view(growing);
+    expect(ask(invariant, seen)).not.toBeNull();
+    // Entry 9 makes a fourth voter: with it two are no majority any more.
+    Object.assign(growing, { commit: 9, conf: four });
+    expect(ask(invariant, seen)).toBeNull();
+    const heir = { ...replica, role: 'follower', commit: 9, conf: four };
+    const elected = view(heir);
+    expect(ask(invariant, elected)).toBeNull();
+    heir.role = 'leader';
+    expect(ask(invariant, elected)).toBeNull();
   });
 });
 
