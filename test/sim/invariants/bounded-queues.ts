@@ -7,7 +7,7 @@
  * engine (16 MiB; raft/runtime/applied-state.test.ts) and the window of a snapshot's pages (four of 256 KiB;
  * raft/runtime/snapshots.test.ts). The queues of the transport are the simulated network's own, with production's limits.
  */
-import { type Entry, index, type Progress } from '../../../src/raft/index.js';
+import { type Entry, EntryKind, index, type Progress } from '../../../src/raft/index.js';
 import { Replica } from '../../../src/raft/runtime/replica.js';
 import { type ClusterState, type Invariant, nameOf, type ReplicaView } from './invariant.js';
 
@@ -78,6 +78,9 @@ export class BoundedQueues implements Invariant {
     const { maxUncommittedBytes } = this.#limits();
     const grew = before !== undefined && before.term === term && before.last < last && before.bytes > 0;
     if (!grew || bytes <= before.bytes || bytes <= maxUncommittedBytes) return null;
+    // A change of members always goes: there is one at a time.
+    const taken = replica.entriesFrom(index(before.last + 1), Number.POSITIVE_INFINITY);
+    if (taken.every(({ kind }) => kind !== EntryKind.Command)) return null;
     return `${node} leads ${nameOf(group)} and took proposals up to ${bytes} uncommitted bytes on top of ${before.bytes}; the limit is ${maxUncommittedBytes}`;
   }
 

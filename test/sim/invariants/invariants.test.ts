@@ -1,7 +1,7 @@
 /** Each of these invariants is shown a cluster in which it does not hold: a check that cannot fail is no check. */
 import { describe, expect, it } from 'vitest';
 import type { KvCommand, KvResult } from '../../../src/kv/store/index.js';
-import type { Entry, LogWrite, RecoveredGroup, Replica } from '../../../src/raft/index.js';
+import { type Entry, EntryKind, type LogWrite, type RecoveredGroup, type Replica } from '../../../src/raft/index.js';
 import { DurableLog } from '../fakes/durable-log.js';
 import { AppliedIsDurable } from './applied-is-durable.js';
 import { BoundedQueues } from './bounded-queues.js';
@@ -323,6 +323,7 @@ describe('queues are bounded', () => {
     entriesFrom: (from: number) =>
       Array.from({ length: Math.max(0, lastIndex - from + 1) }, (_, i) => ({
         index: from + i,
+        kind: EntryKind.Command,
         data: Buffer.alloc(68),
       })),
     nodeOf: () => 'n2',
