@@ -120,8 +120,13 @@ export class SimNode {
     return this.#lives > 0;
   }
 
+  /** Peer addresses of the cluster that it is to join; null: it is one of the founders. */
+  get joins(): readonly string[] | null {
+    return this.#options.joins;
+  }
+
   get founder(): boolean {
-    return this.#options.joins === null;
+    return this.joins === null;
   }
 
   get up(): boolean {

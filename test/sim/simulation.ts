@@ -64,6 +64,10 @@ const CALM_LIMIT_MS = 60_000;
 /** Invariants that cost more than a few comparisons are looked at this often. */
 const SLOW_CHECK_MS = 100;
 const NO_MAP: { readonly epoch: number; readonly gone: readonly string[] } = { epoch: 0, gone: [] };
+/** It was told of nodes only that have left since: nobody can let it in. */
+const isStranded = ({ joins, node }: SimNode, gone: readonly string[]): boolean =>
+  joins !== null && node?.maps.map === null && joins.every((address) => gone.some((id) => addressOf(id) === address));
+
 /** How often the simulation looks whether what it waits for has come. */
 const BEAT_MS = 25;
 const UNLIMITED: QueueLimits = {
@@ -359,7 +363,9 @@ export class Simulation {
   #healthy(): boolean {
     const gone = this.#gone();
     // One whose disk has lost something need not serve again: nobody replaces it here.
-    const sound = this.#nodes.filter((node) => node.started && mustServe(node) && !gone.includes(node.id));
+    const sound = this.#nodes.filter(
+      (node) => node.started && mustServe(node) && !gone.includes(node.id) && !isStranded(node, gone),
+    );
     if (!sound.every(({ node }) => node?.admin.readiness().ready === true)) return false;
     const led = new Set(this.#replicas().flatMap((view) => (view.replica.leads ? [view.group] : [])));
     const shards = sound[0]!.node!.maps.map?.shards ?? [];
