@@ -198,8 +198,7 @@ class Office {
   async #isHopeless(change: MemberChange, course: Course): Promise<boolean> {
     const { clock, settings, controller, shards } = this.#tenure;
     if (change.givenUp !== null) return false;
-    const known = new Set(change.before.map((member) => member.replica));
-    const newcomers = change.target.filter((member) => !known.has(member.replica));
+    const newcomers = newcomersOf(change);
     if (newcomers.some(({ node }) => controller.state().map()?.draining.includes(node) === true)) return true;
     const asked = newcomers.map(async (member) => {
       const there = this.#options.healthy(member.node);
@@ -214,9 +213,8 @@ class Office {
 
   async #giveUp(change: MemberChange): Promise<void> {
     const { settings, event } = this.#tenure;
-    const known = new Set(change.before.map((member) => member.replica));
-    const newcomers = change.target.filter((member) => !known.has(member.replica)).map((member) => member.node);
-    const reason = `${newcomers.join(', ')} had no replica that works for ${settings.newcomerPatience_ms / 1000} s`;
+    const nodes = newcomersOf(change).map((member) => member.node);
+    const reason = `${nodes.join(', ')} had no replica that works for ${settings.newcomerPatience_ms / 1000} s`;
     event('warn', 'a change of members is given up', { group: change.group, cause: change.cause, reason });
     await this.#tenure.propose({ kind: 'give_up_members', change: change.id, reason });
   }
@@ -308,5 +306,9 @@ class Office {
     return { map, busy, healthy: this.#options.healthy, calm: plan === null };
   }
 }
+
+/** Who is to be a member and was not. */
+const newcomersOf = ({ before, target }: MemberChange): readonly ShardMember[] =>
+  target.filter(({ replica }) => !before.some((member) => member.replica === replica));
 
 const nameOf = (group: GroupId): string => (group === CONTROLLER_GROUP ? 'the controller' : shardName(group));

@@ -41,7 +41,7 @@ import type { HelloService } from './hello.js';
 import type { Joiner } from './joiner.js';
 import type { Leaders } from './leaders.js';
 import type { MapKeeper } from './map-keeper.js';
-import { MembersAdmin } from './members-admin.js';
+import { MembersAdmin, noShard } from './members-admin.js';
 import type { PeerBook } from './peer-book.js';
 import { draftView, type PlanReport, planView } from './plan-view.js';
 import type { Rpc } from './rpc.js';
@@ -159,7 +159,8 @@ export class AdminServiceImpl implements AdminService {
     if (request.dry_run) {
       const answer = await this.#freshMap(timeout_ms);
       if (!answer.ok) return answer;
-      if (!answer.value.map.shards.some((shard) => shard.id === to)) return fail(noShard(to, answer.value.map));
+      if (!answer.value.map.shards.some((shard) => shard.id === to))
+        return fail(noShard(shardName(to), answer.value.map));
       const drafted = draftMove(answer.value.map, slots.slots, to);
       return drafted.ok
         ? ok(draftView(drafted.draft, this.#options.clock.wall_ms()))
@@ -168,7 +169,7 @@ export class AdminServiceImpl implements AdminService {
     const started = await this.#command({ kind: 'move', slots: slots.slots, to }, timeout_ms);
     const { map } = this.#options.maps;
     const unknown = map?.shards.some((shard) => shard.id === to) === false;
-    if (!started.ok && started.error.code === 'plan_impossible' && unknown) return fail(noShard(to, map));
+    if (!started.ok && started.error.code === 'plan_impossible' && unknown) return fail(noShard(shardName(to), map));
     return started;
   }
 
@@ -304,11 +305,6 @@ export class AdminServiceImpl implements AdminService {
 }
 
 const noPlan = (id: string): ApiError => ({ code: 'not_found', detail: `there is no plan ${id}` });
-
-function noShard(id: number, map: ShardMap): ApiError {
-  const known = map.shards.map((shard) => shardName(shard.id)).join(', ');
-  return { code: 'not_found', detail: `there is no shard ${shardName(id)}; there are ${known}` };
-}
 
 function mapView(map: ShardMap): MapView {
   return {

@@ -226,7 +226,7 @@ export class MembersAdmin {
     const { map, changes } = answer;
     const id = parseShardName(name);
     const entry = map.shards.find((shard) => shard.id === id);
-    if (entry === undefined) return fail('not_found', noShard(name, map));
+    if (entry === undefined) return { ok: false, error: noShard(name, map) };
     return { ok: true, value: { entry, change: changes.find((change) => change.group === id) ?? null } };
   }
 
@@ -273,5 +273,7 @@ export class MembersAdmin {
   }
 }
 
-const noShard = (name: string, map: ShardMap): string =>
-  `there is no shard ${name}; there are ${map.shards.map((shard) => shardName(shard.id)).join(', ')}`;
+export function noShard(name: string, map: ShardMap): ApiError {
+  const known = map.shards.map((shard) => shardName(shard.id)).join(', ');
+  return { code: 'not_found', detail: `there is no shard ${name}; there are ${known}` };
+}

@@ -2,25 +2,13 @@
 import { describe, expect, it } from 'vitest';
 import { hashPair } from '../../../src/kv/store/digest.js';
 import { type SlotStep, SlotTable } from '../../../src/kv/store/slot-table.js';
-import type { EngineRow, StateEngine, StateRows } from '../../../src/raft/index.js';
+import type { StateEngine } from '../../../src/raft/index.js';
 import { MoveOutcome, SlotState, slotsOf } from '../../../src/shardctrl/index.js';
-
-class Rows implements StateRows {
-  readonly all = new Map<string, EngineRow>();
-  get(key: Uint8Array): Buffer | undefined {
-    return this.all.get(Buffer.from(key).toString('hex'))?.value;
-  }
-  put(key: Uint8Array, value: Uint8Array): void {
-    this.all.set(Buffer.from(key).toString('hex'), { key: Buffer.from(key), value: Buffer.from(value) });
-  }
-  delete(key: Uint8Array): void {
-    this.all.delete(Buffer.from(key).toString('hex'));
-  }
-}
+import { MemoryRows } from './memory-rows.js';
 
 /** The table as it is read from what it has written. */
 async function reopened(table: SlotTable): Promise<SlotTable> {
-  const rows = new Rows();
+  const rows = new MemoryRows();
   table.write(rows);
   const sorted = [...rows.all.values()].sort((a, b) => Buffer.compare(a.key, b.key));
   const range: StateEngine['range'] = async ({ gte, lt }) =>

@@ -3,24 +3,11 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Table } from '../../../src/kv/store/key-layout.js';
 import { SumsTable, sumsFault } from '../../../src/kv/store/sums-table.js';
-import type { EngineRow, StateRows } from '../../../src/raft/index.js';
+import type { EngineRow } from '../../../src/raft/index.js';
 import { SLOT_COUNT } from '../../../src/shardctrl/index.js';
+import { MemoryRows } from './memory-rows.js';
 
-class Rows implements StateRows {
-  readonly all = new Map<string, EngineRow>();
-
-  get(key: Uint8Array): Buffer | undefined {
-    return this.all.get(Buffer.from(key).toString('hex'))?.value;
-  }
-
-  put(key: Uint8Array, value: Uint8Array): void {
-    this.all.set(Buffer.from(key).toString('hex'), { key: Buffer.from(key), value: Buffer.from(value) });
-  }
-
-  delete(key: Uint8Array): void {
-    this.all.delete(Buffer.from(key).toString('hex'));
-  }
-
+class Rows extends MemoryRows {
   of(table: number): EngineRow[] {
     const rows = [...this.all.values()].filter(({ key }) => key[0] === table);
     return rows.sort((a, b) => Buffer.compare(a.key, b.key));
