@@ -73,7 +73,7 @@ export interface NodeHooks {
   readonly fatal: (error: Error) => void;
   /** Must be durable when it returns. */
   readonly joined: (clusterId: string) => void;
-  /** Peer addresses of the cluster's other nodes, whenever they have changed. Must be durable when it returns. */
+  /** Peer addresses of the cluster's other nodes, with each new map; mostly the same as before. Must be durable when it returns. */
   readonly peers?: (peers: ReadonlyMap<NodeId, string>) => void;
 }
 
@@ -99,9 +99,6 @@ const introduction = (map: ShardMap | null): readonly Introduced[] =>
     const node = map?.nodes.find((entry) => entry.id === member.node);
     return node === undefined ? [] : [{ id: node.id, peer: node.peer }];
   });
-
-const sameEntries = (a: ReadonlyMap<string, string>, b: ReadonlyMap<string, string>): boolean =>
-  a.size === b.size && [...a].every(([key, value]) => b.get(key) === value);
 
 /** A transfer takes a round trip or two; longer than this nobody is there to take over. */
 const HAND_OVER_MS = 1_000;
@@ -314,14 +311,10 @@ export class ClusterNode {
       failed,
     });
 
-    let remembered = new Map(setup.knownPeers ?? []);
     const tellPeers = (map: ShardMap): void => {
       const others = map.nodes.filter((node) => node.id !== self);
-      const peers = new Map(others.map((node) => [node.id, node.peer]));
-      if (sameEntries(peers, remembered)) return;
-      remembered = peers;
       try {
-        hooks.peers?.(peers);
+        hooks.peers?.(new Map(others.map((node) => [node.id, node.peer])));
       } catch (error) {
         hooks.fatal(error instanceof Error ? error : new Error(String(error)));
       }

@@ -14,6 +14,10 @@ const bad = (detail: string): ConfResult => ({ ok: false, detail });
 
 export const isJoint = (conf: ConfState): boolean => conf.outgoing.length > 0;
 
+/** Whether a configuration knows this replica, in whatever part. */
+export const isMember = ({ voters, outgoing, learners }: ConfState, id: ReplicaId): boolean =>
+  [voters, outgoing, learners].some((list) => has(list, id));
+
 const has = (list: readonly Member[], id: ReplicaId): boolean => list.some((member) => member.id === id);
 const without = (list: readonly Member[], id: ReplicaId): readonly Member[] =>
   has(list, id) ? list.filter((member) => member.id !== id) : list;

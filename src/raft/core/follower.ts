@@ -2,9 +2,10 @@
  * The follower's half of replication: Append, Heartbeat and snapshots from the leader of its term. An acceptance promises
  * durability and goes only after the entries; a refusal promises nothing.
  */
+import { isMember } from './confchange.js';
 import type { CoreState } from './core-state.js';
 import { message } from './messages.js';
-import { type Entry, index, type Message, MessageType, type SnapshotMeta, term } from './types.js';
+import { type Entry, index, type Message, MessageType, term } from './types.js';
 
 /** Entries that follow on `previous` without a gap, of terms that could be in the leader's log. */
 function wellFormed(append: Message): boolean {
@@ -80,17 +81,12 @@ export function handleHeartbeat(core: CoreState, heartbeat: Message): void {
   );
 }
 
-function contains(snapshot: SnapshotMeta, id: number): boolean {
-  const { voters, outgoing, learners } = snapshot.conf;
-  return [voters, outgoing, learners].some((list) => list.some((member) => member.id === id));
-}
-
 /** The driver has received all of a snapshot. It becomes the state unless it is obsolete. */
 export function handleInstallSnapshot(core: CoreState, install: Message): void {
   const { log } = core;
   const snapshot = install.snapshot;
   if (snapshot === null || snapshot.term > install.term) return;
-  if (snapshot.index <= log.commit || !contains(snapshot, core.id)) {
+  if (snapshot.index <= log.commit || !isMember(snapshot.conf, core.id)) {
     accept(core, install, log.commit);
     return;
   }

@@ -1,5 +1,5 @@
 /** The snapshots that a leader streams: at most one at a time to each follower. */
-import type { ConfState, GroupId, Index, NodeId, ReplicaId, Term } from '../core/index.js';
+import { type GroupId, type Index, isMember, type NodeId, type ReplicaId, type Term } from '../core/index.js';
 import type { Clock, EngineRow, EngineSnapshot, StateEngine } from '../ports.js';
 import { type AppliedMeta, AppliedState } from './applied-state.js';
 import type { SnapshotFrame } from './snapshot-codec.js';
@@ -27,10 +27,6 @@ interface Streamed {
   readonly leaderTerm: Term;
 }
 
-/** What is in the engine may be a moment older than the change that made `to` a member; it would not know itself by it. */
-const names = ({ voters, outgoing, learners }: ConfState, to: ReplicaId): boolean =>
-  [voters, outgoing, learners].some((list) => list.some((member) => member.id === to));
-
 /** Streams of later terms have higher numbers: receivers go by that. A term has room for so many. */
 const STREAMS_PER_TERM = 2 ** 20;
 
@@ -54,7 +50,8 @@ export class SnapshotSenders {
         this.#starting.delete(to);
         const leaderTerm = this.#options.leaderTerm();
         if (meta === null || leaderTerm === null) return snapshot.close();
-        if (!names(meta.conf, to)) {
+        // What is in the engine may be a moment older than the change that made `to` a member; it would not know itself by it.
+        if (!isMember(meta.conf, to)) {
           this.#options.done(to, node, meta.index, false, 'it is of before that replica joined, a later one is needed');
           return snapshot.close();
         }
