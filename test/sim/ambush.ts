@@ -1,10 +1,11 @@
 /**
  * What goes wrong while a slot is being copied. A copy takes a few milliseconds of a minute: what is to happen amid one by
- * chance hardly ever does. So this waits for the page of a move to be applied, and then, each in seeds of its own:
+ * chance hardly ever does. So this waits for the page of a move to be applied, or its freeze, and then, each in seeds of its own:
  *
  *   haste     clients write, delete and read what is being copied: changes that have to follow, removals above all (F52)
  *   oust      the controller's leader hands over: its successor aborts the import, and what was on its way comes too late (F55)
  *   hang_up   the connection on which the driver waits for the copy breaks: it asks for all of it again (F56)
+ *   late_install  the command to install is under way until the pause is over, and comes when the driver counts on it no more (F56)
  */
 import type { KvCommand, KvResult } from '../../src/kv/store/index.js';
 import type { SlotRanges } from '../../src/shardctrl/index.js';
@@ -13,6 +14,7 @@ import type { SimNetwork } from './fakes/network.js';
 import type { SimRandom } from './fakes/random.js';
 import type { Fault } from './faults.js';
 import type { ReplicaView } from './invariants/invariant.js';
+import { isInstallOf } from './rpc-frames.js';
 import type { Trace } from './trace.js';
 
 export type Haste = 'remove' | 'renew';
@@ -34,12 +36,20 @@ export interface AmbushOptions {
 const HASTES_MAX = 2;
 const HANG_UPS_MAX = 2;
 
+const LATE_INSTALLS_MAX = 2;
+/** Of a move by hand (see `max_pause_ms`), and of the impatient plans of the nemesis. */
+const PAUSES_MS = [
+  { least: 10, most: 400 },
+  { least: 4_900, most: 6_500 },
+] as const;
+
 /** What a move has still to go through. */
 interface Victim {
   /** The shard that it takes its slots from. */
   readonly source: number;
   hastes: number;
   hangUps: number;
+  lateInstalls: number;
 }
 
 /** A driver that never stays long enough for a move would keep every plan from its end. */
@@ -51,6 +61,7 @@ export class Ambush {
   readonly #haste: number;
   readonly #oust: number;
   readonly #hangUp: number;
+  readonly #lateInstall: number;
   readonly #victims = new Map<number, Victim>();
   #nextOust_ms = 0;
 
@@ -62,11 +73,13 @@ export class Ambush {
     this.#haste = likelihood('haste');
     this.#oust = likelihood('oust');
     this.#hangUp = likelihood('hang_up');
+    this.#lateInstall = likelihood('late_install');
   }
 
   applied(command: KvCommand, answer: KvResult, group: number): void {
     const { hurry } = this.#options;
     if (answer.kind === 'ok' && command.kind === 'begin_export') this.#victims.set(command.move, this.#victimOf(group));
+    if (answer.kind === 'frozen' && command.kind === 'freeze') this.#frozen(command.move);
     // The destination serves, and the source does not know yet that it has given the slots away (F51).
     if (answer.kind === 'installed' && command.kind === 'install' && this.#random.chance(this.#haste))
       this.#soon(() => hurry(command.slots, 'renew'));
@@ -76,7 +89,21 @@ export class Ambush {
   }
 
   #victimOf(source: number): Victim {
-    return { source, hastes: this.#random.int(1, HASTES_MAX), hangUps: this.#random.int(1, HANG_UPS_MAX) };
+    return {
+      source,
+      hastes: this.#random.int(1, HASTES_MAX),
+      hangUps: this.#random.int(1, HANG_UPS_MAX),
+      lateInstalls: LATE_INSTALLS_MAX,
+    };
+  }
+
+  #frozen(move: number): void {
+    const victim = this.#victims.get(move);
+    if (victim === undefined || victim.lateInstalls === 0 || !this.#random.chance(this.#lateInstall)) return;
+    victim.lateInstalls--;
+    const { least, most } = this.#random.pick(PAUSES_MS);
+    this.#options.trace.add('nemesis', `Installs of move ${move} come late`);
+    this.#options.network.holdUp((frame) => isInstallOf(frame, move), this.#random.between(least, most));
   }
 
   #copied(move: number, slots: SlotRanges): void {

@@ -47,6 +47,7 @@ export const FAULTS = [
   'old_copy',
   'mid_step',
   'read_flood',
+  'late_install',
 ] as const;
 export type Fault = (typeof FAULTS)[number];
 
@@ -98,6 +99,7 @@ const LATER: ReadonlyMap<Fault, number> = new Map([
   ['mid_step', 0.25],
   ['read_flood', 0.1],
   ['members', 0.3],
+  ['late_install', 0.12],
 ]);
 
 /** The faults of a seed: each is in with its own probability; something always is. */
@@ -125,13 +127,15 @@ export function drawFaults(random: SimRandom): Set<Fault> {
   for (const [fault, probability] of LATER) if (later.chance(probability)) faults.add(fault);
   // A shard whose members change may be down to what it needs: another loss for good would be one too many.
   if (faults.has('members')) for (const final of ['rot', 'wipe', 'old_copy'] as const) faults.delete(final);
+  // Nothing is installed where nothing moves, nor on its way where one node leads everything.
+  if (faults.has('late_install')) for (const needed of ['shuttle', 'transfer'] as const) faults.add(needed);
   if (faults.size === 0) faults.add('kill');
   return faults;
 }
 
 /** What the driver of a plan sends again by itself when no answer comes: the network may repeat it as well, and late. */
-const REPEATED: ReadonlySet<number> = new Set([Method.SlotCommand, Method.Page, Method.Copy]);
-const RECALLED: ReadonlySet<number> = new Set([Method.SlotCommand, Method.Page]);
+const REPEATED: ReadonlySet<number> = new Set([Method.SlotCommand, Method.Page, Method.Copy, Method.Members]);
+const RECALLED: ReadonlySet<number> = new Set([Method.SlotCommand, Method.Page, Method.Members]);
 
 const isOneOf = (methods: ReadonlySet<number>, method: number | null): boolean =>
   method !== null && methods.has(method);

@@ -385,6 +385,7 @@ export class Nemesis {
       delayMax_ms: 1,
     });
     network.heal();
+    network.letGo();
     http.faults.loss = 0;
     http.faults.delayMax_ms = 1;
     for (const node of nodes) {

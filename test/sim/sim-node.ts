@@ -147,6 +147,11 @@ export class SimNode {
     return this.#durable.some((durable) => durable.holds(group, index, term));
   }
 
+  /** What its disk holds of states, in use or not. */
+  get engines(): readonly string[] {
+    return this.#engines.names();
+  }
+
   get paused(): boolean {
     return this.#life?.clock.paused === true;
   }

@@ -4,7 +4,8 @@
  */
 
 import type { KvStateMachine } from '../../src/kv/store/index.js';
-import type { ControllerStateMachine } from '../../src/shardctrl/index.js';
+import type { EngineRow } from '../../src/raft/index.js';
+import { type ControllerStateMachine, countSlots, groupsOf, SlotState } from '../../src/shardctrl/index.js';
 import { HistoryRecorder } from '../checker/history.js';
 import { registerModel } from '../checker/register-model.js';
 import { checkLinearizable } from '../checker/wgl.js';
@@ -14,6 +15,7 @@ import { ProcessGone } from './fakes/process-gone.js';
 import { SimRandom } from './fakes/random.js';
 import { drawFaults, type Fault } from './faults.js';
 import { AppliedIsDurable } from './invariants/applied-is-durable.js';
+import { Books } from './invariants/books.js';
 import { BoundedQueues, type QueueLimits } from './invariants/bounded-queues.js';
 import { CommittedLog } from './invariants/committed-log.js';
 import { ConfirmedIsHeld } from './invariants/confirmed-is-held.js';
@@ -24,9 +26,14 @@ import { EpochsGrow } from './invariants/epochs-grow.js';
 import { EqualState } from './invariants/equal-state.js';
 import type { ReplicaView } from './invariants/invariant.js';
 import { LeaderAppendOnly } from './invariants/leader-append-only.js';
+import { LeadersStepDown } from './invariants/leaders-step-down.js';
 import { LogMatching } from './invariants/log-matching.js';
+import { OldMaps } from './invariants/old-maps.js';
 import { OneEffect } from './invariants/one-effect.js';
 import { OneOwner } from './invariants/one-owner.js';
+import { Promotions } from './invariants/promotions.js';
+import { ReplicaIds } from './invariants/replica-ids.js';
+import { faultAtRest } from './invariants/rows-at-rest.js';
 import { SlotsCovered } from './invariants/slots-covered.js';
 import { Verdicts } from './invariants/verdicts.js';
 import { Watch } from './invariants/watch.js';
@@ -61,6 +68,8 @@ export interface SimulationResult {
 const MIB = 1024 * 1024;
 const START_LIMIT_MS = 60_000;
 const CALM_LIMIT_MS = 60_000;
+/** As long as nothing of these is written, a shard is at rest. */
+const QUIET_MS = 2_000;
 /** Invariants that cost more than a few comparisons are looked at this often. */
 const SLOW_CHECK_MS = 100;
 const NO_MAP: { readonly epoch: number; readonly gone: readonly string[] } = { epoch: 0, gone: [] };
@@ -87,6 +96,7 @@ export class Simulation {
   readonly #committed = new CommittedLog();
   #limits: QueueLimits = UNLIMITED;
   readonly #queues = new BoundedQueues(() => this.#limits);
+  readonly #oldMaps = new OldMaps();
   readonly #watch = new Watch({
     always: [
       new ElectionSafety(),
@@ -96,6 +106,9 @@ export class Simulation {
       new AppliedIsDurable((id, group, index, term) => this.#node(id).holds(group, index, term)),
       new OneOwner(),
       new SlotsCovered(),
+      this.#oldMaps,
+      new ReplicaIds(),
+      new Promotions(),
       this.#queues,
     ],
     often: [
@@ -105,10 +118,24 @@ export class Simulation {
         forgetful: (id) => this.#node(id).harm === 'old',
         lost: (id) => this.#node(id).unreliable,
       }),
+      new LeadersStepDown({
+        reaches: (from, to) => !this.#network.blocked(from, to) && this.#node(to).up && !this.#node(to).paused,
+        asleep: (id) => this.#node(id).paused,
+      }),
     ],
     often_ms: SLOW_CHECK_MS,
   });
-  readonly #verdicts = new Verdicts((what) => this.#fail(what), [new OneEffect(), new DeleteAfterInstall()]);
+  readonly #books: Books = new Books({
+    now_ms: () => this.#scheduler.now_ms,
+    placeOf: (group, slot) => this.#verdicts.placeOf(group, slot),
+    isBlank: (group) => this.#verdicts.isBlank(group),
+    failed: (what) => this.#fail(what),
+    clocksDiffer: () => this.#faults.has('clock_rate'),
+  });
+  readonly #verdicts: Verdicts = new Verdicts(
+    (what) => this.#fail(what),
+    [new OneEffect(), new DeleteAfterInstall(), this.#books],
+  );
   readonly #epochs = new EpochsGrow();
   #violation: string | null = null;
   /** Replicas have come or gone. */
@@ -153,7 +180,7 @@ export class Simulation {
       trace: this.#trace,
       failed: (what) => this.#fail(what),
     });
-    const play = (): Promise<void> => this.#verdicts.during(() => this.#play(http, workload));
+    const play = (): Promise<void> => this.#verdicts.during(() => this.#books.during(() => this.#play(http, workload)));
     await this.#guarded(() => this.#queues.countingReads((what) => this.#fail(what), play));
     workload.close();
     if (this.#violation === null) {
@@ -289,7 +316,10 @@ export class Simulation {
     });
     this.#nemesis = nemesis;
     this.#verdicts.onApplied((group, command, answer) => nemesis.applied(command, answer, group));
-    this.#watch.onLeader((view, what) => nemesis.leads(view, what));
+    this.#watch.onLeader((view, what) => {
+      if (view.group === 0 && what === 'elected') this.#books.newDriver();
+      nemesis.leads(view, what);
+    });
     nemesis.start();
     const end_ms = this.#scheduler.now_ms + this.#options.seconds * 1000;
     await this.#until(() => this.#scheduler.now_ms >= end_ms, this.#options.seconds * 1000 + 1);
@@ -298,11 +328,72 @@ export class Simulation {
     await this.#until(() => this.#healthy() && this.#planOver(), CALM_LIMIT_MS);
     workload.stop();
     const settled = await this.#until(
-      () => workload.open === 0 && this.#healthy() && this.#planOver() && this.#agree(),
+      () => workload.open === 0 && this.#healthy() && this.#planOver() && this.#agree() && this.#untidy().length === 0,
       CALM_LIMIT_MS,
     );
     if (!settled) this.#fail(`no progress within ${CALM_LIMIT_MS} ms of calm: ${this.#describe(workload)}`);
-    else this.#allOwned();
+    else await this.#atRest();
+  }
+
+  /** Nothing goes wrong and nobody asks for anything any more: what is there now is what has come of it all. */
+  async #atRest(): Promise<void> {
+    this.#allOwned();
+    this.#membersAgree();
+    for (const { node, group, replica } of this.#replicas()) {
+      if (group !== 0 || replica.damage !== null || !this.#isSound(this.#node(node))) continue;
+      const wrong = this.#oldMaps.recall(replica.machine as ControllerStateMachine);
+      if (wrong !== null) this.#fail(`${wrong} (${node})`);
+    }
+    if (!(await this.#quiet())) return this.#fail(`a shard that nobody uses does not come to rest`);
+    for (const view of this.#replicas()) {
+      if (view.group !== 0 && view.replica.damage === null && this.#isSound(this.#node(view.node)))
+        await this.#readRows(view);
+    }
+  }
+
+  /** Shards at rest write nothing: once what had a time to live has gone, their logs grow no more. */
+  #quiet(): Promise<boolean> {
+    let ends = '';
+    let since_ms = this.#scheduler.now_ms;
+    return this.#until(() => {
+      const now = this.#replicas().flatMap(({ group, replica }) =>
+        group !== 0 && replica.leads ? [`s${group} ${replica.term}:${replica.lastIndex}`] : [],
+      );
+      if (now.join() !== ends) since_ms = this.#scheduler.now_ms;
+      ends = now.join();
+      return this.#scheduler.now_ms - since_ms > QUIET_MS;
+    }, CALM_LIMIT_MS);
+  }
+
+  async #readRows({ node, group, replica }: ReplicaView): Promise<void> {
+    let rows: readonly EngineRow[] | null = null;
+    const all = { gte: Buffer.from([1]), lt: Buffer.from([0xff]), limit: Number.MAX_SAFE_INTEGER };
+    const read = replica.settled().then(() => replica.engine.range(all));
+    read.then(
+      (found) => {
+        rows = found;
+      },
+      (error: Error) => this.#fail(`the rows of s${group} on ${node} cannot be read: ${error.stack}`),
+    );
+    if (!(await this.#until(() => rows !== null, CALM_LIMIT_MS))) return;
+    const machine = replica.machine as KvStateMachine;
+    const wrong = faultAtRest(rows!, machine, (slot) => this.#verdicts.placeOf(group, slot));
+    if (wrong !== null) this.#fail(`rows at rest: s${group} on ${node}: ${wrong}`);
+  }
+
+  /** Each group's configuration is what the map says, and nothing is left of a change. */
+  #membersAgree(): void {
+    const leaders = this.#replicas().filter((view) => view.replica.leads);
+    const controller = leaders.find((view) => view.group === 0)!.replica.machine as ControllerStateMachine;
+    for (const [group, { members }] of groupsOf(controller.map()!)) {
+      const { voters, outgoing, learners } = leaders.find((view) => view.group === group)!.replica.conf;
+      const found = voters.map(({ node, id }) => `${node} ${id}`).sort();
+      const due = members.map(({ node, replica }) => `${node} ${replica}`).sort();
+      if (outgoing.length + learners.length > 0 || found.join() !== due.join())
+        this.#fail(
+          `members of group ${group} are ${found.join(', ')} (and ${outgoing.length} that go, ${learners.length} learners); the map says ${due.join(', ')}`,
+        );
+    }
   }
 
   #start(node: SimNode): Promise<void> {
@@ -360,12 +451,39 @@ export class Simulation {
     return maps.reduce((newest, map) => (map.epoch > newest.epoch ? map : newest), NO_MAP).gone;
   }
 
+  #isSound(node: SimNode, gone: readonly string[] = this.#gone()): boolean {
+    return node.started && mustServe(node) && !gone.includes(node.id) && !isStranded(node, gone);
+  }
+
+  /** What is left, in words, of moves, shards and replicas that are over. */
+  #untidy(): readonly string[] {
+    const left: string[] = [];
+    for (const { node, group, replica } of this.#replicas()) {
+      if (group === 0 || !replica.leads) continue;
+      const machine = replica.machine as KvStateMachine;
+      const count = countSlots(machine.slotsInState(SlotState.Purging)) + countSlots(machine.slotsWithLeftovers());
+      if (count > 0) left.push(`s${group} on ${node} has ${count} slots to purge`);
+    }
+    const gone = this.#gone();
+    for (const sim of this.#nodes) {
+      const map = sim.node?.maps.map;
+      if (map === undefined || map === null || !this.#isSound(sim, gone)) continue;
+      const due = groupsOf(map).flatMap(([group, { members }]) =>
+        members.some(({ node }) => node === sim.id) ? [group] : [],
+      );
+      const hosted = [...sim.node!.host.groups()].sort((a, b) => a - b);
+      if (hosted.join() !== due.join()) left.push(`${sim.id} hosts ${hosted.join(', ')}, not ${due.join(', ')}`);
+      const files = [...new Set(sim.engines.map((name) => Number(/^g(\d+)-/.exec(name)?.[1])))].sort((a, b) => a - b);
+      if (files.join() !== due.join() || sim.engines.length !== due.length)
+        left.push(`${sim.id} has files ${sim.engines.join(', ')}, for ${due.join(', ')}`);
+    }
+    return left;
+  }
+
   #healthy(): boolean {
     const gone = this.#gone();
     // One whose disk has lost something need not serve again: nobody replaces it here.
-    const sound = this.#nodes.filter(
-      (node) => node.started && mustServe(node) && !gone.includes(node.id) && !isStranded(node, gone),
-    );
+    const sound = this.#nodes.filter((node) => this.#isSound(node, gone));
     if (!sound.every(({ node }) => node?.admin.readiness().ready === true)) return false;
     const led = new Set(this.#replicas().flatMap((view) => (view.replica.leads ? [view.group] : [])));
     const shards = sound[0]!.node!.maps.map?.shards ?? [];
@@ -424,6 +542,7 @@ export class Simulation {
         ? 'no plan'
         : `plan ${plan.id} ${plan.status}, batches ${JSON.stringify(batches.map((b) => [b.move, b.phase, b.reason]))}`,
       this.#agree() ? 'replicas agree' : 'replicas differ',
+      ...this.#untidy(),
     ].join('; ');
   }
 }

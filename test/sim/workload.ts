@@ -205,6 +205,8 @@ export class Workload {
     this.#written.set(key, written.add(value));
     return this.#recorded(id, { kind: 'put', key, value, condition: conditionOf(options) }, async () => {
       const { revision, version, created } = await client.put(key, value, options);
+      if (created !== (version === 1))
+        this.#options.failed(`${key} was ${created ? '' : 'not '}created, as version ${version}`);
       seen.set(key, revision);
       return { kind: 'stored', revision: Number(revision), version, created };
     });
@@ -384,7 +386,8 @@ export class Workload {
     const { scheduler, failed } = this.#options;
     const wait_ms = Math.max(0, due_ms - scheduler.now_ms + random.between(-200, 200));
     await new Promise<void>((resolve) => scheduler.after(wait_ms, resolve));
-    const { revision } = await client.put(key, 'lasting');
+    const { revision, version, created } = await client.put(key, 'lasting');
+    if (created !== (version === 1)) failed(`${key} was ${created ? '' : 'not '}created, as version ${version}`);
     await this.#pause(random, 1_000);
     const found = await client.get(key);
     if (found?.revision !== revision)

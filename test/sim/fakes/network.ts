@@ -73,6 +73,12 @@ export interface NetworkStats {
   resets: number;
 }
 
+/** Frames that arrive no sooner than this. */
+interface HoldUp {
+  readonly meant: (frame: Uint8Array) => boolean;
+  readonly until_ms: number;
+}
+
 /** A request that may come again. */
 interface Kept {
   readonly deliver: () => void;
@@ -106,6 +112,7 @@ export class SimNetwork {
   readonly #connections = new Set<SimConnection>();
   /** By receiver and kind. */
   readonly #kept = new Map<NodeId, Map<number, Kept[]>>();
+  #holdUps: HoldUp[] = [];
   #faults: NetworkFaults = CALM;
   readonly stats: NetworkStats = { delivered: 0, lost: 0, duplicated: 0, reordered: 0, resets: 0 };
 
@@ -164,6 +171,11 @@ export class SimNetwork {
     for (const connection of this.#dialled(a, b)) connection.breakOff();
   }
 
+  /** Nothing more is held up. */
+  letGo(): void {
+    this.#holdUps = [];
+  }
+
   /** Ends all partitions. Frames that connections still hold arrive now, late. Dead hosts stay dead. */
   heal(): void {
     for (const from of this.#directions.values()) for (const direction of from.values()) direction.blocked = false;
@@ -210,6 +222,20 @@ export class SimNetwork {
 
   closed(transport: SimTransport): void {
     if (this.#endpoints.get(transport.address) === transport) this.#endpoints.delete(transport.address);
+  }
+
+  /** Frames on the Rpc channel that are meant do not arrive for so long, however often they are sent; others pass them. */
+  holdUp(meant: (frame: Uint8Array) => boolean, for_ms: number): void {
+    const now_ms = this.scheduler.now_ms;
+    this.#holdUps = this.#holdUps.filter(({ until_ms }) => until_ms > now_ms);
+    this.#holdUps.push({ meant, until_ms: now_ms + for_ms });
+  }
+
+  /** How long this frame is held up from now; null: it is not. */
+  heldUp_ms(frame: Uint8Array): number | null {
+    const now_ms = this.scheduler.now_ms;
+    const holdUp = this.#holdUps.find(({ meant, until_ms }) => until_ms > now_ms && meant(frame));
+    return holdUp === undefined ? null : holdUp.until_ms - now_ms;
   }
 
   /** The connection that `a` has dialled to `b` breaks. */

@@ -71,7 +71,11 @@ export class SimConnection {
     if (late) stats.reordered++;
     const repeatable = channel === Channel.Rpc && faults.repeatable(frame);
     const held = repeatable && random.chance(faults.held);
-    const arrival_ms = this.#arrival_ms(channel, held || late, held ? HELD_MS : faults.reorder_ms);
+    const heldUp_ms = channel === Channel.Rpc ? network.heldUp_ms(frame) : null;
+    const arrival_ms =
+      heldUp_ms === null
+        ? this.#arrival_ms(channel, held || late, held ? HELD_MS : faults.reorder_ms)
+        : network.scheduler.now_ms + heldUp_ms + network.delay_ms(this.from.self, this.to.self);
     this.#at(arrival_ms, () => {
       this.#inFlight_bytes[channel]! -= bytes;
       if (!lost) this.#deliver(channel, frame);

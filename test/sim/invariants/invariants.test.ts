@@ -11,7 +11,11 @@ import { DurableMajority } from './durable-majority.js';
 import { EpochsGrow } from './epochs-grow.js';
 import type { ClusterState, Invariant, ReplicaView } from './invariant.js';
 import { LeaderAppendOnly } from './leader-append-only.js';
+import { LeadersStepDown } from './leaders-step-down.js';
+import { OldMaps } from './old-maps.js';
 import { OneEffect } from './one-effect.js';
+import { Promotions } from './promotions.js';
+import { ReplicaIds } from './replica-ids.js';
 import { SlotsCovered } from './slots-covered.js';
 
 const view = (replica: unknown, group = 1): ReplicaView => ({ node: 'n1', group, replica: replica as Replica });
@@ -377,5 +381,122 @@ describe('queues are bounded', () => {
     expect(grow(15, 20)).toBeNull();
     expect(grow(15, 25)).toBeNull();
     expect(grow(15, 26)).toMatch(/1100 uncommitted bytes on top of 1000; the limit is 1000/);
+  });
+});
+
+describe('old maps', () => {
+  const mapped = (machine: object) => view({ damage: null, snapshotIncoming: false, machine }, 0);
+  const maps = [0, 1, 2].map((epoch) => ({ epoch, shards: [] }));
+
+  it('stay what they were, on every replica and whenever they are asked for', () => {
+    const invariant = new OldMaps();
+    expect(ask(invariant, mapped({ map: () => maps[1] }))).toBeNull();
+    expect(ask(invariant, mapped({ map: () => maps[2] }))).toBeNull();
+    expect(invariant.recall({ mapAt: (epoch) => maps[epoch] as never })).toBeNull();
+    expect(invariant.recall({ mapAt: () => maps[2] as never })).toMatch(/epoch 1 is told as/);
+    expect(ask(invariant, mapped({ map: () => ({ epoch: 2, shards: [{ id: 1 }] }) }))).toMatch(/epoch 2 is .* it was/);
+  });
+});
+
+describe('replica ids', () => {
+  const conf = (confIndex: number, ...members: readonly (readonly [id: number, node: string])[]) =>
+    view({
+      damage: null,
+      snapshotIncoming: false,
+      commit: 100,
+      confIndex,
+      members: members.map(([id, node]) => ({ id, node })),
+    });
+
+  it('may leave, and others come', () => {
+    const invariant = new ReplicaIds();
+    expect(ask(invariant, conf(1, [1, 'n1'], [2, 'n2']))).toBeNull();
+    expect(ask(invariant, conf(5, [1, 'n1']))).toBeNull();
+    // One that lags behind still has the earlier configuration.
+    expect(ask(invariant, conf(1, [1, 'n1'], [2, 'n2']))).toBeNull();
+    expect(ask(invariant, conf(9, [1, 'n1'], [33, 'n2']))).toBeNull();
+  });
+
+  it('never come back, and never name a replica of another node', () => {
+    const invariant = new ReplicaIds();
+    expect(ask(invariant, conf(1, [1, 'n1'], [2, 'n2']))).toBeNull();
+    expect(ask(invariant, conf(5, [1, 'n1']))).toBeNull();
+    expect(ask(invariant, conf(9, [1, 'n1'], [2, 'n2']))).toMatch(/replica 2 of s1 had left by entry 5/);
+    expect(ask(invariant, conf(9, [1, 'n3']))).toMatch(/replica 1 of s1 is on n3 .* it was on n1/);
+  });
+});
+
+describe('voters', () => {
+  const [n1, n2] = [
+    { id: 1, node: 'n1' },
+    { id: 2, node: 'n2' },
+  ];
+  const lead = {
+    damage: null,
+    snapshotIncoming: false,
+    role: 'leader',
+    commit: 50,
+    lastIndex: 50,
+    confIndex: 1,
+    conf: { voters: [n1], learners: [n2], outgoing: [] },
+    nodeOf: (id: number) => `n${id}`,
+  };
+
+  /** A leader commits, then has the change in its log, then applies it; the newcomer's log ends there. */
+  function promote(endsAt: number, learners: readonly object[]): string | null {
+    const replica = { ...lead, conf: { ...lead.conf, learners } };
+    const seen: ReplicaView = { node: 'n1', group: 1, replica: replica as unknown as Replica };
+    const newcomer: ReplicaView = {
+      node: 'n2',
+      group: 1,
+      replica: { lastIndex: endsAt, damage: null } as unknown as Replica,
+    };
+    const invariant = new Promotions();
+    const at = (now_ms: number): string | null =>
+      invariant.check({ now_ms, replicas: [seen, newcomer], changed: [seen] });
+    expect(at(0)).toBeNull();
+    Object.assign(replica, { commit: 60, lastIndex: 60 });
+    expect(at(100)).toBeNull();
+    Object.assign(replica, { lastIndex: 61 });
+    expect(at(5_000)).toBeNull();
+    Object.assign(replica, { confIndex: 61, commit: 61, conf: { voters: [n1, n2], learners: [], outgoing: [] } });
+    return at(5_050);
+  }
+
+  it('F22: have been learners, and have what was committed long before', () => {
+    expect(promote(60, [n2])).toBeNull();
+    expect(promote(59, [n2])).toMatch(/n2 is a voter of s1 by entry 61, and its log ends at 59; 60 was committed/);
+    expect(promote(60, [])).toMatch(/n2 is a voter of s1 and was never a learner/);
+  });
+});
+
+describe('leaders without a majority', () => {
+  const voters = ['n1', 'n2', 'n3'].map((node, i) => ({ id: i + 1, node }));
+  const seen = view({ role: 'leader', damage: null, conf: { voters, outgoing: [] } });
+  const near = new Set<string>();
+  const asleep = new Set<string>();
+  const make = () =>
+    new LeadersStepDown({ reaches: (a, b) => near.has(`${a}${b}`), asleep: (node) => asleep.has(node) });
+  const at = (invariant: Invariant, now_ms: number): string | null =>
+    invariant.check({ now_ms, replicas: [seen], changed: [] });
+
+  it('may be without one for a while, not for long; one that sleeps cannot know', () => {
+    const invariant = make();
+    expect(at(invariant, 0)).toBeNull();
+    expect(at(invariant, 3_000)).toBeNull();
+    asleep.add('n1');
+    expect(at(invariant, 9_000)).toBeNull();
+    asleep.clear();
+    expect(at(invariant, 10_000)).toBeNull();
+    expect(at(invariant, 14_000)).toMatch(/n1 has led s1 for 3500 ms without reaching a majority/);
+  });
+
+  it('have one where another hears them and is heard', () => {
+    near.add('n1n2');
+    const deaf = make();
+    expect([at(deaf, 0), at(deaf, 9_000)]).toEqual([null, expect.stringContaining('without reaching')]);
+    near.add('n2n1');
+    const heard = make();
+    expect([at(heard, 0), at(heard, 9_000)]).toEqual([null, null]);
   });
 });

@@ -32,7 +32,7 @@ export interface Before {
 
 type MoveCommand = Extract<KvCommand, { readonly kind: GuardedKind; readonly slots: SlotRanges }>;
 
-const STATES: Readonly<Record<PlaceState, SlotState>> = {
+export const STATES: Readonly<Record<PlaceState, SlotState>> = {
   none: SlotState.None,
   own: SlotState.Own,
   exporting: SlotState.Exporting,
@@ -50,6 +50,11 @@ export class SlotReference {
 
   placeOf(slot: number): Place {
     return this.#places.get(slot) ?? NOWHERE;
+  }
+
+  isBlank(): boolean {
+    for (const { state } of this.#places.values()) if (state !== 'none') return false;
+    return true;
   }
 
   /** To be asked before the command is applied; costs something for pages and installs only. */

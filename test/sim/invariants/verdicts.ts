@@ -11,6 +11,7 @@
 import { type KvCommand, type KvResult, KvStateMachine, type LookupResult } from '../../../src/kv/store/index.js';
 import type { Entry, StateEngine, StateRows } from '../../../src/raft/index.js';
 import { SlotState, slotOfKey } from '../../../src/shardctrl/index.js';
+import { NOWHERE, type Place } from './guards-table.js';
 import { nameOf } from './invariant.js';
 import { commandOf, type MachineView, SlotReference } from './slot-reference.js';
 
@@ -48,6 +49,16 @@ export class Verdicts {
   /** Told while the command is being applied: whatever it does about it, it does later. */
   onApplied(listener: AppliedListener): void {
     this.#onApplied = listener;
+  }
+
+  /** Where a slot stands in a shard, by the commands in its log. */
+  placeOf(group: number, slot: number): Place {
+    return this.#groups.get(group)?.reference.placeOf(slot) ?? NOWHERE;
+  }
+
+  /** No slot is owned by the shard, moves, or waits to be purged. */
+  isBlank(group: number): boolean {
+    return this.#groups.get(group)?.reference.isBlank() ?? true;
   }
 
   /** Listens while `run` runs; one simulation at a time in a process. */
@@ -89,12 +100,19 @@ export class Verdicts {
     return entry.index > group.index ? this.#first(group, machine, entry, apply) : this.#again(group, entry, apply);
   }
 
-  read(machine: Pick<MachineView, 'stateOf'>, key: Uint8Array, answer: LookupResult): LookupResult {
+  read(
+    machine: Pick<MachineView, 'stateOf'> & { readonly clock_ms: number },
+    key: Uint8Array,
+    answer: LookupResult,
+  ): LookupResult {
     const slot = slotOfKey(key);
     const state = machine.stateOf(slot);
     const serves = state === SlotState.Own || state === SlotState.Exporting;
     if (serves === (answer.kind === 'not_serving'))
       this.#failed(`guards table: a read of slot ${slot}, which is in state ${state}, was answered ${answer.kind}`);
+    const expires_ms = answer.kind === 'found' ? answer.record.expires_ms : 0;
+    if (expires_ms !== 0 && expires_ms <= machine.clock_ms)
+      this.#failed(`expiry: a key was read at ${machine.clock_ms} whose time had come at ${expires_ms}`);
     return answer;
   }
 

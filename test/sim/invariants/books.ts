@@ -1,0 +1,294 @@
+/**
+ * The controller's books are true: what its log says of plans and batches, against what shards have done. Stands in front of
+ * `ControllerStateMachine.apply` while a simulation runs, and is told of every command of a move that a shard applies.
+ *
+ *   start_batch    not while the plan is paused or ends
+ *   publish        what its receipt says is what the source was frozen with and the destination has installed (invariant 8)
+ *   batch_aborted  the destination has recorded the abort, and the source serves again
+ *   batch_done     nothing of the move is left at the source; the receipt's pause is no shorter than that of its slots
+ *   shard_retired  the shard owns nothing and has purged everything
+ *   plan_finished  done: as many slots as it takes have moved and no more, shares differ by one at most, sums are those of the receipts
+ */
+import { isWrite, type KvCommand, type KvResult } from '../../../src/kv/store/index.js';
+import { type Entry, EntryKind, type GroupId } from '../../../src/raft/index.js';
+import {
+  addDigests,
+  type Batch,
+  type BatchReceipt,
+  type CheckedCommand,
+  type ControllerResult,
+  ControllerStateMachine,
+  countSlots,
+  decodeControllerCommand,
+  eachSlot,
+  type FreezeReceipt,
+  type MoveId,
+  type PlanState,
+  type ShardMap,
+  type SlotSums,
+  shardName,
+} from '../../../src/shardctrl/index.js';
+import type { Place } from './guards-table.js';
+
+export interface BooksOptions {
+  readonly now_ms: () => number;
+  /** Where a slot stands in a shard. */
+  readonly placeOf: (group: GroupId, slot: number) => Place;
+  /** No slot of this shard stands anywhere: nothing is left in it. */
+  readonly isBlank: (group: GroupId) => boolean;
+  readonly failed: (what: string) => void;
+  /** How much of a time that a node measures may be missing. */
+  readonly clocksDiffer: () => boolean;
+}
+
+/** One attempt at a batch, as its shards saw it. */
+interface Attempt {
+  /** By round. */
+  readonly frozen: Map<number, FreezeReceipt>;
+  installed: { readonly round: number; readonly index: number; readonly sums: SlotSums } | null;
+  aborted: boolean;
+  undone: boolean;
+  /** Since when its slots are frozen; null: they are not. */
+  froze_ms: number | null;
+  longest_ms: number;
+  /** Who drove it when it began. */
+  readonly office: number;
+}
+
+/** What the plan that runs has been told. */
+interface Course {
+  readonly id: string;
+  paused: boolean;
+  ends: boolean;
+  /** Slots of each shard when it began, of new ones none. */
+  readonly shares: ReadonlyMap<GroupId, number>;
+}
+
+const LATE_MS = 50;
+
+export class Books {
+  readonly #options: BooksOptions;
+  readonly #attempts = new Map<MoveId, Attempt>();
+  #course: Course | null = null;
+  #index = 0;
+  #office = 0;
+
+  constructor(options: BooksOptions) {
+    this.#options = options;
+  }
+
+  /** Listens while `run` runs; one simulation at a time in a process. */
+  async during<T>(run: () => Promise<T>): Promise<T> {
+    const { apply } = ControllerStateMachine.prototype;
+    const self = this;
+    ControllerStateMachine.prototype.apply = function (this: ControllerStateMachine, entry: Entry) {
+      return self.#entry(this, entry, () => apply.call(this, entry));
+    };
+    try {
+      return await run();
+    } finally {
+      ControllerStateMachine.prototype.apply = apply;
+    }
+  }
+
+  /** Another node leads the controller. */
+  newDriver(): void {
+    this.#office++;
+  }
+
+  #attempt(move: MoveId): Attempt {
+    const known = this.#attempts.get(move);
+    if (known !== undefined) return known;
+    const fresh: Attempt = {
+      frozen: new Map(),
+      installed: null,
+      aborted: false,
+      undone: false,
+      froze_ms: null,
+      longest_ms: 0,
+      office: this.#office,
+    };
+    this.#attempts.set(move, fresh);
+    return fresh;
+  }
+
+  // ---------------------------------------------------------------------------------------------------------- the shards
+
+  /** The first time that a shard's entry is applied. What is wrong, or null. */
+  applied(command: KvCommand, answer: KvResult): string | null {
+    if (isWrite(command) || !('move' in command)) return null;
+    const attempt = this.#attempt(command.move);
+    if (command.kind === 'freeze' && answer.kind === 'frozen') {
+      attempt.frozen.set(command.round, answer.receipt);
+      attempt.froze_ms ??= this.#options.now_ms();
+    } else if (command.kind === 'install' && answer.kind === 'installed') {
+      attempt.installed ??= { round: command.round, index: answer.index, sums: answer.sums };
+      this.#melt(attempt);
+    } else if (command.kind === 'abort_import' && answer.kind === 'aborted') attempt.aborted = true;
+    else if (command.kind === 'unfreeze' && (answer.kind === 'ok' || answer.kind === 'undone')) attempt.undone = true;
+    if (command.kind === 'thaw' || command.kind === 'unfreeze') this.#melt(attempt);
+    return null;
+  }
+
+  #melt(attempt: Attempt): void {
+    if (attempt.froze_ms === null) return;
+    attempt.longest_ms = Math.max(attempt.longest_ms, this.#options.now_ms() - attempt.froze_ms);
+    attempt.froze_ms = null;
+  }
+
+  // ------------------------------------------------------------------------------------------------------ the controller
+
+  #entry(machine: ControllerStateMachine, entry: Entry, apply: () => ControllerResult | null): ControllerResult | null {
+    if (entry.index <= this.#index || entry.kind !== EntryKind.Command) return apply();
+    this.#index = entry.index;
+    const decoded = decodeControllerCommand(entry.data);
+    if (!decoded.ok) return apply();
+    const { command } = decoded;
+    const batch = 'move' in command ? machine.batches().find(({ move }) => move === command.move) : undefined;
+    const result = apply();
+    const wrong = result === null ? null : this.#judge(machine, command, result, batch);
+    if (wrong !== null) this.#options.failed(`books: ${command.kind} at index ${entry.index}: ${wrong}`);
+    return result;
+  }
+
+  #judge(
+    machine: ControllerStateMachine,
+    command: CheckedCommand,
+    result: ControllerResult,
+    batch: Batch | undefined,
+  ): string | null {
+    if (result.kind === 'plan_started') return this.#begin(machine, result.plan, result.done);
+    if (result.kind === 'published' && command.kind === 'publish' && batch?.phase !== 'published')
+      return this.#published(command.move, command.receipt);
+    if (result.kind === 'batch_started') return this.#started();
+    if (result.kind !== 'ok') return null;
+    switch (command.kind) {
+      case 'plan_control':
+        return this.#steered(command.action);
+      case 'plan_failed':
+        if (this.#course !== null) this.#course.ends = true;
+        return null;
+      case 'batch_aborted':
+        return this.#aborted(command.move);
+      case 'batch_done':
+        return batch === undefined ? 'there was no such batch' : this.#done(machine, batch);
+      case 'shard_retired':
+        return this.#options.isBlank(command.shard) ? null : `${shardName(command.shard)} has not purged everything`;
+      case 'plan_finished':
+        return this.#finished(machine, command.plan);
+      default:
+        return null;
+    }
+  }
+
+  #begin(machine: ControllerStateMachine, id: string, done: boolean): string | null {
+    if (this.#course !== null) return `plan ${this.#course.id} runs`;
+    if (done) return null;
+    const shares = new Map(machine.map()!.shards.map((shard) => [shard.id, countSlots(shard.slots)]));
+    this.#course = { id, paused: false, ends: false, shares };
+    return null;
+  }
+
+  #started(): string | null {
+    if (this.#course === null) return 'no plan runs';
+    return this.#course.paused || this.#course.ends ? `plan ${this.#course.id} is paused, or ends` : null;
+  }
+
+  #steered(action: 'pause' | 'resume' | 'cancel'): string | null {
+    if (this.#course === null) return 'no plan runs';
+    if (action === 'cancel') this.#course.ends = true;
+    else this.#course.paused = action === 'pause';
+    return null;
+  }
+
+  #published(move: MoveId, receipt: BatchReceipt): string | null {
+    const { installed, frozen } = this.#attempt(move);
+    if (installed === null) return `nobody has installed move ${move}`;
+    const froze = frozen.get(installed.round);
+    if (froze === undefined) return `move ${move} was installed in round ${installed.round}, which was never frozen`;
+    const due = [
+      froze.keys,
+      froze.bytes,
+      froze.idempotencyRecords,
+      froze.digest,
+      froze.revision,
+      froze.clock_ms,
+      froze.index,
+      installed.sums.digest,
+      installed.index,
+    ];
+    const found = [
+      receipt.keys,
+      receipt.bytes,
+      receipt.idempotencyRecords,
+      receipt.sourceDigest,
+      receipt.revision,
+      receipt.freeze_clock_ms,
+      receipt.freezeIndex,
+      receipt.destinationDigest,
+      receipt.installIndex,
+    ];
+    return JSON.stringify(found) === JSON.stringify(due)
+      ? null
+      : `the receipt of move ${move} says ${found.join(', ')}; its shards said ${due.join(', ')}`;
+  }
+
+  #aborted(move: MoveId): string | null {
+    const { aborted, undone } = this.#attempt(move);
+    if (!aborted) return `the destination of move ${move} has not recorded the abort`;
+    return undone ? null : `the source of move ${move} does not serve again`;
+  }
+
+  #done(machine: ControllerStateMachine, { plan, receipt, move, from, slots }: Batch): string | null {
+    for (const slot of eachSlot(slots)) {
+      const place = this.#options.placeOf(from, slot);
+      if (place.move === move) return `${shardName(from)} is not rid of slot ${slot}: ${JSON.stringify(place)}`;
+    }
+    const { longest_ms, office } = this.#attempt(move);
+    // A driver that took over knows of the last pause only what stamps say.
+    if (office !== this.#office || this.#options.clocksDiffer()) return null;
+    const { pause_ms } = machine.receipts(plan)[receipt - 1] ?? { pause_ms: null };
+    return (pause_ms ?? 0) + LATE_MS < longest_ms
+      ? `move ${move} tells of a pause of ${pause_ms} ms; its slots were frozen for ${longest_ms} ms`
+      : null;
+  }
+
+  #finished(machine: ControllerStateMachine, id: string): string | null {
+    const course = this.#course;
+    this.#course = null;
+    const plan = machine.plan(id);
+    if (plan === null || course?.id !== id) return `plan ${id} did not run`;
+    const sums = sumsFault(machine, plan);
+    if (sums !== null || plan.status !== 'done' || plan.kind !== 'reshard') return sums;
+    return sharesFault(machine.map()!, plan, course.shares);
+  }
+}
+
+/** Each move says what its receipts come to. */
+function sumsFault(machine: ControllerStateMachine, plan: PlanState): string | null {
+  const receipts = machine.receipts(plan.id);
+  for (const move of plan.moves) {
+    const own = receipts.filter(({ planMove }) => planMove === move.id);
+    const add = (of: (receipt: (typeof own)[number]) => number): number => own.reduce((sum, one) => sum + of(one), 0);
+    const due = [
+      add((one) => one.keys),
+      add((one) => one.bytes),
+      own.reduce((sum, one) => addDigests(sum, one.sourceDigest), '0'.repeat(32)),
+      add((one) => countSlots(one.slots)),
+    ];
+    const found = [move.keys, move.bytes, move.digest, countSlots(move.moved)];
+    if (JSON.stringify(found) !== JSON.stringify(due))
+      return `move ${move.id} says ${found.join(', ')}; its receipts come to ${due.join(', ')}`;
+  }
+  return null;
+}
+
+function sharesFault(map: ShardMap, plan: PlanState, before: ReadonlyMap<GroupId, number>): string | null {
+  const after = new Map(map.shards.map((shard) => [shard.id, countSlots(shard.slots)]));
+  const shares = [...after.values()];
+  if (Math.max(...shares) - Math.min(...shares) > 1) return `shares are ${shares.join(', ')}`;
+  let needed = 0;
+  for (const [shard, slots] of before) needed += Math.max(0, slots - (after.get(shard) ?? 0));
+  const moved = plan.moves.reduce((sum, move) => sum + countSlots(move.slots), 0);
+  return moved > needed ? `${moved} slots moved, ${needed} would have done` : null;
+}
