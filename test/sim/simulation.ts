@@ -365,7 +365,9 @@ export class Simulation {
     }, CALM_LIMIT_MS);
   }
 
-  async #readRows({ node, group, replica }: ReplicaView): Promise<void> {
+  async #readRows(view: ReplicaView): Promise<void> {
+    const { node, group, replica } = view;
+    const { applied } = replica;
     let rows: readonly EngineRow[] | null = null;
     const all = { gte: Buffer.from([1]), lt: Buffer.from([0xff]), limit: Number.MAX_SAFE_INTEGER };
     const read = replica.settled().then(() => replica.engine.range(all));
@@ -376,6 +378,8 @@ export class Simulation {
       (error: Error) => this.#fail(`the rows of s${group} on ${node} cannot be read: ${error.stack}`),
     );
     if (!(await this.#until(() => rows !== null, CALM_LIMIT_MS))) return;
+    // Something had a longer time to live: the rows are of before it went.
+    if (replica.applied !== applied) return this.#readRows(view);
     const machine = replica.machine as KvStateMachine;
     const wrong = faultAtRest(rows!, machine, (slot) => this.#verdicts.placeOf(group, slot));
     if (wrong !== null) this.#fail(`rows at rest: s${group} on ${node}: ${wrong}`);
