@@ -316,10 +316,7 @@ export class Simulation {
     });
     this.#nemesis = nemesis;
     this.#verdicts.onApplied((group, command, answer) => nemesis.applied(command, answer, group));
-    this.#watch.onLeader((view, what) => {
-      if (view.group === 0 && what === 'elected') this.#books.newDriver();
-      nemesis.leads(view, what);
-    });
+    this.#watch.onLeader((view, what) => nemesis.leads(view, what));
     nemesis.start();
     const end_ms = this.#scheduler.now_ms + this.#options.seconds * 1000;
     await this.#until(() => this.#scheduler.now_ms >= end_ms, this.#options.seconds * 1000 + 1);

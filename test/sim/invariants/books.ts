@@ -23,6 +23,7 @@ import {
   eachSlot,
   type FreezeReceipt,
   type MoveId,
+  PlanDriver,
   type PlanState,
   type ShardMap,
   type SlotSums,
@@ -80,7 +81,12 @@ export class Books {
   /** Listens while `run` runs; one simulation at a time in a process. */
   async during<T>(run: () => Promise<T>): Promise<T> {
     const { apply } = ControllerStateMachine.prototype;
+    const { start } = PlanDriver.prototype;
     const self = this;
+    PlanDriver.prototype.start = function (this: PlanDriver) {
+      self.newDriver();
+      return start.call(this);
+    };
     ControllerStateMachine.prototype.apply = function (this: ControllerStateMachine, entry: Entry) {
       return self.#entry(this, entry, () => apply.call(this, entry));
     };
@@ -88,10 +94,11 @@ export class Books {
       return await run();
     } finally {
       ControllerStateMachine.prototype.apply = apply;
+      PlanDriver.prototype.start = start;
     }
   }
 
-  /** Another node leads the controller. */
+  /** What was measured before is not known any more: also where the same node drives on, after a leadership that it kept. */
   newDriver(): void {
     this.#office++;
   }
