@@ -126,8 +126,9 @@ export class Books {
     if (isWrite(command) || !('move' in command)) return null;
     const attempt = this.#attempt(command.move);
     if (command.kind === 'freeze' && answer.kind === 'frozen') {
+      // Told again, also long after, it froze nothing.
+      if (!attempt.frozen.has(command.round)) attempt.froze_ms = this.#options.now_ms();
       attempt.frozen.set(command.round, answer.receipt);
-      attempt.froze_ms ??= this.#options.now_ms();
     } else if (command.kind === 'install' && answer.kind === 'installed') {
       attempt.installed ??= { round: command.round, index: answer.index, sums: answer.sums };
       this.#melt(attempt);
