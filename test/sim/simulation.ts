@@ -10,7 +10,7 @@ import { HistoryRecorder } from '../checker/history.js';
 import { registerModel } from '../checker/register-model.js';
 import { checkLinearizable } from '../checker/wgl.js';
 import { SimScheduler } from './fakes/clock.js';
-import { SimNetwork } from './fakes/network.js';
+import { CALM, SimNetwork } from './fakes/network.js';
 import { ProcessGone } from './fakes/process-gone.js';
 import { SimRandom } from './fakes/random.js';
 import { drawFaults, type Fault } from './faults.js';
@@ -121,6 +121,7 @@ export class Simulation {
       new LeadersStepDown({
         reaches: (from, to) => !this.#network.blocked(from, to) && this.#node(to).up && !this.#node(to).paused,
         asleep: (id) => this.#node(id).paused,
+        late_ms: () => (this.#faults.has('duplicate') || this.#faults.has('reorder') ? CALM.reorder_ms : 0),
       }),
     ],
     often_ms: SLOW_CHECK_MS,

@@ -130,6 +130,7 @@ export class Replica {
       conf: state.written.conf,
     });
     this.#receiver = new SnapshotReceiver({
+      clock: environment.clock,
       group: this.group,
       replica: this.id,
       engines: environment.engines,

@@ -7,7 +7,7 @@
  */
 import { crc32c } from '@node-rs/crc32';
 import type { GroupId, NodeId, ReplicaId, SnapshotMeta, Term } from '../core/index.js';
-import type { EngineOp, StateEngine, StateEngines } from '../ports.js';
+import type { Clock, EngineOp, StateEngine, StateEngines, Timer } from '../ports.js';
 import { encodeSnapshotFrame, type SnapshotFrame, WINDOW_FRAMES } from './snapshot-codec.js';
 
 export interface StagedSnapshot {
@@ -18,7 +18,11 @@ export interface StagedSnapshot {
   readonly engine: StateEngine;
 }
 
+/** A sender sends again twice a second what is not acknowledged, and gives up after 15 s (snapshot-sender.ts). */
+const SILENCE_MS = 20_000;
+
 export interface SnapshotReceiverOptions {
+  readonly clock: Clock;
   readonly group: GroupId;
   readonly replica: ReplicaId;
   readonly engines: StateEngines;
@@ -45,6 +49,8 @@ interface Stream {
   readonly early: Map<number, SnapshotFrame>;
   rowCount: number;
   crc: number;
+  /** When its sender was last heard. */
+  heard_ms: number;
   /** All of it is here, and the engine has another owner. */
   handedOver: boolean;
 }
@@ -55,6 +61,7 @@ export class SnapshotReceiver {
   /** Highest number of a stream that was begun. A sender's numbers grow, and a later leader's are higher. */
   #newest = 0;
   #work: Promise<void> = Promise.resolve();
+  #silence: Timer | null = null;
   #closed = false;
 
   constructor(options: SnapshotReceiverOptions) {
@@ -72,7 +79,10 @@ export class SnapshotReceiver {
     const stream = this.#stream;
     if (stream === null || stream.id !== frame.stream) {
       this.#refuse(fromNode, frame, 'no such stream here');
-    } else if (frame.seq < stream.next) {
+      return;
+    }
+    stream.heard_ms = this.#options.clock.monotonic_ms();
+    if (frame.seq < stream.next) {
       if (frame.seq < stream.done) this.#ack(stream, frame);
     } else if (frame.seq < stream.next + WINDOW_FRAMES) {
       stream.early.set(frame.seq, frame);
@@ -97,9 +107,26 @@ export class SnapshotReceiver {
       early: new Map(),
       rowCount: 0,
       crc: 0,
+      heard_ms: this.#options.clock.monotonic_ms(),
       handedOver: false,
     };
+    this.#watchSilence();
     if (old !== null) this.#enqueue(() => this.#discard(old));
+  }
+
+  /** Its sender may have died, or lead no more: what it has left half done takes as much room as the state itself. */
+  #watchSilence(wait_ms: number = SILENCE_MS): void {
+    this.#silence?.cancel();
+    this.#silence = this.#options.clock.after(wait_ms, () => {
+      this.#silence = null;
+      const stream = this.#stream;
+      if (this.#closed || stream === null || stream.handedOver) return;
+      const left_ms = stream.heard_ms + SILENCE_MS - this.#options.clock.monotonic_ms();
+      if (left_ms > 0) return this.#watchSilence(left_ms);
+      this.#options.event('a snapshot is given up: its sender has fallen silent');
+      this.#stream = null;
+      this.#enqueue(() => this.#discard(stream));
+    });
   }
 
   /** Takes the next frame if it is here and the one before it is written. */
@@ -194,6 +221,7 @@ export class SnapshotReceiver {
   /** Resolves when nothing is left of a stream that was not handed over. */
   async close(): Promise<void> {
     this.#closed = true;
+    this.#silence?.cancel();
     const stream = this.#stream;
     if (stream !== null) this.#enqueue(() => this.#discard(stream));
     await this.#work;

@@ -131,6 +131,26 @@ describe('a replica that needs a snapshot', () => {
     await world.end();
   });
 
+  it('does not keep for ever what a sender has left half done that is heard no more', async () => {
+    const { world, n3 } = await withLaggard('half done', fat(200));
+    let heard = true;
+    for (const node of world.nodes) node.onSnapshotFrame = () => heard;
+    n3.engineDelay_ms = () => 30;
+    await world.run(n3.start());
+    await world.until(() => n3.replica.snapshotIncoming);
+    heard = false;
+    // Its leader tries again and again, and is not heard.
+    await world.scheduler.runFor(25_000);
+    expect(n3.replica.snapshotIncoming).toBe(false);
+    expect(await n3.engines.list()).toHaveLength(1);
+    heard = true;
+    await world.until(() => n3.chain.count === 201);
+    await world.agreed();
+    await world.scheduler.runFor(1000);
+    expect(await n3.engines.list()).toHaveLength(1);
+    await world.end();
+  });
+
   it('F42 costs its leader no more than the window, however big the state is', async () => {
     const { world, n3 } = await withLaggard('window', fat(400));
     const sent = framesOf(world.leader!);

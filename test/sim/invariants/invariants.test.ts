@@ -476,7 +476,11 @@ describe('leaders without a majority', () => {
   const near = new Set<string>();
   const asleep = new Set<string>();
   const make = () =>
-    new LeadersStepDown({ reaches: (a, b) => near.has(`${a}${b}`), asleep: (node) => asleep.has(node) });
+    new LeadersStepDown({
+      reaches: (a, b) => near.has(`${a}${b}`),
+      asleep: (node) => asleep.has(node),
+      late_ms: () => 0,
+    });
   const at = (invariant: Invariant, now_ms: number): string | null =>
     invariant.check({ now_ms, replicas: [seen], changed: [] });
 

@@ -13,6 +13,8 @@ export interface LeadersStepDownOptions {
   readonly reaches: (from: string, to: string) => boolean;
   /** It does nothing now. */
   readonly asleep: (node: string) => boolean;
+  /** How long an answer may have been under way, or come again: a leader that gets one takes its sender for there. */
+  readonly late_ms: () => number;
 }
 
 export class LeadersStepDown implements Invariant {
@@ -33,8 +35,9 @@ export class LeadersStepDown implements Invariant {
       }
       const since_ms = this.#alone.get(view.replica) ?? state.now_ms;
       this.#alone.set(view.replica, since_ms);
-      if (state.now_ms - since_ms > LIMIT_MS)
-        return `${view.node} has led ${nameOf(view.group)} for ${LIMIT_MS} ms without reaching a majority`;
+      const limit_ms = LIMIT_MS + this.#options.late_ms();
+      if (state.now_ms - since_ms > limit_ms)
+        return `${view.node} has led ${nameOf(view.group)} for ${limit_ms} ms without reaching a majority`;
     }
     return null;
   }
