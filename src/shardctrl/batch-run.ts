@@ -14,7 +14,7 @@
 import type { FrozenGate } from './frozen-gate.js';
 import type { Batch, BatchReceipt, PlanState } from './plan.js';
 import { shardName } from './shard-map.js';
-import type { CopyAnswer, CopyMark, FreezeReceipt, SlotAnswer, SlotCommand } from './shard-port.js';
+import type { CopyAnswer, CopyMark, CopyOrder, FreezeReceipt, SlotAnswer, SlotCommand } from './shard-port.js';
 import { formatSlots } from './slot-ranges.js';
 import { type Asker, FOREVER, type Patience, type Tenure } from './tenure.js';
 
@@ -159,12 +159,14 @@ export class BatchRun implements Asker {
 
   /** Drains until little is left, or it does not get less: then a frozen slot, which changes no more, has to do. */
   async #catchUp(since: CopyMark | null, patience: Patience): Promise<CopyStep> {
-    const { drainsMax, drainedAt } = this.#tenure.settings;
+    const { drainsMax, drainedAt, notesMax } = this.#tenure.settings;
     let mark = since;
     for (let drains = 1; ; drains++) {
       const copied = await this.#copy(mark, patience);
-      if (copied === null || copied.kind === 'give_up' || copied.left <= drainedAt || drains >= drainsMax)
-        return copied;
+      if (copied === null || copied.kind === 'give_up') return copied;
+      if (copied.left > notesMax)
+        return giveUp(`${copied.left} keys changed while they were copied, more than the ${notesMax} that may wait`);
+      if (copied.left <= drainedAt || drains >= drainsMax) return copied;
       mark = copied.mark;
     }
   }
@@ -172,12 +174,13 @@ export class BatchRun implements Asker {
   /** null: patience has run out. All records of a huge slot take as long as they take: the time for it doubles. */
   async #copy(since: CopyMark | null, patience: Patience): Promise<CopyStep> {
     const { from, to, move, slots } = this.#batch;
-    const { call_timeout_ms } = this.#tenure.settings;
     const { shards } = this.#tenure;
-    // The bulk is not in a hurry, and rests between its pages.
-    let timeout_ms = since === null ? BULK * call_timeout_ms : call_timeout_ms;
+    // What clients change has to be kept up with, whatever the rate.
+    const maxRate = since === null ? this.#maxRate : null;
+    let timeout_ms = since === null ? this.#bulk_ms : this.#tenure.settings.call_timeout_ms;
     for (let attempt = 1; ; attempt++) {
-      const call = (limit_ms: number): Promise<CopyAnswer> => shards.copy(from, to, move, slots, since, limit_ms);
+      const order: CopyOrder = { from, to, move, slots, since, maxRate };
+      const call = (limit_ms: number): Promise<CopyAnswer> => shards.copy(order, limit_ms);
       const copied = await this.#tenure.ask(this, call, soonerOf(patience, this.#in(timeout_ms)), timeout_ms);
       if (copied?.kind === 'copied') return copied;
       if (copied !== null && copied.answer.kind !== 'busy') {
@@ -187,6 +190,17 @@ export class BatchRun implements Asker {
       if (copied === null) timeout_ms *= 2;
       else await this.#tenure.sleep(this.#tenure.backOff_ms(attempt));
     }
+  }
+
+  get #maxRate(): number | null {
+    return this.#tenure.planOf(this.#batch.plan)?.maxRate ?? null;
+  }
+
+  /** The bulk is not in a hurry, and rests between its pages. */
+  get #bulk_ms(): number {
+    const { call_timeout_ms, batchBytes } = this.#tenure.settings;
+    const paced_ms = this.#maxRate === null ? 0 : (batchBytes * 1000) / this.#maxRate;
+    return BULK * call_timeout_ms + paced_ms;
   }
 
   get #now_ms(): number {

@@ -49,11 +49,15 @@ const init = z.object({
 
 const registerNode = z.object({ kind: z.literal('register_node'), node });
 
+/** Bytes a second; null: no limit. */
+const maxRate = z.number().min(1).nullable().default(null);
+
 const reshard = z.object({
   kind: z.literal('reshard'),
   shards: z.int(),
   replicas: z.int().nullable().default(null),
   max_pause_ms: z.number().min(1).nullable().default(null),
+  maxRate,
 });
 
 const move = z.object({
@@ -61,6 +65,7 @@ const move = z.object({
   slots,
   to: group,
   max_pause_ms: z.number().min(1).nullable().default(null),
+  maxRate,
 });
 
 const planControl = z.object({

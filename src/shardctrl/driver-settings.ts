@@ -2,6 +2,8 @@
 export interface DriverSettings {
   /** Batches on their way at once, not counting those whose shards do not answer and those that are only purged. */
   readonly batchesMax: number;
+  /** The same for any one node that hosts a replica of a batch's source or destination. */
+  readonly batchesPerNodeMax: number;
   /** Of one move: the next is exported while one is frozen. */
   readonly batchesPerMoveMax: number;
   /** Published batches of one source whose purge is not finished: above it no further batch leaves that source. */
@@ -19,6 +21,8 @@ export interface DriverSettings {
   /** So few changes left to copy are worth a freeze; and how often they are copied before it is tried all the same. */
   readonly drainedAt: number;
   readonly drainsMax: number;
+  /** So many changes waiting to be copied are too many: the source keeps a note of each. */
+  readonly notesMax: number;
   readonly call_timeout_ms: number;
   readonly reclaim_timeout_ms: number;
   /** Waiting time after a failure: doubles from the first to the last. */
@@ -42,7 +46,8 @@ export interface DriverSettings {
 }
 
 export const DRIVER_DEFAULTS: DriverSettings = {
-  batchesMax: 2,
+  batchesMax: 16,
+  batchesPerNodeMax: 2,
   batchesPerMoveMax: 2,
   purgesPerSourceMax: 8,
   batchKeys: 1_000,
@@ -53,6 +58,7 @@ export const DRIVER_DEFAULTS: DriverSettings = {
   freezesMax: 3,
   drainedAt: 16,
   drainsMax: 10,
+  notesMax: 100_000,
   call_timeout_ms: 2_000,
   reclaim_timeout_ms: 60_000,
   backOffFirst_ms: 50,

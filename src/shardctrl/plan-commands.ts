@@ -9,6 +9,8 @@ import { type ShardMap, shardName } from './shard-map.js';
 /** How long a slot may be frozen, unless the plan says otherwise. */
 export const MAX_PAUSE_DEFAULT_MS = 5_000;
 
+type PlanLimits = Pick<CommandOf<'reshard'>, 'max_pause_ms' | 'maxRate'>;
+
 const NOTHING_RUNS: ControllerResult = { kind: 'nothing', detail: 'no such plan runs' };
 
 export function applyReshard(
@@ -18,19 +20,19 @@ export function applyReshard(
 ): ControllerResult {
   const draft = (map: ShardMap): Drafted =>
     draftReshard(map, state.nextShard, { shards: command.shards, replicas: command.replicas });
-  return startPlan(state, 'reshard', draft, command.max_pause_ms, stamp_ms);
+  return startPlan(state, 'reshard', draft, command, stamp_ms);
 }
 
 export function applyMove(state: ControllerState, command: CommandOf<'move'>, stamp_ms: number): ControllerResult {
   const draft = (map: ShardMap): Drafted => draftMove(map, command.slots, command.to);
-  return startPlan(state, 'move', draft, command.max_pause_ms, stamp_ms);
+  return startPlan(state, 'move', draft, command, stamp_ms);
 }
 
 function startPlan(
   state: ControllerState,
   kind: PlanState['kind'],
   draftFrom: (map: ShardMap) => Drafted,
-  max_pause_ms: number | null,
+  limits: PlanLimits,
   stamp_ms: number,
 ): ControllerResult {
   if (state.map === null) return { kind: 'not_initialised' };
@@ -47,7 +49,7 @@ function startPlan(
   const { draft } = drafted;
   const idle = draft.moves.length === 0 && draft.newShards.length === 0 && draft.retiring.length === 0;
   if (draft.newShards.length > 0) state.changeMap({ kind: 'shards', shards: draft.newShards });
-  const plan = state.addPlan(newPlan(kind, draft, idle, max_pause_ms ?? MAX_PAUSE_DEFAULT_MS, stamp_ms));
+  const plan = state.addPlan(newPlan(kind, draft, idle, limits, stamp_ms));
   return { kind: 'plan_started', plan: plan.id, done: idle };
 }
 
@@ -55,7 +57,7 @@ function newPlan(
   kind: PlanState['kind'],
   draft: PlanDraft,
   idle: boolean,
-  max_pause_ms: number,
+  { max_pause_ms, maxRate }: PlanLimits,
   stamp_ms: number,
 ): Omit<PlanState, 'id'> {
   return {
@@ -65,7 +67,8 @@ function newPlan(
     reason: null,
     created_ms: stamp_ms,
     ended_ms: idle ? stamp_ms : null,
-    max_pause_ms,
+    max_pause_ms: max_pause_ms ?? MAX_PAUSE_DEFAULT_MS,
+    ...(maxRate === null ? {} : { maxRate }),
     moves: draft.moves.map(({ from, to, slots }, i) => ({
       id: `m${i + 1}`,
       from,

@@ -11,6 +11,7 @@ import type { ControllerPort, DriverEvents } from './driver-ports.js';
 import { DRIVER_DEFAULTS, type DriverSettings } from './driver-settings.js';
 import { FrozenGate } from './frozen-gate.js';
 import { type Batch, DRIVER_ENDED, isMoved, type PlanMove, type PlanState, slotsToStart } from './plan.js';
+import { Places } from './places.js';
 import { windUp } from './plan-wind-up.js';
 import { shardName } from './shard-map.js';
 import type { MoveId, ShardPort } from './shard-port.js';
@@ -49,6 +50,7 @@ export class PlanDriver {
 
 /** A move that is being prepared: its next batch is measured, but not in the log yet. */
 interface Start extends Asker {
+  readonly move: PlanMove;
   isStalled: boolean;
 }
 
@@ -136,16 +138,27 @@ class Office {
   #fillPlaces(plan: PlanState, batches: readonly Batch[]): void {
     const underWay = batches.filter((batch) => batch.phase !== 'published');
     const of = (move: PlanMove): number => underWay.filter((batch) => batch.planMove === move.id).length;
-    const busy = (list: Iterable<{ readonly isStalled: boolean }>): number =>
-      [...list].filter((one) => !one.isStalled).length;
-    const running = underWay.map((batch) => this.#runs.get(batch.move)).filter((run) => run !== undefined);
-    let free = this.#tenure.settings.batchesMax - busy(running) - busy(this.#starts.values());
+    const places = this.#placesLeft(plan, underWay);
     const moves = plan.moves.filter((move) => this.#mayStart(plan, move, of(move), batches));
     moves.sort((a, b) => of(a) - of(b));
     for (const move of moves) {
-      if (free-- <= 0) return;
+      if (!places.hasFor(move)) continue;
+      places.take(move);
       this.#start(plan, move);
     }
+  }
+
+  /** Whoever waits for a shard that does not answer takes no place. */
+  #placesLeft(plan: PlanState, underWay: readonly Batch[]): Places {
+    const map = this.#tenure.controller.state().map();
+    if (map === null) throw new Error('invariant: where a plan runs there is a map');
+    const { batchesMax, batchesPerNodeMax } = this.#tenure.settings;
+    // Where the rate is limited, one at a time has all of it.
+    const inAll = plan.maxRate === undefined ? batchesMax : 1;
+    const places = new Places(map, { inAll, perNode: batchesPerNodeMax });
+    for (const batch of underWay) if (this.#runs.get(batch.move)?.isStalled === false) places.take(batch);
+    for (const start of this.#starts.values()) if (!start.isStalled) places.take(start.move);
+    return places;
   }
 
   #mayStart(plan: PlanState, move: PlanMove, underWay: number, batches: readonly Batch[]): boolean {
@@ -160,6 +173,7 @@ class Office {
   #start(plan: PlanState, move: PlanMove): void {
     const key = `${plan.id}/${move.id}`;
     const start: Start = {
+      move,
       isStalled: false,
       stalled: (stalled) => {
         if (start.isStalled === stalled) return;

@@ -59,6 +59,8 @@ export interface PlanState {
   readonly ended_ms: number | null;
   /** No slot may be frozen longer than this. */
   readonly max_pause_ms: number;
+  /** Bytes a second that its copies may send; not there: as much as goes. */
+  readonly maxRate?: number;
   readonly moves: readonly PlanMove[];
   readonly newShards: readonly { readonly id: GroupId; readonly members: readonly ShardMember[] }[];
   readonly retiring: readonly GroupId[];

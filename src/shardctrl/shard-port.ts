@@ -110,21 +110,23 @@ export type CopyAnswer =
 
 export type StepAnswer = { readonly kind: 'begun' } | { readonly kind: 'refused'; readonly detail: string };
 
+/** Records that the source's leader is to send to another shard. */
+export interface CopyOrder {
+  readonly from: GroupId;
+  readonly to: GroupId;
+  readonly move: MoveId;
+  readonly slots: SlotRanges;
+  /** null: all records. Else what has changed since an earlier copy. */
+  readonly since: CopyMark | null;
+  /** At most so many bytes a second; null: as fast as it goes beside what the shards serve. */
+  readonly maxRate: number | null;
+}
+
 /** All calls but `remains` and `sound` reject with `ShardUnavailable` after `timeout_ms` without a definite answer. */
 export interface ShardPort {
   slotCommand(shard: GroupId, command: SlotCommand, timeout_ms: number): Promise<SlotAnswer>;
-  /**
-   * Asks the source's leader to send records of the slots to `to` under `move`: all of them (`since` null), or those that
-   * changed after an earlier copy. Resolves when the destination has confirmed all; `refused` where it answered otherwise.
-   */
-  copy(
-    from: GroupId,
-    to: GroupId,
-    move: MoveId,
-    slots: SlotRanges,
-    since: CopyMark | null,
-    timeout_ms: number,
-  ): Promise<CopyAnswer>;
+  /** Resolves when the destination has confirmed all; `refused` where it answered otherwise. */
+  copy(order: CopyOrder, timeout_ms: number): Promise<CopyAnswer>;
   /** Keys and bytes by slot, as of the leader's applied state; slots without data are left out. */
   slotStats(shard: GroupId, slots: SlotRanges, timeout_ms: number): Promise<readonly SlotStats[]>;
   /** True once nothing of these slots is left at the shard: state NONE, no records. */

@@ -7,11 +7,11 @@ import {
   type ControllerView,
   type CopyAnswer,
   type CopyMark,
+  type CopyOrder,
   countSlots,
   type DriverSettings,
   eachSlot,
   isOver,
-  type MoveId,
   PlanDriver,
   type PlanState,
   type ShardPort,
@@ -51,6 +51,14 @@ export interface DriverHandle {
   cutOff: ControllerView | null;
 }
 
+/** Of a copy that was asked for. */
+export interface CopyRecord {
+  readonly since: CopyMark | null;
+  readonly began_ms: number;
+  readonly takes_ms: number;
+  readonly keys: number;
+}
+
 const ARRIVES: Fate = {};
 
 export class DriverWorld {
@@ -62,6 +70,7 @@ export class DriverWorld {
   readonly events: string[] = [];
   readonly calls: string[] = [];
   readonly reclaimed: GroupId[] = [];
+  readonly copies: CopyRecord[] = [];
   readonly down = new Set<GroupId>();
   /** Decides over every call; tests replace it. */
   fate: (call: Call) => Fate = () => ARRIVES;
@@ -231,8 +240,7 @@ export class DriverWorld {
     return {
       slotCommand: (shard, command, timeout_ms) =>
         this.#call(handle, command.kind, shard, timeout_ms, () => this.#command(shard, command)),
-      copy: (from, to, move, slots, since, timeout_ms) =>
-        this.#copy(handle, { from, to, move, slots }, since, timeout_ms),
+      copy: (order, timeout_ms) => this.#copy(handle, order, timeout_ms),
       slotStats: (shard, slots, timeout_ms) =>
         this.#call(handle, 'stats', shard, timeout_ms, () => this.#stats(shard, slots)),
       purged: (shard, slots, timeout_ms) =>
@@ -277,13 +285,8 @@ export class DriverWorld {
     return stats;
   }
 
-  #copy(
-    handle: DriverHandle,
-    job: { readonly from: GroupId; readonly to: GroupId; readonly move: MoveId; readonly slots: SlotRanges },
-    since: CopyMark | null,
-    timeout_ms: number,
-  ): Promise<CopyAnswer> {
-    const { from, to, move, slots } = job;
+  #copy(handle: DriverHandle, order: CopyOrder, timeout_ms: number): Promise<CopyAnswer> {
+    const { from, to, move, slots, since, maxRate } = order;
     const note = since === null || since.by === this.exporter ? (since?.note ?? null) : 0;
     const source = this.shards.all.get(from);
     const keys =
@@ -302,7 +305,10 @@ export class DriverWorld {
       const left = this.shards.notedAfter(from, slots, upTo);
       return { kind: 'copied', records: keys, bytes: keys * 10, mark: { by: this.exporter, note: upTo }, left };
     };
-    return this.#call(handle, 'copy', from, timeout_ms, () => settled(work), keys * this.copy_ms).then((one) => one());
+    const paced_ms = maxRate === null ? 0 : (keys * 10 * 1000) / maxRate;
+    const takes_ms = Math.max(keys * this.copy_ms, paced_ms);
+    this.copies.push({ since, began_ms: this.clock.monotonic_ms(), takes_ms, keys });
+    return this.#call(handle, 'copy', from, timeout_ms, () => settled(work), takes_ms).then((one) => one());
   }
 
   // ---------------------------------------------------------------------------------------------------------------- ends

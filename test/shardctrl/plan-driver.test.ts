@@ -218,6 +218,48 @@ describe('the driver', () => {
     expect(maxPause(world)).toBeLessThan(80);
   });
 
+  it('sends no more than the plan allows: batches are copied one after the other, each at that rate', async () => {
+    const world = await DriverWorld.make(2, 1, { batchKeys: 50, batchBytes: 500 });
+    world.fill([[0, 19]], 10);
+    world.elect();
+    // Ten bytes a key: two thousand of them in one second.
+    world.apply({ kind: 'move', slots: [[0, 19]], to: 2, maxRate: 2_000 });
+    expect((await world.untilOver()).status).toBe('done');
+    world.expectTidy();
+    const bulk = world.copies.filter(({ since, keys }) => since === null && keys > 0);
+    expect(bulk.reduce((sum, { keys }) => sum + keys, 0)).toBe(200);
+    const [first, last] = [bulk[0]!, bulk.at(-1)!];
+    expect(last.began_ms + last.takes_ms - first.began_ms).toBeGreaterThanOrEqual(1_000);
+    for (let i = 1; i < bulk.length; i++)
+      expect(bulk[i]!.began_ms).toBeGreaterThanOrEqual(bulk[i - 1]!.began_ms + bulk[i - 1]!.takes_ms);
+  });
+
+  it('copies a slot that takes longer than a call at the rate that is allowed', async () => {
+    const world = await DriverWorld.make(2, 1, { batchBytes: 500 });
+    world.fill([[4, 4]], 1_000);
+    world.elect();
+    world.apply({ kind: 'move', slots: [[4, 4]], to: 2, maxRate: 200 });
+    expect((await world.untilOver()).status).toBe('done');
+    world.expectTidy();
+  });
+
+  it('gives a batch up whose notes of changes would grow and grow, and says so', async () => {
+    const world = await DriverWorld.make(2, 1, { notesMax: 20, attemptsMax: 2, drainedAt: 2 });
+    world.fill([[4, 4]], 100);
+    world.copy_ms = 10;
+    world.elect();
+    let written = 0;
+    const write = (): void => {
+      world.shards.write(4, `new ${written++}`, 1);
+      world.scheduler.after(5, write);
+    };
+    write();
+    world.apply({ kind: 'move', slots: [[4, 4]], to: 2 });
+    const plan = await world.untilOver();
+    expect([plan.status, plan.reason]).toEqual(['failed', expect.stringMatching(/ keys changed while they were copied, more than the 20/)]);
+    expect(world.shards.shard(1).serves(4)).toBe(true);
+  });
+
   it('F52 F55: a copy that arrived broken is copied again before anything is installed', async () => {
     const world = await DriverWorld.make(2);
     world.fill([[0, 9]], 3);

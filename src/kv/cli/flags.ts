@@ -53,6 +53,50 @@ export function duration(flag: string, text: string): number {
   return Number(match[1]) * unit_ms;
 }
 
+const SIZE = /^([1-9][0-9]{0,11})(B|KiB|MiB|GiB)$/;
+const UNIT_BYTES: Readonly<Record<string, number>> = { B: 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 };
+
+/** Bytes of `500KiB`, `10MiB`, `1GiB`. */
+export function byteSize(flag: string, text: string): number {
+  const match = SIZE.exec(text);
+  const unit_bytes = UNIT_BYTES[match?.[2] ?? ''];
+  if (match === null || unit_bytes === undefined) {
+    throw new UsageError(
+      `${flag}: must be a whole number with B, KiB, MiB or GiB (like 10MiB), not ${JSON.stringify(text)}`,
+    );
+  }
+  return Number(match[1]) * unit_bytes;
+}
+
+/** What both kinds of plans may be held to. */
+export const PLAN_LIMIT_OPTIONS = {
+  'max-pause': { type: 'string', requiresArg: true, describe: 'no slot refuses writes longer than this' },
+  'max-rate': { type: 'string', requiresArg: true, describe: 'what its copies may send each second, like 10MiB' },
+} as const;
+
+export interface PlanLimits {
+  readonly maxPause_ms?: number;
+  readonly maxRate_bytes?: number;
+}
+
+const RATE_BYTES_MIN = 1024;
+
+/** Of `PLAN_LIMIT_OPTIONS`: only what was said. */
+export function planLimits(args: {
+  readonly maxPause: string | undefined;
+  readonly maxRate: string | undefined;
+}): PlanLimits {
+  const { maxPause, maxRate } = args;
+  const rate_bytes = maxRate === undefined ? undefined : byteSize('--max-rate', maxRate);
+  if (rate_bytes !== undefined && rate_bytes < RATE_BYTES_MIN) {
+    throw new UsageError(`--max-rate: must be 1KiB or more, not ${JSON.stringify(maxRate)}`);
+  }
+  return {
+    ...(maxPause === undefined ? {} : { maxPause_ms: duration('--max-pause', maxPause) }),
+    ...(rate_bytes === undefined ? {} : { maxRate_bytes: rate_bytes }),
+  };
+}
+
 export function wholeNumber(flag: string, text: string, min: number, max: number): number {
   const value = /^[0-9]{1,15}$/.test(text) ? Number(text) : Number.NaN;
   if (!(value >= min && value <= max)) {

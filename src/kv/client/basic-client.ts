@@ -165,13 +165,16 @@ export class BasicClient {
   }
 
   /** Plans, and unless `dryRun` starts. Never sent twice: after `OutcomeUnknown` ask `planStatus()`. */
-  async reshard({ shards, replicas, dryRun, maxPause_ms, ...options }: ReshardOptions): Promise<PlanView> {
-    const body = { shards, replicas, dry_run: dryRun ?? false, max_pause_ms: maxPause_ms };
+  async reshard(wish: ReshardOptions): Promise<PlanView> {
+    const { shards, replicas, dryRun, maxPause_ms, maxRate_bytes, ...options } = wish;
+    const limits = { max_pause_ms: maxPause_ms, max_rate_bytes: maxRate_bytes };
+    const body = { shards, replicas, dry_run: dryRun ?? false, ...limits };
     return this.#plan('/v1/admin/reshard', body, options);
   }
 
-  async move({ slots, to, dryRun, ...options }: MoveOptions): Promise<PlanView> {
-    return this.#plan('/v1/admin/move', { slots, to, dry_run: dryRun }, options);
+  async move({ slots, to, dryRun, maxPause_ms, maxRate_bytes, ...options }: MoveOptions): Promise<PlanView> {
+    const limits = { max_pause_ms: maxPause_ms, max_rate_bytes: maxRate_bytes };
+    return this.#plan('/v1/admin/move', { slots, to, dry_run: dryRun, ...limits }, options);
   }
 
   async planAction(id: string, action: PlanAction, options: CallOptions = {}): Promise<PlanView> {

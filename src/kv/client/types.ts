@@ -108,6 +108,8 @@ export interface ReshardOptions extends CallOptions {
   /** Only the plan. */
   readonly dryRun?: boolean;
   readonly maxPause_ms?: number;
+  /** Bytes a second that its copies may send. */
+  readonly maxRate_bytes?: number;
 }
 
 export interface MoveOptions extends CallOptions {
@@ -116,6 +118,8 @@ export interface MoveOptions extends CallOptions {
   /** `s2`. */
   readonly to: string;
   readonly dryRun?: boolean;
+  readonly maxPause_ms?: number;
+  readonly maxRate_bytes?: number;
 }
 
 /** Node ids; at least one in all, each at most once. */

@@ -8,33 +8,47 @@ import { parseAddress } from '../server/config.js';
 import { refuse } from './http-response.js';
 import type { Parsed } from './query.js';
 
+const max_pause_ms = z.int().min(1).max(3_600_000).optional();
+/** Bytes a second: with less a plan would hardly ever end. */
+const max_rate_bytes = z.int().min(1_024).optional();
+
 export const reshardSchema = z.strictObject({
   shards: z.int().min(1).max(SLOT_COUNT),
   replicas: z.int().min(1).max(99).optional(),
   dry_run: z.boolean().optional(),
-  max_pause_ms: z.int().min(1).max(3_600_000).optional(),
+  max_pause_ms,
+  max_rate_bytes,
 });
 
 export const moveSchema = z.strictObject({
   slots: z.string().regex(/^\d{1,5}(-\d{1,5})?(,\d{1,5}(-\d{1,5})?)*$/, 'slots look like "0-99,200"'),
   to: z.string().min(1).max(128),
   dry_run: z.boolean().optional(),
+  max_pause_ms,
+  max_rate_bytes,
 });
 
 export function parseReshard(body: unknown): Parsed<ReshardRequest> {
   const parsed = parseBody(reshardSchema, body);
   if (!parsed.ok) return parsed;
-  const { shards, replicas, dry_run = false, max_pause_ms } = parsed.value;
+  const { shards, replicas, dry_run = false, ...limits } = parsed.value;
   return {
     ok: true,
-    value: {
-      shards,
-      dry_run,
-      ...(replicas === undefined ? {} : { replicas }),
-      ...(max_pause_ms === undefined ? {} : { max_pause_ms }),
-    },
+    value: { shards, dry_run, ...(replicas === undefined ? {} : { replicas }), ...limitsOf(limits) },
   };
 }
+
+interface Limits {
+  readonly max_pause_ms?: number;
+  readonly max_rate_bytes?: number;
+}
+
+/** Only what was said. */
+const limitsOf = (limits: { readonly [L in keyof Limits]?: number | undefined }): Limits => ({
+  ...(limits.max_pause_ms === undefined ? {} : { max_pause_ms: limits.max_pause_ms }),
+  ...(limits.max_rate_bytes === undefined ? {} : { max_rate_bytes: limits.max_rate_bytes }),
+});
+
 
 /** There is nothing to say beside the path. */
 const nothingSchema = z.strictObject({}).optional();
@@ -46,8 +60,8 @@ export function parseNothing(body: unknown): Parsed<unknown> {
 export function parseMove(body: unknown): Parsed<MoveRequest> {
   const parsed = parseBody(moveSchema, body);
   if (!parsed.ok) return parsed;
-  const { slots, to, dry_run = false } = parsed.value;
-  return { ok: true, value: { slots, to, dry_run } };
+  const { slots, to, dry_run = false, ...limits } = parsed.value;
+  return { ok: true, value: { slots, to, dry_run, ...limitsOf(limits) } };
 }
 
 /** As a node's configuration wants its id. */

@@ -66,6 +66,11 @@ export interface AdminServiceOptions {
 const ok = <T>(value: T): Answer<T> => ({ ok: true, value });
 const fail = (error: ApiError): { ok: false; error: ApiError } => ({ ok: false, error });
 
+const limitsOf = ({ max_pause_ms, max_rate_bytes }: Pick<MoveRequest, 'max_pause_ms' | 'max_rate_bytes'>) => ({
+  max_pause_ms: max_pause_ms ?? null,
+  maxRate: max_rate_bytes ?? null,
+});
+
 export class AdminServiceImpl implements AdminService {
   readonly #options: AdminServiceOptions;
   readonly #reporter: ClusterReporter;
@@ -146,8 +151,7 @@ export class AdminServiceImpl implements AdminService {
         ? ok(draftView(drafted.draft, this.#options.clock.wall_ms()))
         : this.#impossible(drafted.missing);
     }
-    const max_pause_ms = request.max_pause_ms ?? null;
-    return this.#command({ kind: 'reshard', shards: request.shards, replicas, max_pause_ms }, timeout_ms);
+    return this.#command({ kind: 'reshard', shards: request.shards, replicas, ...limitsOf(request) }, timeout_ms);
   }
 
   async move(request: MoveRequest, timeout_ms: number): Promise<Answer<PlanView>> {
@@ -166,7 +170,7 @@ export class AdminServiceImpl implements AdminService {
         ? ok(draftView(drafted.draft, this.#options.clock.wall_ms()))
         : this.#impossible(drafted.missing);
     }
-    const started = await this.#command({ kind: 'move', slots: slots.slots, to }, timeout_ms);
+    const started = await this.#command({ kind: 'move', slots: slots.slots, to, ...limitsOf(request) }, timeout_ms);
     const { map } = this.#options.maps;
     const unknown = map?.shards.some((shard) => shard.id === to) === false;
     if (!started.ok && started.error.code === 'plan_impossible' && unknown) return fail(noShard(shardName(to), map));

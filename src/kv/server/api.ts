@@ -203,6 +203,10 @@ export interface PlanView {
   readonly state: 'planned' | 'running' | 'paused' | 'done' | 'failed' | 'cancelled';
   readonly reason?: string;
   readonly created: string;
+  /** Of a plan that has been started: no slot is to be frozen longer. */
+  readonly max_pause_ms?: number;
+  /** Bytes a second that its copies may send; missing: as much as goes. */
+  readonly max_rate_bytes?: number;
   readonly moves: readonly PlanMoveView[];
   /** With a plan of `dry_run` too: the shares that result, by shard. */
   readonly shares?: Readonly<Record<string, number>>;
@@ -218,6 +222,8 @@ export interface ReshardRequest {
   readonly replicas?: number;
   readonly dry_run: boolean;
   readonly max_pause_ms?: number;
+  /** Bytes a second. */
+  readonly max_rate_bytes?: number;
 }
 
 export interface MoveRequest {
@@ -226,6 +232,8 @@ export interface MoveRequest {
   /** `s2`. */
   readonly to: string;
   readonly dry_run: boolean;
+  readonly max_pause_ms?: number;
+  readonly max_rate_bytes?: number;
 }
 
 /** `pause`: no further move begins. `cancel`: what is not installed is rolled back; what is, stays. */

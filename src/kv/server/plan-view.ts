@@ -28,6 +28,8 @@ export function planView(report: PlanReport & { readonly plan: PlanState }, now_
     state: plan.status,
     ...(reason === null ? {} : { reason }),
     created: new Date(plan.created_ms).toISOString(),
+    max_pause_ms: plan.max_pause_ms,
+    ...(plan.maxRate === undefined ? {} : { max_rate_bytes: plan.maxRate }),
     moves: plan.moves.map((move) => moveView(plan, move, batches, now_ms)),
     shares: sharesOf(plan.shares),
     new_shards: plan.newShards.map((shard) => ({

@@ -3,10 +3,9 @@ import { z } from 'zod';
 import type { Clock, GroupId, Index, NodeId, ReplicaHost } from '../../raft/index.js';
 import {
   type CopyAnswer,
-  type CopyMark,
+  type CopyOrder,
   type MemberStep,
   type Membership,
-  type MoveId,
   type Remains,
   type ShardMember,
   type ShardPort,
@@ -74,17 +73,10 @@ export class ShardPortAdapter implements ShardPort {
     );
   }
 
-  copy(
-    from: GroupId,
-    to: GroupId,
-    move: MoveId,
-    slots: SlotRanges,
-    since: CopyMark | null,
-    timeout_ms: number,
-  ): Promise<CopyAnswer> {
-    const request = { from, to, move, slots, since, timeout_ms };
+  copy(order: CopyOrder, timeout_ms: number): Promise<CopyAnswer> {
+    const request = { ...order, timeout_ms };
     return this.#options.caller.ask(
-      from,
+      order.from,
       Method.Copy,
       request,
       leaderAnswers.copy,

@@ -5,7 +5,7 @@
 import type { z } from 'zod';
 import type { Clock, GroupId, NodeId, Replica, ReplicaHost } from '../../raft/index.js';
 import { type CopyAnswer, ShardUnavailable, type SlotAnswer } from '../../shardctrl/index.js';
-import { copySlots } from '../migration/index.js';
+import { CopyPace, copySlots } from '../migration/index.js';
 import { encodeCommand, type KvResult, type KvStateMachine, stampCommand } from '../store/index.js';
 import { handleJson } from './json-rpc.js';
 import { onState } from './on-state.js';
@@ -23,7 +23,6 @@ import type { StampClock } from './stamp-clock.js';
 import { delay, propose, readBarrier } from './waiting.js';
 
 const BARRIER_MS = 2_000;
-const REST_MS_MAX = 100;
 
 export interface ShardServiceOptions {
   readonly host: ReplicaHost;
@@ -89,6 +88,7 @@ export class ShardService {
     // A leader that has been deposed and does not know it would copy what was true once.
     if (request.since?.by !== by && !(await readBarrier(replica, clock, BARRIER_MS)))
       return this.#elsewhere(request.from);
+    const pace = new CopyPace(clock, request.maxRate);
     try {
       const copied = await onState(host, replica, (machine: KvStateMachine) =>
         copySlots({
@@ -97,7 +97,7 @@ export class ShardService {
           machine,
           since,
           settled: () => replica.settled(),
-          send: (page) => this.#sendPage(request, page, deadline),
+          send: (page) => this.#sendPage(request, pace, page, deadline),
         }),
       );
       if (copied === null || !replica.leads) return this.#elsewhere(request.from);
@@ -111,12 +111,11 @@ export class ShardService {
   }
 
   /** The bulk of a copy leaves the shards half of the time to their clients; its last changes hurry. */
-  async #sendPage(request: CopyRequest, page: Buffer, deadline: number): Promise<SlotAnswer> {
+  async #sendPage(request: CopyRequest, pace: CopyPace, page: Buffer, deadline: number): Promise<SlotAnswer> {
     const { caller, clock } = this.#options;
     const began_ms = clock.monotonic_ms();
     const answer = await caller.page(request.to, page, Math.max(1, deadline - began_ms));
-    const took_ms = clock.monotonic_ms() - began_ms;
-    if (request.since === null) await delay(clock, Math.min(took_ms, REST_MS_MAX));
+    if (request.since === null) await delay(clock, pace.rest_ms(page.length, began_ms));
     return answer;
   }
 

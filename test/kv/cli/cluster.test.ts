@@ -101,13 +101,13 @@ describe('reshard', () => {
   });
 
   test('shows the plan first, then starts it', async () => {
-    const args = ['reshard', '--shards', '3', '--replicas', '2', '--max-pause', '50ms'];
+    const args = ['reshard', '--shards', '3', '--replicas', '2', '--max-pause', '50ms', '--max-rate', '10MiB'];
     const running = plan('running', [move('m1', 'waiting')]);
     const { exit, out, seen } = await against((one) => (isDryRun(one) ? json(200, DRAFT) : json(202, running)), args);
     expect(exit).toBe(0);
     expect(seen.map(({ body }) => JSON.parse(String(body)))).toEqual([
-      { shards: 3, replicas: 2, dry_run: true, max_pause_ms: 50 },
-      { shards: 3, replicas: 2, dry_run: false, max_pause_ms: 50 },
+      { shards: 3, replicas: 2, dry_run: true, max_pause_ms: 50, max_rate_bytes: 10_485_760 },
+      { shards: 3, replicas: 2, dry_run: false, max_pause_ms: 50, max_rate_bytes: 10_485_760 },
     ]);
     expect(out).toMatch(/^2 moves, 8192 slots\n[\s\S]*plan 5 running; 'quorate reshard status' shows how far it is\n$/);
   });

@@ -86,11 +86,15 @@ describe('reshard and move', () => {
     expect((await api.call('POST', '/v1/admin/move', { body: '{"slots":"0-99,200","to":"s2"}' })).status).toBe(202);
     const dry = await api.call('POST', '/v1/admin/move?timeout=1s', { body: '{"slots":"7","to":"s2","dry_run":true}' });
     expect(dry.status).toBe(200);
+    const held = '{"slots":"7","to":"s2","max_pause_ms":20,"max_rate_bytes":1024}';
+    expect((await api.call('POST', '/v1/admin/move', { body: held })).status).toBe(202);
+    await expectCode('POST', '/v1/admin/move', 400, 'invalid_body', held.replace('1024', '1023'));
     expect(api.admin.calls).toEqual([
       ['reshard', { shards: 4, dry_run: false }, 8_000],
       ['reshard', { shards: 4, replicas: 3, dry_run: true, max_pause_ms: 200 }, 8_000],
       ['move', { slots: '0-99,200', to: 's2', dry_run: false }, 8_000],
       ['move', { slots: '7', to: 's2', dry_run: true }, 1_000],
+      ['move', { slots: '7', to: 's2', dry_run: false, max_pause_ms: 20, max_rate_bytes: 1_024 }, 8_000],
     ]);
   });
 

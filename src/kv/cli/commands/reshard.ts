@@ -1,7 +1,7 @@
 import type { Argv } from 'yargs';
 import type { PlanAction } from '../../client/index.js';
 import { CliError, UsageError } from '../cli-error.js';
-import { duration, type Globals, wholeNumber } from '../flags.js';
+import { type Globals, PLAN_LIMIT_OPTIONS, planLimits, wholeNumber } from '../flags.js';
 import { print } from '../output.js';
 import { planHeadline, renderStatus } from '../plan-report.js';
 import { runPlan } from '../run-plan.js';
@@ -48,7 +48,7 @@ export const reshardCommand = (yargs: Argv<Globals>) =>
         .option('shards', { type: 'string', requiresArg: true, describe: 'how many shards there are to be' })
         .option('replicas', { type: 'string', requiresArg: true, describe: 'replicas of each new shard' })
         .option('dry-run', { type: 'boolean', default: false, describe: 'only show the plan' })
-        .option('max-pause', { type: 'string', requiresArg: true, describe: 'no slot refuses writes longer than this' })
+        .options(PLAN_LIMIT_OPTIONS)
         .option('watch', { type: 'boolean', default: false, describe: 'follow it to its end' })
         .example('$0 reshard --shards 4 --watch', 'grow to four shards and look on');
       for (const add of [
@@ -68,7 +68,7 @@ export const reshardCommand = (yargs: Argv<Globals>) =>
       const shards = wholeNumber('--shards', args.shards, 1, SHARDS_MAX);
       const replicas =
         args.replicas === undefined ? undefined : wholeNumber('--replicas', args.replicas, 2, REPLICAS_MAX);
-      const maxPause_ms = args.maxPause === undefined ? undefined : duration('--max-pause', args.maxPause);
+      const limits = planLimits(args);
       await withClient(args, (client) =>
         runPlan(client, {
           output: args.output,
@@ -79,7 +79,7 @@ export const reshardCommand = (yargs: Argv<Globals>) =>
               shards,
               dryRun,
               ...(replicas === undefined ? {} : { replicas }),
-              ...(maxPause_ms === undefined ? {} : { maxPause_ms }),
+              ...limits,
             }),
         }),
       );
