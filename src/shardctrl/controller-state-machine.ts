@@ -136,10 +136,13 @@ export class ControllerStateMachine implements StateMachine, ControllerView {
     return this.#opened.summaries();
   }
 
-  /** What each batch of a plan has proved, oldest first; empty for unknown and forgotten plans. */
-  receipts(id: PlanId): StoredReceipt[] {
-    const count = this.#opened.plan(id)?.receipts ?? 0;
-    return Array.from({ length: count }, (_, i) => this.#opened.receipt(id, i + 1));
+  /**
+   * What batches of a plan have proved, oldest first: those that follow the first `after`, so many at most. Empty for unknown and
+   * forgotten plans.
+   */
+  receipts(id: PlanId, after = 0, limit: number = Number.POSITIVE_INFINITY): StoredReceipt[] {
+    const count = Math.max(0, (this.#opened.plan(id)?.receipts ?? 0) - after);
+    return Array.from({ length: Math.min(count, limit) }, (_, i) => this.#opened.receipt(id, after + i + 1));
   }
 
   /** Ids of shards that are gone for good, ascending. */

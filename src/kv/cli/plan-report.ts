@@ -1,5 +1,5 @@
 /** A plan in tables: what it would do before it starts, and what it proves when it has ended (the receipts). */
-import type { PlanMoveView, PlanView } from '../client/index.js';
+import type { PlanMoveView, PlanView, ReceiptView } from '../client/index.js';
 import { type Colors, type Column, renderTable } from './output.js';
 import { byteText, countText, durationText, shorten } from './text.js';
 
@@ -93,6 +93,42 @@ export function planHeadline(colors: Colors, plan: PlanView): string {
 export async function renderStatus(colors: Colors, plan: PlanView): Promise<string> {
   const head = `${planHeadline(colors, plan)}  (${planSummary(plan)}, created ${plan.created})`;
   return plan.moves.length === 0 ? head : `${head}\n${await renderMoves(colors, plan)}`;
+}
+
+const BATCH_COLUMNS: readonly Column[] = [
+  { title: 'NO', right: true },
+  { title: 'MOVE' },
+  { title: 'FROM' },
+  { title: 'TO' },
+  { title: 'SLOTS' },
+  { title: 'KEYS', right: true },
+  { title: 'BYTES', right: true },
+  { title: 'PAUSE', right: true },
+  { title: 'EPOCH', right: true },
+  { title: 'CHECKSUM' },
+];
+
+const BATCH_SLOTS_WIDTH = 20;
+
+/** What each batch has proved, and above it the pauses of all. */
+export async function renderReceipts(colors: Colors, id: string, receipts: readonly ReceiptView[]): Promise<string> {
+  if (receipts.length === 0) return `plan ${id} has no receipts yet`;
+  const rows = receipts.map((receipt) => [
+    String(receipt.number),
+    receipt.move,
+    receipt.from,
+    receipt.to,
+    shorten(receipt.slots, BATCH_SLOTS_WIDTH),
+    countText(receipt.keys),
+    byteText(receipt.bytes),
+    durationText(receipt.pause_ms),
+    String(receipt.epoch),
+    receipt.source_checksum === receipt.destination_checksum ? receipt.source_checksum : colors.red('differs'),
+  ]);
+  const pauses = receipts.flatMap(({ pause_ms }) => pause_ms ?? []).sort((a, b) => a - b);
+  const at = (share: number): string => durationText(pauses[Math.ceil(pauses.length * share) - 1] ?? null);
+  const head = `plan ${id}: ${receipts.length} ${receipts.length === 1 ? 'batch' : 'batches'}, pauses: median ${at(0.5)}, p99 ${at(0.99)}, longest ${at(1)}`;
+  return `${colors.bold(head)}\n${await renderTable(colors, BATCH_COLUMNS, rows)}`;
 }
 
 export const isOver = (plan: PlanView): boolean =>

@@ -2,7 +2,17 @@
  * The client without the map: keys and cluster calls as methods. It knows how requests look; when and where they are sent
  * (again) is the caller's business (`retrying-caller.ts`), who leads what the directory's (`leader-directory.ts`).
  */
-import type { ClusterView, LeaderView, LocateView, MapView, MembersView, NodeView, PlanView } from '../server/api.js';
+import type {
+  ClusterView,
+  LeaderView,
+  LocateView,
+  MapView,
+  MembersView,
+  NodeView,
+  PlanView,
+  ReceiptsView,
+  ReceiptView,
+} from '../server/api.js';
 import { readDeleted, readFound, readPage, readStored, readView } from './answers.js';
 import { type AxiosSend, createAxiosSend } from './axios-send.js';
 import { QuorateError } from './errors.js';
@@ -193,6 +203,21 @@ export class BasicClient {
       if (error instanceof QuorateError && error.code === 'not_found') return null;
       throw error;
     }
+  }
+
+  /** What the batches of a plan have proved so far, oldest first. */
+  async planReceipts(id: string, options: CallOptions = {}): Promise<readonly ReceiptView[]> {
+    const path = `/v1/admin/reshard/${encodeURIComponent(id)}/receipts`;
+    const receipts: ReceiptView[] = [];
+    for (let after: number | undefined = 0; after !== undefined; ) {
+      const page: ReceiptsView = readView<ReceiptsView>(
+        await this.#read(path, [`after=${after}`], options, null),
+        'receipts',
+      );
+      receipts.push(...page.receipts);
+      after = page.next;
+    }
+    return receipts;
   }
 
   /** `peer`: `host:port` of a node that runs and belongs to no cluster yet. The node as the cluster knows it then. */

@@ -10,6 +10,7 @@ export type {
   NodeView,
   PlanMoveView,
   PlanView,
+  ReceiptView,
 } from '../server/api.js';
 export { type AxiosSend, createAxiosSend } from './axios-send.js';
 export { BasicClient, type PlanHistory } from './basic-client.js';

@@ -83,6 +83,19 @@ const steer =
     return respond(services, await services.admin.steerPlan(id, action, timeout.value), 200);
   };
 
+const RECEIPTS_MAX = 1_000;
+
+const receipts: AdminRoute['handle'] = async (services, { query, id }) => {
+  const timeout = timeoutParameter(query);
+  if (!timeout.ok) return refused(services, timeout);
+  const after = integerParameter(query, 'after', 0, Number.MAX_SAFE_INTEGER);
+  if (!after.ok) return refused(services, after);
+  const limit = integerParameter(query, 'limit', 1, RECEIPTS_MAX);
+  if (!limit.ok) return refused(services, limit);
+  const answer = await services.admin.receipts(id, after.value ?? 0, limit.value ?? RECEIPTS_MAX, timeout.value);
+  return respond(services, answer, 200);
+};
+
 const livez: AdminRoute['handle'] = async (services) => jsonResponse(200, '{"status":"ok"}', services.kv.epoch());
 
 const readyz: AdminRoute['handle'] = async (services, { query }) => {
@@ -113,6 +126,12 @@ export const ADMIN_ROUTES: readonly AdminRoute[] = [
   { path: '/v1/admin/reshard', method: 'POST', parameters: ['timeout'], handle: reshard },
   { path: '/v1/admin/reshard', method: 'GET', parameters: ['timeout'], handle: plan },
   { path: '/v1/admin/reshard/:id', method: 'GET', parameters: ['timeout'], handle: plan },
+  {
+    path: '/v1/admin/reshard/:id/receipts',
+    method: 'GET',
+    parameters: ['after', 'limit', 'timeout'],
+    handle: receipts,
+  },
   { path: '/v1/admin/reshard/:id/pause', method: 'POST', parameters: ['timeout'], handle: steer('pause') },
   { path: '/v1/admin/reshard/:id/resume', method: 'POST', parameters: ['timeout'], handle: steer('resume') },
   { path: '/v1/admin/reshard/:id/cancel', method: 'POST', parameters: ['timeout'], handle: steer('cancel') },

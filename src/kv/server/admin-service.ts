@@ -33,6 +33,7 @@ import type {
   PlanAction,
   PlanView,
   ReadinessView,
+  ReceiptsView,
   ReshardRequest,
 } from './api.js';
 import { ClusterReporter } from './cluster-reporter.js';
@@ -43,7 +44,7 @@ import type { Leaders } from './leaders.js';
 import type { MapKeeper } from './map-keeper.js';
 import { MembersAdmin, noShard } from './members-admin.js';
 import type { PeerBook } from './peer-book.js';
-import { draftView, type PlanReport, planView } from './plan-view.js';
+import { draftView, type PlanReport, planView, receiptsView } from './plan-view.js';
 import type { Rpc } from './rpc.js';
 
 export interface AdminServiceOptions {
@@ -236,6 +237,12 @@ export class AdminServiceImpl implements AdminService {
       created: new Date(past.created_ms).toISOString(),
     }));
     return ok({ ...view, history });
+  }
+
+  async receipts(id: string, after: number, limit: number, timeout_ms: number): Promise<Answer<ReceiptsView>> {
+    const answer = await this.#options.controller.receipts(id, after, limit, timeout_ms);
+    if (answer === null) return fail(this.#controllerAway('unavailable'));
+    return answer.plan === null ? fail(noPlan(id)) : ok(receiptsView(answer.plan, answer.receipts, after));
   }
 
   readiness(): ReadinessView {

@@ -217,6 +217,38 @@ export interface PlanView {
   readonly warnings?: readonly string[];
 }
 
+/** What one batch of a move has proved (invariant 8 of resharding.md). */
+export interface ReceiptView {
+  /** Of the plan's, from 1. */
+  readonly number: number;
+  readonly move: string;
+  readonly from: string;
+  readonly to: string;
+  readonly slots: string;
+  readonly slot_count: number;
+  readonly keys: number;
+  readonly bytes: number;
+  readonly idempotency_records: number;
+  readonly source_checksum: string;
+  readonly destination_checksum: string;
+  /** Of the Freeze and the Install, each in its shard's log. */
+  readonly freeze_index: number;
+  readonly install_index: number;
+  /** The source's newest at the freeze. */
+  readonly revision: string;
+  /** The map's, from which on the destination owns the slots. */
+  readonly epoch: number;
+  /** How long they were frozen. */
+  readonly pause_ms: number | null;
+}
+
+export interface ReceiptsView {
+  readonly id: string;
+  readonly receipts: readonly ReceiptView[];
+  /** `after` of the next page; missing: there are no more, for now. */
+  readonly next?: number;
+}
+
 export interface ReshardRequest {
   readonly shards: number;
   readonly replicas?: number;
@@ -296,6 +328,8 @@ export interface AdminService {
       }
     >
   >;
+  /** Of one plan, oldest first: those that follow the first `after`. */
+  receipts(id: string, after: number, limit: number, timeout_ms: number): Promise<Answer<ReceiptsView>>;
   /** The node as it is then: known to the cluster. Again for a node that belongs to it already: no effect. */
   addNode(request: AddNodeRequest, timeout_ms: number): Promise<Answer<NodeView>>;
   /**

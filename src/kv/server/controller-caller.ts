@@ -12,8 +12,10 @@ import {
   encodeControllerCommand,
   isNormalized,
   type MemberChange,
+  type PlanState,
   type ShardMap,
   type SlotRanges,
+  type StoredReceipt,
 } from '../../shardctrl/index.js';
 import { callJson, pack, unpack } from './json-rpc.js';
 import type { Leaders } from './leaders.js';
@@ -42,6 +44,11 @@ export interface MapAnswer {
 export interface MembersAnswer {
   readonly map: ShardMap;
   readonly changes: readonly MemberChange[];
+}
+
+export interface ReceiptsAnswer {
+  readonly plan: PlanState | null;
+  readonly receipts: readonly StoredReceipt[];
 }
 
 const whole = z.int().min(0);
@@ -82,6 +89,7 @@ const requestSchema = z.discriminatedUnion('op', [
   z.object({ op: z.literal('propose'), command: z.unknown() }),
   z.object({ op: z.literal('map'), epoch: z.number().nullable() }),
   z.object({ op: z.literal('plan'), id: z.string().nullable() }),
+  z.object({ op: z.literal('receipts'), id: z.string(), after: whole, limit: whole }),
   z.object({ op: z.literal('members') }),
 ]);
 type Request = z.infer<typeof requestSchema>;
@@ -143,6 +151,12 @@ export class ControllerCaller {
     return answer === null || !answer.ok ? null : (answer.value as PlanReport);
   }
 
+  /** Of a plan, those that follow the first `after`; `plan` null: there is none of that id. Null: no answer in time. */
+  async receipts(id: string, after: number, limit: number, timeout_ms: number): Promise<ReceiptsAnswer | null> {
+    const answer = await this.#ask({ op: 'receipts', id, after, limit }, timeout_ms);
+    return answer === null || !answer.ok ? null : (answer.value as ReceiptsAnswer);
+  }
+
   /** null: certainly not carried out. `ok: false`: unknown. */
   async #ask(request: Request, timeout_ms: number): Promise<Answer | null> {
     const { clock, leaders, members, rpc, self } = this.#options;
@@ -187,6 +201,10 @@ export class ControllerCaller {
     if (!(await readBarrier(replica, clock, ATTEMPT_MS))) return elsewhere;
     const machine = replica.machine as ControllerStateMachine;
     if (request.op === 'plan') return { ok: true, value: reportOf(machine, request.id) };
+    if (request.op === 'receipts') {
+      const receipts = machine.receipts(request.id, request.after, request.limit);
+      return { ok: true, value: { plan: machine.plan(request.id), receipts } satisfies ReceiptsAnswer };
+    }
     if (request.op === 'members') {
       const newest = machine.map();
       const changes = machine.changes();

@@ -8,9 +8,10 @@ import {
   type PlanMove,
   type PlanState,
   type PlanSummary,
+  type StoredReceipt,
   shardName,
 } from '../../shardctrl/index.js';
-import type { PlanMoveView, PlanView } from './api.js';
+import type { PlanMoveView, PlanView, ReceiptsView } from './api.js';
 
 /** What the controller says of a plan. */
 export interface PlanReport {
@@ -96,6 +97,38 @@ function moveView(plan: PlanState, move: PlanMove, batches: readonly Batch[], no
     eta_ms: timed ? Math.round((elapsed_ms * (slotCount - movedCount)) / movedCount) : null,
     pause_ms: move.pause_ms,
     checksum: movedCount === 0 ? null : move.digest,
+  };
+}
+
+/** `next`: where to ask on; not there where these are all so far. */
+export function receiptsView(plan: PlanState, receipts: readonly StoredReceipt[], after: number): ReceiptsView {
+  const moves = new Map(plan.moves.map((move) => [move.id, move]));
+  const last = after + receipts.length;
+  return {
+    id: plan.id,
+    receipts: receipts.map((receipt, i) => {
+      const move = moves.get(receipt.planMove);
+      if (move === undefined) throw new Error(`invariant: plan ${plan.id} has a receipt of ${receipt.planMove}`);
+      return {
+        number: after + i + 1,
+        move: receipt.planMove,
+        from: shardName(move.from),
+        to: shardName(move.to),
+        slots: formatSlots(receipt.slots),
+        slot_count: countSlots(receipt.slots),
+        keys: receipt.keys,
+        bytes: receipt.bytes,
+        idempotency_records: receipt.idempotencyRecords,
+        source_checksum: receipt.sourceDigest,
+        destination_checksum: receipt.destinationDigest,
+        freeze_index: receipt.freezeIndex,
+        install_index: receipt.installIndex,
+        revision: String(receipt.revision),
+        epoch: receipt.epoch,
+        pause_ms: receipt.pause_ms,
+      };
+    }),
+    ...(last < plan.receipts ? { next: last } : {}),
   };
 }
 

@@ -4,7 +4,7 @@
  */
 import type { z } from 'zod';
 import type { Clock, GroupId, NodeId, Replica, ReplicaHost } from '../../raft/index.js';
-import { type CopyAnswer, ShardUnavailable, type SlotAnswer } from '../../shardctrl/index.js';
+import { CONTROLLER_GROUP, type CopyAnswer, ShardUnavailable, type SlotAnswer, SlotState } from '../../shardctrl/index.js';
 import { CopyPace, copySlots } from '../migration/index.js';
 import { encodeCommand, type KvResult, type KvStateMachine, stampCommand } from '../store/index.js';
 import { handleJson } from './json-rpc.js';
@@ -23,6 +23,8 @@ import type { StampClock } from './stamp-clock.js';
 import { delay, propose, readBarrier } from './waiting.js';
 
 const BARRIER_MS = 2_000;
+const FROZEN_MS_MAX = 100;
+const FROZEN_POLL_MS = 5;
 
 export interface ShardServiceOptions {
   readonly host: ReplicaHost;
@@ -110,13 +112,29 @@ export class ShardService {
     }
   }
 
-  /** The bulk of a copy leaves the shards half of the time to their clients; its last changes hurry. */
+  /**
+   * The bulk of a copy leaves the shards half of the time to their clients, and all of it while clients wait for slots that are
+   * frozen here; its last changes hurry.
+   */
   async #sendPage(request: CopyRequest, pace: CopyPace, page: Buffer, deadline: number): Promise<SlotAnswer> {
     const { caller, clock } = this.#options;
+    if (request.since === null) await this.#nothingFrozen();
     const began_ms = clock.monotonic_ms();
     const answer = await caller.page(request.to, page, Math.max(1, deadline - began_ms));
     if (request.since === null) await delay(clock, pace.rest_ms(page.length, began_ms));
     return answer;
+  }
+
+  /** Resolves when no slot of this node's replicas is frozen; at the latest after a while: a freeze may have lost its driver. */
+  async #nothingFrozen(): Promise<void> {
+    const { clock, host } = this.#options;
+    const end_ms = clock.monotonic_ms() + FROZEN_MS_MAX;
+    const isFrozen = (group: GroupId): boolean => {
+      const replica = host.get(group);
+      if (group === CONTROLLER_GROUP || replica === undefined || replica.damage !== null) return false;
+      return (replica.machine as KvStateMachine).slotsInState(SlotState.Frozen).length > 0;
+    };
+    while (host.groups().some(isFrozen) && clock.monotonic_ms() < end_ms) await delay(clock, FROZEN_POLL_MS);
   }
 
   async query(query: ShardQuery): Promise<LeaderAnswer<unknown>> {

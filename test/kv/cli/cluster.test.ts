@@ -112,6 +112,40 @@ describe('reshard', () => {
     expect(out).toMatch(/^2 moves, 8192 slots\n[\s\S]*plan 5 running; 'quorate reshard status' shows how far it is\n$/);
   });
 
+  test('receipts show what each batch has proved, and how long the pauses were', async () => {
+    const receipt = (number: number, pause_ms: number, destination_checksum = 'ab') => ({
+      number,
+      move: 'm1',
+      from: 's1',
+      to: 's2',
+      slots: `${number}`,
+      slot_count: 1,
+      keys: 10,
+      bytes: 2048,
+      idempotency_records: 0,
+      source_checksum: 'ab',
+      destination_checksum,
+      freeze_index: 1,
+      install_index: 2,
+      revision: '3',
+      epoch: 4,
+      pause_ms,
+    });
+    const receipts = [receipt(1, 10), receipt(2, 30), receipt(3, 20, 'cd')];
+    const answer = (one: Seen) =>
+      one.target.includes('/receipts') ? json(200, { id: '5', receipts }) : json(200, plan('done', []));
+    const { exit, rows } = await against(answer, ['reshard', 'receipts']);
+    expect(exit).toBe(0);
+    expect(rows.slice(0, 3)).toEqual([
+      ['plan 5: 3 batches, pauses: median 20ms, p99 30ms, longest 30ms'],
+      ['NO', 'MOVE', 'FROM', 'TO', 'SLOTS', 'KEYS', 'BYTES', 'PAUSE', 'EPOCH', 'CHECKSUM'],
+      ['1', 'm1', 's1', 's2', '1', '10', '2.0 KiB', '10ms', '4', 'ab'],
+    ]);
+    expect(rows[4]?.at(-1)).toBe('differs');
+    const none = await against((one) => (one.target.includes('/receipts') ? json(200, { id: '5', receipts: [] }) : json(200, plan('running', []))), ['reshard', 'receipts', '5']);
+    expect(none.rows).toEqual([['plan 5 has no receipts yet']]);
+  });
+
   test('--watch follows it through a pause of the controller to the receipts', async () => {
     const course = [
       json(

@@ -91,6 +91,17 @@ test('reshard, move and their status', async () => {
   expect(await fixture(() => problem(404, 'not_found')).client.planStatus()).toBeNull();
 });
 
+test('receipts are asked for until there are no more', async () => {
+  const { client, sent } = fixture(({ url }) =>
+    url.includes('after=0')
+      ? json(200, { id: '5', receipts: [{ number: 1 }, { number: 2 }], next: 2 })
+      : json(200, { id: '5', receipts: [{ number: 3 }] }),
+  );
+  expect(await client.planReceipts('5')).toEqual([{ number: 1 }, { number: 2 }, { number: 3 }]);
+  expect(sent.map(({ url }) => new URL(url).pathname)).toEqual(Array(2).fill('/v1/admin/reshard/5/receipts'));
+  expect(sent.map(({ url }) => new URL(url).searchParams.get('after'))).toEqual(['0', '2']);
+});
+
 test('nodes come and go, members change, leadership moves', async () => {
   const node = { id: 'n4', http: 'h:1', peer: 'h:2', labels: {}, state: 'healthy', since: 'now' };
   const members = { id: 's1', members: ['n1'], joining: ['n4'], leaving: [], waits_for: 'n4 is being filled' };

@@ -1,7 +1,7 @@
 /** Everything beside `/v1/kv`: shapes, codes, strict bodies, probes, CORS. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ApiFixture } from './api-fixture.js';
-import { PLAN } from './fake-services.js';
+import { PLAN, RECEIPTS } from './fake-services.js';
 
 let api: ApiFixture;
 beforeEach(async () => {
@@ -161,6 +161,17 @@ describe('reshard and move', () => {
   it('tell what is wrong with which member', async () => {
     const reply = await expectCode('POST', '/v1/admin/reshard', 400, 'invalid_body', '{"shards":"4"}');
     expect(reply.json()['detail']).toMatch(/^shards: /);
+  });
+
+  it('show receipts, page by page', async () => {
+    expect((await api.call('GET', '/v1/admin/reshard/p1/receipts')).json()).toEqual(RECEIPTS);
+    expect((await api.call('GET', '/v1/admin/reshard/p1/receipts?after=7&limit=2&timeout=1s')).status).toBe(200);
+    expect(api.admin.calls).toEqual([
+      ['receipts', 'p1', 0, 1_000, 8_000],
+      ['receipts', 'p1', 7, 2, 1_000],
+    ]);
+    for (const wrong of ['after=-1', 'after=x', 'limit=0', 'limit=1001', 'since=1'])
+      await expectCode('GET', `/v1/admin/reshard/p1/receipts?${wrong}`, 400, 'invalid_argument');
   });
 
   it('show the latest plan, or one', async () => {

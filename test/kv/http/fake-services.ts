@@ -21,6 +21,7 @@ import type {
   PlanAction,
   PlanView,
   ReadinessView,
+  ReceiptsView,
   RequestContext,
   ReshardRequest,
 } from '../../../src/kv/server/api.js';
@@ -123,6 +124,8 @@ function holds(condition: Condition, old: Stored | undefined): boolean {
   }
 }
 
+export const RECEIPTS: ReceiptsView = { id: 'p1', receipts: [], next: 1_000 };
+
 export const PLAN: PlanView = {
   id: 'p1',
   state: 'planned',
@@ -206,6 +209,10 @@ export class FakeAdmin implements AdminService {
 
   async steerPlan(id: string, action: PlanAction, timeout_ms: number) {
     return this.#answer(['steerPlan', id, action, timeout_ms], PLAN);
+  }
+
+  async receipts(id: string, after: number, limit: number, timeout_ms: number) {
+    return this.#answer(['receipts', id, after, limit, timeout_ms], RECEIPTS);
   }
 
   async plan(id: string | null, timeout_ms: number) {

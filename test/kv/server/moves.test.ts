@@ -191,3 +191,27 @@ describe('the space of slots that have moved', () => {
     expect(reclaims(cluster).sort()).toEqual([0, 1, 1]);
   });
 });
+
+describe('receipts of a plan', () => {
+  it('are told by every node, page by page: what its batches have proved', async () => {
+    const cluster = await SimCluster.healthy({ nodes: 4, shards: 2, seed: 8 });
+    for (const key of KEYS) await cluster.put('n1', key, 'v');
+    await moveAll(cluster);
+    await cluster.until(() => cluster.controller().runningPlan() === null, 'the plan to end');
+    const page = async (at: string, after: number, limit: number) =>
+      granted(await cluster.settle(cluster.node(at).admin.receipts('p1', after, limit, 5_000)));
+    const all = await page('n4', 0, 1_000);
+    expect(all.receipts.length).toBeGreaterThan(2);
+    expect(all.next).toBeUndefined();
+    expect(all.receipts.reduce((sum, { keys }) => sum + keys, 0)).toBe(cluster.controller().plan('p1')!.moves[0]!.keys);
+    for (const receipt of all.receipts) {
+      expect(receipt).toMatchObject({ move: 'm1', from: 's1', to: 's2' });
+      expect(receipt.source_checksum).toBe(receipt.destination_checksum);
+    }
+    const first = await page('n1', 0, 2);
+    expect([first.receipts, first.next]).toEqual([all.receipts.slice(0, 2), 2]);
+    expect((await page('n2', 2, 1_000)).receipts).toEqual(all.receipts.slice(2));
+    const unknown = await cluster.settle(cluster.node('n1').admin.receipts('p9', 0, 1, 5_000));
+    expect(unknown).toMatchObject({ ok: false, error: { code: 'not_found' } });
+  });
+});

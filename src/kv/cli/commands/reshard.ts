@@ -3,7 +3,7 @@ import type { PlanAction } from '../../client/index.js';
 import { CliError, UsageError } from '../cli-error.js';
 import { type Globals, PLAN_LIMIT_OPTIONS, planLimits, wholeNumber } from '../flags.js';
 import { print } from '../output.js';
-import { planHeadline, renderStatus } from '../plan-report.js';
+import { planHeadline, renderReceipts, renderStatus } from '../plan-report.js';
 import { runPlan } from '../run-plan.js';
 import { withClient } from '../with-client.js';
 
@@ -21,6 +21,21 @@ const status = (yargs: Argv<Globals>) =>
         throw new CliError(args.id === undefined ? 'there has been no reshard yet' : `there is no plan ${args.id}`);
       }
       await print(args.output, plan, (colors) => renderStatus(colors, plan));
+    },
+  );
+
+const receipts = (yargs: Argv<Globals>) =>
+  yargs.command(
+    'receipts [id]',
+    'what each batch of the latest plan, or of the one named, has proved',
+    (command) => command.positional('id', { type: 'string', describe: 'id of the plan' }),
+    async (args) => {
+      const [id, found] = await withClient(args, async (client) => {
+        const plan = args.id ?? (await client.planStatus())?.id;
+        if (plan === undefined) throw new CliError('there has been no reshard yet');
+        return [plan, await client.planReceipts(plan)] as const;
+      });
+      await print(args.output, { id, receipts: found }, (colors) => renderReceipts(colors, id, found));
     },
   );
 
@@ -53,6 +68,7 @@ export const reshardCommand = (yargs: Argv<Globals>) =>
         .example('$0 reshard --shards 4 --watch', 'grow to four shards and look on');
       for (const add of [
         status,
+        receipts,
         control('pause', 'begin no further move'),
         control('resume', 'go on'),
         control('cancel', 'undo what is not finished'),
@@ -63,7 +79,7 @@ export const reshardCommand = (yargs: Argv<Globals>) =>
     },
     async (args) => {
       if (args.shards === undefined) {
-        throw new UsageError('--shards: say how many there are to be, or name status, pause, resume or cancel');
+        throw new UsageError('--shards: say how many there are to be, or name status, receipts, pause, resume or cancel');
       }
       const shards = wholeNumber('--shards', args.shards, 1, SHARDS_MAX);
       const replicas =
