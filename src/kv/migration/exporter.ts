@@ -19,6 +19,8 @@ export interface CopyJob {
   readonly settled: () => Promise<void>;
   /** Sends one page command until the destination answers it; rejects with `ShardUnavailable` when it must give up. */
   readonly send: (page: Buffer) => Promise<SlotAnswer>;
+  /** How many pages may be on their way now; the first goes alone, since it may be refused. */
+  readonly atOnce: () => number;
 }
 
 export type Copied =
@@ -40,6 +42,7 @@ export async function copySlots(job: CopyJob): Promise<Copied> {
   // since BeginExport has to follow: an earlier attempt may have brought a key that went before this one began.
   const upTo = since === null ? 0 : machine.newestNote;
   if (since === null) await job.settled();
+  const pages = new PagesUnderWay(job.send);
   let records = 0;
   let bytes = 0;
   let cursor: ExportCursor | null = null;
@@ -47,12 +50,49 @@ export async function copySlots(job: CopyJob): Promise<Copied> {
     const page: ExportPage = await machine.exportRecords(slots, since, cursor, PAGE_BYTES);
     if (page.records.length > 0 || (since === null && cursor === null)) {
       const command = encodeCommand({ kind: 'page', move: job.move, slots, records: page.records }, 0);
-      const answer = await job.send(command);
-      if (answer.kind !== 'ok') return { kind: 'refused', answer };
+      await pages.send(command, bytes === 0 ? 1 : job.atOnce());
       records += page.records.length;
       bytes += command.length;
     }
     cursor = page.next;
-  } while (cursor !== null);
+  } while (cursor !== null && pages.refusal === null);
+  await pages.atMost(0);
+  if (pages.refusal !== null) return { kind: 'refused', answer: pages.refusal };
   return { kind: 'copied', records, bytes, upTo, left: machine.notedAfter(slots, upTo) };
+}
+
+/** Pages on their way to the destination, in any order: each holds other records. */
+class PagesUnderWay {
+  readonly #send: CopyJob['send'];
+  readonly #flying = new Set<Promise<void>>();
+  #failure: unknown = null;
+  refusal: SlotAnswer | null = null;
+
+  constructor(send: CopyJob['send']) {
+    this.#send = send;
+  }
+
+  /** Resolves when there is room for the next one, `atOnce` being on their way at most. Rejects as `send` does. */
+  async send(page: Buffer, atOnce: number): Promise<void> {
+    const flight = this.#send(page)
+      .then(
+        (answer) => {
+          if (answer.kind !== 'ok') this.refusal ??= answer;
+        },
+        (error: unknown) => {
+          this.#failure ??= error;
+        },
+      )
+      .then(() => {
+        this.#flying.delete(flight);
+      });
+    this.#flying.add(flight);
+    await this.atMost(atOnce - 1);
+  }
+
+  /** Resolves when no more than so many are on their way; after a failure when none is, for nobody must be left behind. */
+  async atMost(count: number): Promise<void> {
+    while (this.#flying.size > (this.#failure === null ? count : 0)) await Promise.race(this.#flying);
+    if (this.#failure !== null) throw this.#failure;
+  }
 }

@@ -1,2 +1,2 @@
-export { CopyPace } from './copy-pace.js';
+export { CopyPace, type CopyPaceOptions } from './copy-pace.js';
 export { type Copied, type CopyJob, copySlots } from './exporter.js';

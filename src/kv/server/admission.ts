@@ -13,6 +13,8 @@ export class Admission {
   readonly #shards: () => number;
   readonly #counts = new Map<GroupId, number>();
   #total = 0;
+  /** Ever. */
+  admitted = 0;
 
   /** `shards`: how many there are now. */
   constructor(max: number, shards: () => number) {
@@ -29,6 +31,7 @@ export class Admission {
     }
     this.#counts.set(shard, count + 1);
     this.#total++;
+    this.admitted++;
     return null;
   }
 

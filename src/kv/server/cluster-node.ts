@@ -207,7 +207,8 @@ export class ClusterNode {
     let shardService: ShardService;
     const caller = new ShardCaller({ self, clock, rpc, maps, leaders, local: () => shardService });
     const slotsChanged = (): void => router.wake();
-    shardService = new ShardService({ host, rpc, clock, stampOf, caller, slotsChanged, failed });
+    const requests = (): number => router.taken + forwards.taken;
+    shardService = new ShardService({ host, rpc, clock, stampOf, caller, slotsChanged, requests, failed });
     const members = new MembersService({ host, clock, rpc, failed });
     const shardPort = new ShardPortAdapter({
       self,
@@ -220,7 +221,7 @@ export class ClusterNode {
       down: (node) => node !== self && hello.state(node) === 'down',
       failed,
     });
-    new ForwardService({ host, rpc, stampOf });
+    const forwards = new ForwardService({ host, rpc, stampOf });
     const router = new Router({
       self,
       clock,

@@ -33,6 +33,8 @@ export interface ForwardServiceOptions {
 
 export class ForwardService {
   readonly #options: ForwardServiceOptions;
+  /** How many requests other nodes have passed on. */
+  taken = 0;
 
   constructor(options: ForwardServiceOptions) {
     this.#options = options;
@@ -43,6 +45,7 @@ export class ForwardService {
   #write(body: Buffer, reply: Reply): void {
     const request = decodeWriteRequest(body);
     if (request === null) return;
+    this.taken++;
     const replica = this.#options.host.get(request.shard);
     if (replica === undefined || replica.damage !== null) return reply(encodeRefusal('not_here', null));
     if (!replica.isLeader) return reply(encodeRefusal('not_leader', replica.leaderNode));
@@ -64,6 +67,7 @@ export class ForwardService {
   #get(body: Buffer, reply: Reply): void {
     const request = decodeGetRequest(body);
     if (request === null) return;
+    this.taken++;
     const replica = this.#options.host.get(request.shard);
     if (replica === undefined || replica.damage !== null) return reply(encodeRefusal('not_here', null));
     if (request.maxStaleness_ms !== null) {

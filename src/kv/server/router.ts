@@ -79,6 +79,11 @@ export class Router implements AttemptOwner {
     return this.#active.size;
   }
 
+  /** How many requests it has ever let in. */
+  get taken(): number {
+    return this.#admission.admitted;
+  }
+
   execute(request: KvRequest, context: RequestContext, done: (outcome: KvOutcome) => void): void {
     const now = this.#options.clock.monotonic_ms();
     const command = request.kind === 'get' ? null : encodeCommand(request, 0);

@@ -34,6 +34,8 @@ export interface ShardServiceOptions {
   readonly caller: ShardCaller;
   /** A slot command has been applied here: what is held for its slots may go on. */
   readonly slotsChanged: () => void;
+  /** How many requests of clients this node has taken. */
+  readonly requests: () => number;
   readonly failed: (error: unknown) => void;
 }
 
@@ -90,7 +92,7 @@ export class ShardService {
     // A leader that has been deposed and does not know it would copy what was true once.
     if (request.since?.by !== by && !(await readBarrier(replica, clock, BARRIER_MS)))
       return this.#elsewhere(request.from);
-    const pace = new CopyPace(clock, request.maxRate);
+    const pace = new CopyPace({ clock, maxRate: request.maxRate, requests: this.#options.requests });
     try {
       const copied = await onState(host, replica, (machine: KvStateMachine) =>
         copySlots({
@@ -100,6 +102,7 @@ export class ShardService {
           since,
           settled: () => replica.settled(),
           send: (page) => this.#sendPage(request, pace, page, deadline),
+          atOnce: () => (request.since === null ? pace.atOnce : 1),
         }),
       );
       if (copied === null || !replica.leads) return this.#elsewhere(request.from);

@@ -2,31 +2,56 @@ import { describe, expect, it } from 'vitest';
 import { CopyPace } from '../../../src/kv/migration/index.js';
 import { SimClock, SimScheduler } from '../../sim/fakes/clock.js';
 
-/** How long a copy of so many pages takes, each confirmed after so long. */
-async function duration_ms(maxRate: number | null, pages: number, bytes: number, page_ms: number): Promise<number> {
+interface Course {
+  readonly maxRate?: number;
+  readonly pages: number;
+  readonly page_ms: number;
+  /** Requests of clients during each page. */
+  readonly requests: number;
+}
+
+/** How long a copy of pages of 1,000 bytes takes, one after the other. */
+async function duration_ms({ maxRate, pages, page_ms, requests }: Course): Promise<number> {
   const scheduler = new SimScheduler();
   const clock = new SimClock(scheduler);
-  const pace = new CopyPace(clock, maxRate);
+  let asked = 0;
+  const pace = new CopyPace({ clock, maxRate: maxRate ?? null, requests: () => asked });
   const began_ms = clock.monotonic_ms();
   for (let i = 0; i < pages; i++) {
-    const page_began_ms = clock.monotonic_ms();
+    const pageBegan_ms = clock.monotonic_ms();
+    asked += requests;
     await scheduler.runFor(page_ms);
-    await scheduler.runFor(pace.rest_ms(bytes, page_began_ms));
+    await scheduler.runFor(pace.rest_ms(1_000, pageBegan_ms));
   }
   return clock.monotonic_ms() - began_ms;
 }
 
 describe('the pace of a copy', () => {
   it('leaves half of the time to clients, and does not sleep long after one slow page', async () => {
-    expect(await duration_ms(null, 10, 1_000, 20)).toBe(400);
-    expect(await duration_ms(null, 1, 1_000, 5_000)).toBe(5_100);
+    expect(await duration_ms({ pages: 10, page_ms: 20, requests: 1 })).toBe(400);
+    expect(await duration_ms({ pages: 1, page_ms: 5_000, requests: 1 })).toBe(5_100);
   });
 
-  it('keeps to the rate, however quickly pages are confirmed', async () => {
-    expect(await duration_ms(10_000, 10, 1_000, 1)).toBeCloseTo(1_000);
+  it('does not rest where nobody asks for anything', async () => {
+    expect(await duration_ms({ pages: 10, page_ms: 20, requests: 0 })).toBe(200);
   });
 
-  it('does not get slower by a rate that it does not reach', async () => {
-    expect(await duration_ms(1_000_000, 10, 1_000, 20)).toBe(400);
+  it('keeps to the rate, whoever works and however quickly pages are confirmed', async () => {
+    expect(await duration_ms({ maxRate: 10_000, pages: 10, page_ms: 1, requests: 0 })).toBeCloseTo(1_000);
+    expect(await duration_ms({ maxRate: 10_000, pages: 10, page_ms: 1, requests: 1 })).toBeCloseTo(1_000);
+    expect(await duration_ms({ maxRate: 1_000_000, pages: 10, page_ms: 20, requests: 1 })).toBe(400);
+  });
+
+  it('sends several pages at once only where it is alone and has no rate', () => {
+    const clock = new SimClock(new SimScheduler());
+    let asked = 0;
+    const free = new CopyPace({ clock, maxRate: null, requests: () => asked });
+    const held = new CopyPace({ clock, maxRate: 1_000_000, requests: () => asked });
+    expect([free.atOnce, held.atOnce]).toEqual([1, 1]);
+    for (const pace of [free, held]) pace.rest_ms(1, 0);
+    expect([free.atOnce, held.atOnce]).toEqual([4, 1]);
+    asked++;
+    free.rest_ms(1, 0);
+    expect(free.atOnce).toBe(1);
   });
 });
