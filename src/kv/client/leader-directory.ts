@@ -129,6 +129,14 @@ export class LeaderDirectory {
     this.#leaderLost = true;
   }
 
+  /** An answer told whose a slot is now: the map follows when it is fetched. A shard that is not known yet has a newer epoch to tell. */
+  owner(slot: number, shard: string): void {
+    const known = this.#known;
+    if (known === null || known.shards[known.owners[slot] ?? NOBODY] === shard) return;
+    const index = known.shards.indexOf(shard);
+    if (index >= 0) known.owners[slot] = index;
+  }
+
   /** A refusal told who leads a shard. */
   hint(shard: string, leader: string): void {
     this.#leaders.set(shard, leader);

@@ -159,6 +159,7 @@ export class RetryingCaller {
         course.avoid = attempt.base;
         const { shard, leader } = verdict.problem;
         if (shard !== undefined && leader !== undefined) this.#ports.directory.hint(shard, leader);
+        if (shard !== undefined && call.slot !== null) this.#ports.directory.owner(call.slot, shard);
         if (this.#nobodyThere(course, attempt)) throw this.#end(call, course, verdict.problem);
         return this.#pause(call, course, verdict.problem, verdict.pause_ms);
       }
@@ -211,6 +212,8 @@ export class RetryingCaller {
       const { status, headers } = attempt.response;
       const epoch = /^\d{1,15}$/.exec(headers['x-quorate-epoch'] ?? '');
       directory.answered(base, epoch === null ? null : Number(epoch[0]));
+      const shard = headers['x-quorate-shard'];
+      if (shard !== undefined && call.slot !== null) directory.owner(call.slot, shard);
       if (status === 421 || status >= 503) directory.failed(base, call.slot, false);
     }
     if (!this.#refreshing && directory.takeRefresh()) void this.#refresh();

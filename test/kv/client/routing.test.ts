@@ -108,6 +108,36 @@ test('a refusal that names the leader is followed', async () => {
   expect(host(calls().at(-1)?.url)).toBe('http://d:4');
 });
 
+test('a slot that has moved is asked for where it is now, though the map is the old one', async () => {
+  const [here, there] = slotOfKey(Buffer.from(LOW)) < 8192 ? ['s1', 's2'] : ['s2', 's1'];
+  let refusals = 0;
+  const { client, calls, leaderOf } = direct((url) => {
+    if (!url.includes(LOW) || !url.startsWith(leaderOf(LOW))) return stored();
+    refusals++;
+    return problem(421, 'wrong_shard', { shard: there });
+  });
+  await client.put(HIGH, '1');
+  for (let i = 0; i < 3; i++) {
+    await client.put(LOW, '1');
+    expect(host(calls().at(-1)?.url)).toBe(leaderOf(HIGH));
+  }
+  expect(refusals).toBe(1);
+  expect(here).not.toBe(there);
+});
+
+test('an answer that tells of another shard is believed', async () => {
+  const there = slotOfKey(Buffer.from(LOW)) < 8192 ? 's2' : 's1';
+  const { client, calls, leaderOf } = direct(() => ({
+    ...stored(),
+    headers: { etag: '"1"', 'x-quorate-epoch': '1', 'x-quorate-shard': there },
+  }));
+  await client.put(HIGH, '1');
+  await client.put(LOW, '1');
+  expect(host(calls().at(-1)?.url)).toBe(leaderOf(LOW));
+  await client.put(LOW, '1');
+  expect(host(calls().at(-1)?.url)).toBe(leaderOf(HIGH));
+});
+
 test('a map that cannot be fetched or read is done without', async () => {
   const { client } = direct(
     () => stored(),
