@@ -5,7 +5,8 @@ import { MemoryController } from './memory-controller.js';
 describe('places for batches', () => {
   it('are so many in all, and so many on any one node', async () => {
     const { map } = await MemoryController.cluster(6, 4, 2);
-    const nodesOf = (id: number): string[] => map.shards.find((shard) => shard.id === id)!.members.map(({ node }) => node);
+    const nodesOf = (id: number): string[] =>
+      map.shards.find((shard) => shard.id === id)!.members.map(({ node }) => node);
     const apart = map.shards.map(({ id }) => id).filter((id) => !nodesOf(id).some((node) => nodesOf(1).includes(node)));
     const other = apart[0]!;
     const places = new Places(map, { inAll: 3, perNode: 1 });

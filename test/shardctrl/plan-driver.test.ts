@@ -256,7 +256,10 @@ describe('the driver', () => {
     write();
     world.apply({ kind: 'move', slots: [[4, 4]], to: 2 });
     const plan = await world.untilOver();
-    expect([plan.status, plan.reason]).toEqual(['failed', expect.stringMatching(/ keys changed while they were copied, more than the 20/)]);
+    expect([plan.status, plan.reason]).toEqual([
+      'failed',
+      expect.stringMatching(/ keys changed while they were copied, more than the 20/),
+    ]);
     expect(world.shards.shard(1).serves(4)).toBe(true);
   });
 

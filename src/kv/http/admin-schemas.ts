@@ -49,7 +49,6 @@ const limitsOf = (limits: { readonly [L in keyof Limits]?: number | undefined })
   ...(limits.max_rate_bytes === undefined ? {} : { max_rate_bytes: limits.max_rate_bytes }),
 });
 
-
 /** There is nothing to say beside the path. */
 const nothingSchema = z.strictObject({}).optional();
 

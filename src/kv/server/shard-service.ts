@@ -4,7 +4,13 @@
  */
 import type { z } from 'zod';
 import type { Clock, GroupId, NodeId, Replica, ReplicaHost } from '../../raft/index.js';
-import { CONTROLLER_GROUP, type CopyAnswer, ShardUnavailable, type SlotAnswer, SlotState } from '../../shardctrl/index.js';
+import {
+  CONTROLLER_GROUP,
+  type CopyAnswer,
+  ShardUnavailable,
+  type SlotAnswer,
+  SlotState,
+} from '../../shardctrl/index.js';
 import { CopyPace, copySlots } from '../migration/index.js';
 import { encodeCommand, type KvResult, type KvStateMachine, stampCommand } from '../store/index.js';
 import { handleJson } from './json-rpc.js';

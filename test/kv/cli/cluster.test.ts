@@ -142,7 +142,11 @@ describe('reshard', () => {
       ['1', 'm1', 's1', 's2', '1', '10', '2.0 KiB', '10ms', '4', 'ab'],
     ]);
     expect(rows[4]?.at(-1)).toBe('differs');
-    const none = await against((one) => (one.target.includes('/receipts') ? json(200, { id: '5', receipts: [] }) : json(200, plan('running', []))), ['reshard', 'receipts', '5']);
+    const none = await against(
+      (one) =>
+        one.target.includes('/receipts') ? json(200, { id: '5', receipts: [] }) : json(200, plan('running', [])),
+      ['reshard', 'receipts', '5'],
+    );
     expect(none.rows).toEqual([['plan 5 has no receipts yet']]);
   });
 

@@ -7,7 +7,11 @@ const SLOTS: SlotRanges = [[0, 9]];
 
 /** A source of so many pages of one record each. */
 function sourceOf(pages: number): KvStateMachine {
-  const exportRecords = async (_slots: SlotRanges, _since: number | null, at: ExportCursor | null): Promise<ExportPage> => {
+  const exportRecords = async (
+    _slots: SlotRanges,
+    _since: number | null,
+    at: ExportCursor | null,
+  ): Promise<ExportPage> => {
     const number = at?.range ?? 0;
     const next = number + 1 < pages ? { range: number + 1, pass: 'keys' as const, from: Buffer.alloc(0) } : null;
     return { records: [Buffer.from([number]) as unknown as PageRecord], next };

@@ -72,7 +72,15 @@ it('F52 F55: a copy may be broken off anywhere and begun again, while clients wr
             if (next !== undefined) await carryOut(from, next);
             return answer;
           };
-          const job = { move: 7, slots: SLOTS, machine: from.machine, since, settled: async () => {}, send, atOnce: () => 1 };
+          const job = {
+            move: 7,
+            slots: SLOTS,
+            machine: from.machine,
+            since,
+            settled: async () => {},
+            send,
+            atOnce: () => 1,
+          };
           const copied = await copySlots(job).catch(() => null);
           if (copied?.kind === 'copied') since = copied.upTo;
           return copied?.kind === 'copied';

@@ -79,7 +79,9 @@ export const reshardCommand = (yargs: Argv<Globals>) =>
     },
     async (args) => {
       if (args.shards === undefined) {
-        throw new UsageError('--shards: say how many there are to be, or name status, receipts, pause, resume or cancel');
+        throw new UsageError(
+          '--shards: say how many there are to be, or name status, receipts, pause, resume or cancel',
+        );
       }
       const shards = wholeNumber('--shards', args.shards, 1, SHARDS_MAX);
       const replicas =
