@@ -96,7 +96,7 @@ export async function renderStatus(colors: Colors, plan: PlanView): Promise<stri
 }
 
 const BATCH_COLUMNS: readonly Column[] = [
-  { title: 'NO', right: true },
+  { title: 'NO' },
   { title: 'MOVE' },
   { title: 'FROM' },
   { title: 'TO' },
