@@ -147,7 +147,7 @@ describe('reshard', () => {
         one.target.includes('/receipts') ? json(200, { id: '5', receipts: [] }) : json(200, plan('running', [])),
       ['reshard', 'receipts', '5'],
     );
-    expect(none.rows).toEqual([['plan 5 has no receipts yet']]);
+    expect(none.rows[0]).toEqual(['plan 5 has no receipts yet']);
   });
 
   test('--watch follows it through a pause of the controller to the receipts', async () => {
