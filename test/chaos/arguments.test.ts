@@ -29,20 +29,23 @@ describe('the command line of a chaos run', () => {
 
   it('does everything by default, and draws a seed', () => {
     const options = optionsOf('');
-    expect(options).toMatchObject({ seed: '42', reshard: true, time_ms: 60_000, limit_ms: 10_000 });
+    expect(options).toMatchObject({ seed: '42', reshard: true, members: true, time_ms: 60_000, limit_ms: 10_000 });
     expect(options.workloads.map(({ name }) => name)).toEqual(['register', 'append', 'counter', 'list', 'bank']);
     expect(namesOf('').length).toBeGreaterThan(15);
   });
 
   it('takes variants, and nothing twice', () => {
     expect(namesOf('--nemesis partition:ring,kill:all,kill:all')).toEqual(['partition:ring', 'kill:all']);
-    expect(optionsOf('--nemesis none')).toMatchObject({ nemeses: [], reshard: false });
+    expect(optionsOf('--nemesis none')).toMatchObject({ nemeses: [], reshard: false, members: false });
+    expect(optionsOf('--nemesis members')).toMatchObject({ nemeses: [], reshard: false, members: true });
   });
 
-  it('has only reshards for a cluster that is not its own', () => {
+  it('has only what needs no processes for a cluster that is not its own', () => {
     const options = optionsOf('--endpoints http://127.0.0.1:7001/,http://127.0.0.1:7002');
-    expect(options).toMatchObject({ nemeses: [], reshard: true });
+    expect(options).toMatchObject({ nemeses: [], reshard: true, members: false });
     expect(options.endpoints).toEqual(['http://127.0.0.1:7001', 'http://127.0.0.1:7002']);
+    const leaders = optionsOf('--endpoints http://127.0.0.1:7001 --nemesis members');
+    expect(leaders).toMatchObject({ nemeses: [], reshard: false, members: true });
   });
 
   it.each([
@@ -51,7 +54,6 @@ describe('the command line of a chaos run', () => {
     ['--time 25h', '--time 25h: must be from 1s to 24h'],
     ['--nemesis earthquake', '--nemesis earthquake: there is none of that name; there are kill, stop, '],
     ['--nemesis kill:twice', '--nemesis kill:twice: there is none of that name'],
-    ['--nemesis members', '--nemesis members: members of shards and nodes of the cluster cannot change yet (issue 4)'],
     ['--nemesis none,kill', '--nemesis: none excludes all others'],
     ['--nemesis ,', '--nemesis: names nothing'],
     ['--workload chess', '--workload chess: there is none of that name; there are register, append, '],
@@ -64,6 +66,7 @@ describe('the command line of a chaos run', () => {
     ['--limit 0s', '--limit 0s: must be a duration'],
     ['--endpoints localhost:7001', '--endpoints localhost:7001: must look like http://127.0.0.1:7001'],
     ['--endpoints http://127.0.0.1:7001 --nemesis kill', "--nemesis kill: needs the cluster's processes"],
+    ['--endpoints http://127.0.0.1:7001 --nemesis all', 'there is only reshard, members (or none)'],
     ['--endpoints http://127.0.0.1:7001 --nodes 5', '--nodes: excludes --endpoints'],
     ['--frobnicate', "Unknown option '--frobnicate'"],
     ['surprise', "Unexpected argument 'surprise'"],

@@ -1,6 +1,6 @@
 /** The command line of `npm run chaos`, read and checked before anything is started. */
 import { parseArgs } from 'node:util';
-import { FAMILIES, NEMESES, NOT_YET, nemesesNamed, RESHARD } from './nemeses/catalogue.js';
+import { FAMILIES, MEMBERS, NEMESES, nemesesNamed, RESHARD } from './nemeses/catalogue.js';
 import type { Nemesis } from './nemeses/nemesis.js';
 import { WORKLOADS } from './workloads/catalogue.js';
 import type { Workload } from './workloads/workload.js';
@@ -11,6 +11,8 @@ export interface ChaosOptions {
   readonly time_ms: number;
   readonly nemeses: readonly Nemesis[];
   readonly reshard: boolean;
+  /** Nodes come and go, members and leaders of shards change; of a cluster that is not ours, leaders only. */
+  readonly members: boolean;
   /** Named one by one: what cannot be done then is an error, not something to skip. */
   readonly nemesisNames: readonly string[];
   readonly workloads: readonly Workload[];
@@ -123,23 +125,25 @@ function words(name: string, text: string): readonly string[] {
   return found.length === 0 ? wrong(`--${name}: names nothing; --list shows what there is`) : found;
 }
 
-function nemesesOf(names: readonly string[], foreign: boolean): Pick<ChaosOptions, 'nemeses' | 'reshard'> {
-  if (names.includes('none'))
-    return names.length === 1 ? { nemeses: [], reshard: false } : wrong('--nemesis: none excludes all others');
-  const found = new Set<Nemesis>();
-  let reshard = false;
-  for (const name of names) {
-    if (name === RESHARD) reshard = true;
-    else if (foreign)
-      wrong(`--nemesis ${name}: needs the cluster's processes; with --endpoints there is only ${RESHARD} (or none)`);
-    else if (name === 'all') {
-      for (const each of NEMESES) found.add(each);
-      reshard = true;
-    } else if (NOT_YET[name] !== undefined) wrong(`--nemesis ${name}: ${NOT_YET[name]}`);
-    else for (const each of nemesesNamed(name) ?? wrong(unknownNemesis(name))) found.add(each);
+type Wishes = Pick<ChaosOptions, 'nemeses' | 'reshard' | 'members'>;
+
+function nemesesOf(names: readonly string[], foreign: boolean): Wishes {
+  if (names.includes('none')) {
+    const nothing = { nemeses: [], reshard: false, members: false };
+    return names.length === 1 ? nothing : wrong('--nemesis: none excludes all others');
   }
-  return { nemeses: [...found], reshard };
+  const found = new Set<Nemesis>();
+  const all = names.includes('all');
+  for (const name of names) {
+    if (name === RESHARD || name === MEMBERS) continue;
+    if (foreign) wrong(`--nemesis ${name}: needs the cluster's processes; with --endpoints there is only ${FOREIGN}`);
+    const meant = name === 'all' ? NEMESES : (nemesesNamed(name) ?? wrong(unknownNemesis(name)));
+    for (const each of meant) found.add(each);
+  }
+  return { nemeses: [...found], reshard: all || names.includes(RESHARD), members: all || names.includes(MEMBERS) };
 }
+
+const FOREIGN = `${RESHARD}, ${MEMBERS} (or none)`;
 
 const unknownNemesis = (name: string): string =>
   `--nemesis ${name}: there is none of that name; there are ${FAMILIES.join(', ')}, all and none (--list shows variants)`;

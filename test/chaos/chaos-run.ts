@@ -10,6 +10,8 @@ import type { ChaosOptions } from './arguments.js';
 import type { Feasible } from './feasible.js';
 import { Journal } from './journal.js';
 import { runFaults } from './lanes/fault-lane.js';
+import { changeLeaders } from './lanes/leaders-lane.js';
+import { MembersLane } from './lanes/members-lane.js';
 import { ReshardLane } from './lanes/reshard-lane.js';
 import { pause } from './pause.js';
 import { removeKeys } from './remove-keys.js';
@@ -19,8 +21,8 @@ import { ClusterWatch } from './watch/cluster-watch.js';
 import { ServiceProbe } from './watch/service-probe.js';
 import type { Finding, WorkloadRun } from './workloads/workload.js';
 
-/** In the calm; a plan copies little here, but the machine may be slow. */
-const PLAN_LIMIT_MS = 60_000;
+/** In the calm, for what was begun: a plan or a new member copies little here, but the machine may be slow. */
+const END_LIMIT_MS = 60_000;
 /** Clients answer within ten seconds; whoever does not end long after that hangs. */
 const WORKLOAD_LIMIT_MS = 60_000;
 const MAX_SHOWN = 200;
@@ -32,7 +34,7 @@ export interface ChaosPorts {
   /** What must be taken away should this process have to end at once; null: nothing any more. */
   readonly onSite: (site: LocalSite | null) => void;
   /** Called while the logs of the nodes are still there. */
-  readonly beforeClose: (site: LocalSite, journal: Journal) => void;
+  readonly beforeClose: (site: LocalSite, wrong: boolean) => void;
 }
 
 export interface RunResult {
@@ -62,7 +64,7 @@ export async function runChaos(options: ChaosOptions, plan: Feasible, ports: Cha
     journal.crash(`the harness failed: ${(error as Error).stack ?? String(error)}`);
   } finally {
     await course.close();
-    if (site !== null) ports.beforeClose(site, journal);
+    if (site !== null) ports.beforeClose(site, course.wrong);
     await site?.close();
     ports.onSite(null);
   }
@@ -72,7 +74,8 @@ export async function runChaos(options: ChaosOptions, plan: Feasible, ports: Cha
 function openSite(options: ChaosOptions, plan: Feasible, journal: Journal, random: SimRandom): Promise<LocalSite> {
   const { nodes, shards, replicas } = options;
   const { network, smallDisks, faketime } = plan;
-  return LocalSite.open({ nodes, shards, replicas, network, smallDisks, faketime, journal, random });
+  const spareSeats = plan.replaces ? 1 : 0;
+  return LocalSite.open({ nodes, spareSeats, shards, replicas, network, smallDisks, faketime, journal, random });
 }
 
 interface CoursePorts {
@@ -92,7 +95,8 @@ class Course {
   readonly #watch: ClusterWatch;
   readonly #probe: ServiceProbe;
   readonly #clientsStop = new AbortController();
-  #findings: readonly Finding[] = [];
+  #members: MembersLane | null = null;
+  #findings: Finding[] = [];
   #end_ms: number | null = null;
 
   constructor(options: ChaosOptions, plan: Feasible, ports: CoursePorts) {
@@ -101,13 +105,16 @@ class Course {
     this.#ports = ports;
     setMaxListeners(0, this.#clientsStop.signal);
     const { journal, random, site } = ports;
-    this.#endpoints = site === null ? options.endpoints : site.cluster.endpoints;
+    this.#endpoints = site === null ? options.endpoints : site.seats.endpoints;
     // A cluster of others may have seen this seed before; keys must be new.
     this.#prefix = `chaos/${options.seed}-${Date.now().toString(36)}/`;
     const now = (): number => journal.now();
     const common = { endpoints: this.#endpoints, prefix: this.#prefix, now };
     this.#watch = new ClusterWatch(this.#endpoints, journal);
-    site?.learnLeaders(() => this.#watch.leaders);
+    site?.learn(() => ({
+      leaders: this.#watch.leaders,
+      members: this.#watch.view?.nodes.map(({ id }) => id) ?? [],
+    }));
     this.#probe = new ServiceProbe({ ...common, watch: this.#watch, random: random.fork('probe') });
     const context = { ...common, signal: this.#clientsStop.signal };
     this.runs = options.workloads.map(({ name, start }) => ({
@@ -131,11 +138,12 @@ class Course {
       endpoints: this.#endpoints,
       watch: this.#watch,
       restore: this.#ports.site === null,
-      nodeLost: () => (this.#ports.site?.spent.size ?? 0) > 0,
+      nodeLost: () => (this.#ports.site?.spent.size ?? 0) > 0 || (this.#members?.gone.size ?? 0) > 0,
     });
     await Promise.all([
       this.#faults(over),
       this.#options.reshard ? reshards.run() : pause(this.#options.time_ms, over),
+      this.#options.members ? this.#changeMembers(over) : null,
     ]);
     await this.#calm(reshards);
     this.#clientsStop.abort();
@@ -157,6 +165,19 @@ class Course {
     });
   }
 
+  async #changeMembers(signal: AbortSignal): Promise<void> {
+    const { site, journal } = this.#ports;
+    const [watch, random] = [this.#watch, this.#ports.random.fork('members')];
+    if (site === null) {
+      const endpoints = (): readonly string[] => this.#endpoints;
+      this.#findings.push(...(await changeLeaders({ endpoints, watch, journal, random, signal })));
+      return;
+    }
+    const { replicas } = this.#options;
+    this.#members = new MembersLane({ site, watch, journal, random, signal, replicas });
+    await this.#members.run();
+  }
+
   /** Nothing is wrong with the cluster any more: now it must serve, and what it has begun must end. */
   async #calm(reshards: ReshardLane): Promise<void> {
     const { journal, site } = this.#ports;
@@ -167,7 +188,9 @@ class Course {
       const unserved = this.#probe.unservedSince(calm_ms).join(', ');
       journal.stall(`${unserved} not served within ${this.#options.limit_ms / 1000} s of calm`);
     }
-    await reshards.finish(PLAN_LIMIT_MS);
+    await Promise.all([reshards.finish(END_LIMIT_MS), this.#members?.finish(END_LIMIT_MS)]);
+    await this.#members?.check(END_LIMIT_MS);
+    this.#findings.push(...(this.#members?.findings ?? []));
   }
 
   async #finish(): Promise<void> {
@@ -181,7 +204,7 @@ class Course {
     }
     // The checker may take its time, and all of this process's: that is no time of the cluster.
     await this.#watched();
-    this.#findings = this.runs.flatMap(({ run }) => run.judge()).slice(0, MAX_SHOWN);
+    this.#findings.push(...this.runs.flatMap(({ run }) => run.judge()));
     if (site === null) await removeKeys(this.#endpoints, this.#prefix);
   }
 
@@ -196,6 +219,12 @@ class Course {
     this.#clientsStop.abort();
     await this.#watched();
     for (const { run } of this.runs) run.close();
+  }
+
+  /** So that it is worth keeping what the nodes have logged. */
+  get wrong(): boolean {
+    const { crashes, stalls } = this.#ports.journal;
+    return this.#findings.length + crashes.length + stalls.length > 0;
   }
 
   record(): RunRecord {
@@ -213,7 +242,7 @@ class Course {
         operations: run.history.operations(),
         extra: run.extraLines?.().length ?? 0,
       })),
-      findings: this.#findings,
+      findings: this.#findings.slice(0, MAX_SHOWN),
       skipped: this.#plan.skipped,
       interrupted: interrupt.aborted,
     };
@@ -223,7 +252,8 @@ class Course {
     const { nodes, shards, replicas, endpoints } = this.#options;
     if (endpoints.length > 0) return `the cluster at ${endpoints.join(', ')}`;
     const links = this.#plan.network === 'proxy' ? 'links through proxies' : 'a network namespace for each node';
-    return `${nodes} nodes, ${shards} shards at first, ${replicas} replicas, ${links}`;
+    const seats = this.#plan.replaces ? ` that come and go in ${nodes + 1} seats` : '';
+    return `${nodes} nodes${seats}, ${shards} shards at first, ${replicas} replicas, ${links}`;
   }
 }
 

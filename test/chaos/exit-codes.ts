@@ -4,7 +4,7 @@ export const EXIT = {
   /** The store broke a promise: a history that cannot be, a lost or doubled key, an increment that counted twice. */
   violation: 1,
   usage: 2,
-  /** Nothing wrong was seen, but some shard was not served in time after the faults had ended, or a plan did not end. */
+  /** Nothing wrong was seen, but some shard was not served in time after the faults had ended, or a plan, a join or a drain did not end. */
   noProgress: 3,
   /** A node ended by itself, or the harness failed. */
   crash: 4,

@@ -10,6 +10,8 @@ export interface Feasible {
   readonly network: 'proxy' | 'namespaces';
   readonly smallDisks: boolean;
   readonly faketime: string | null;
+  /** Nodes come and go. */
+  readonly replaces: boolean;
   readonly skipped: readonly string[];
 }
 
@@ -32,15 +34,19 @@ const needs = (nemeses: readonly Nemesis[], need: Need): boolean => nemeses.some
 export const gainsByIsolation = ({ network, nemeses }: Pick<ChaosOptions, 'network' | 'nemeses'>): boolean =>
   network !== 'proxy' || needs(nemeses, 'small disks');
 
+/** Nodes of others are theirs to start and to end, and where their replicas are may have reasons. */
+const LEADERS_ONLY =
+  'members: nodes and members of a cluster that is not ours stay as they are; only leaders of its shards change';
+
 export type Feasibility =
   | { readonly ok: true; readonly plan: Feasible }
   | { readonly ok: false; readonly message: string };
 
 export function feasible(
-  options: Pick<ChaosOptions, 'network' | 'nemeses' | 'reshard'>,
+  options: Pick<ChaosOptions, 'network' | 'nemeses' | 'reshard' | 'members' | 'endpoints'>,
   machine: Machine,
 ): Feasibility {
-  const { network, nemeses, reshard } = options;
+  const { network, nemeses, reshard, members } = options;
   const { inside, netem, faketime } = machine;
   if (network === 'namespaces' && !inside)
     return {
@@ -56,13 +62,14 @@ export function feasible(
     'shaped links':
       chosen === 'proxy' || netem ? null : 'this kernel has no netem for namespaces; with --network proxy it works',
   };
-  const skipped: string[] = [];
+  const foreign = options.endpoints.length > 0;
+  const skipped = members && foreign ? [LEADERS_ONLY] : [];
   const possible = nemeses.filter((nemesis) => {
     const reason = nemesis.needs.map((need) => lacking[need]).find((each) => each !== null);
     if (reason !== undefined) skipped.push(`${nemesis.name}: ${reason}`);
     return reason === undefined;
   });
-  if (nemeses.length > 0 && possible.length === 0 && !reshard)
+  if (nemeses.length > 0 && possible.length === 0 && !reshard && !members)
     return { ok: false, message: `--nemesis: nothing of it can be done here: ${skipped.join('; ')}` };
   return {
     ok: true,
@@ -71,6 +78,7 @@ export function feasible(
       network: chosen,
       smallDisks: needs(possible, 'small disks'),
       faketime: needs(possible, 'fake clocks') ? faketime : null,
+      replaces: members && !foreign,
       skipped,
     },
   };

@@ -1,5 +1,5 @@
 /** Texts of `--help` and `--list`. */
-import { NEMESES, NOT_YET, RESHARD, RESHARD_DESCRIBE } from './nemeses/catalogue.js';
+import { MEMBERS, MEMBERS_DESCRIBE, NEMESES, RESHARD, RESHARD_DESCRIBE } from './nemeses/catalogue.js';
 import { WORKLOADS } from './workloads/catalogue.js';
 
 export const HELP = `npm run chaos -- [options]: real nodes, real faults, and a verdict on what clients saw
@@ -11,7 +11,7 @@ export const HELP = `npm run chaos -- [options]: real nodes, real faults, and a 
   --nodes 3 --shards 2 --replicas 3
   --network auto         how nodes are joined: proxy, namespaces (Linux, root), or what fits (auto)
   --limit 10s            from the heal of a fault until every shard serves
-  --endpoints http://…   a cluster of your own instead; its processes are left alone: only ${RESHARD} or none
+  --endpoints http://…   a cluster of your own instead; its processes are left alone: only ${RESHARD}, ${MEMBERS} (leaders) or none
   --out chaos-report     where timeline and histories go
   --list                 all nemeses and workloads
 
@@ -23,9 +23,11 @@ export function renderList(): string {
     entries.map(([name, describe]) => `  ${name.padEnd(20)} ${describe}\n`).join('');
   return [
     'nemeses\n',
-    rows([...NEMESES.map(({ name, describe }) => [name, describe] as const), [RESHARD, RESHARD_DESCRIBE]]),
-    'not yet\n',
-    rows(Object.entries(NOT_YET)),
+    rows([
+      ...NEMESES.map(({ name, describe }) => [name, describe] as const),
+      [RESHARD, RESHARD_DESCRIBE],
+      [MEMBERS, MEMBERS_DESCRIBE],
+    ]),
     'workloads\n',
     rows(WORKLOADS.map(({ name, describe }) => [name, describe] as const)),
   ].join('');

@@ -4,13 +4,13 @@ export interface FaultSpan {
   readonly nemesis: string;
   /** In words: `kill -9 n1, n3`. */
   readonly what: string;
-  readonly lane: 'faults' | 'reshards';
+  readonly lane: 'faults' | 'reshards' | 'members';
   readonly began_ms: number;
   /** When healing began; null: not yet. */
   healed_ms: number | null;
-  /** From there until every shard served; null: it never did, or it was not asked (reshards heal by themselves). */
+  /** From there until every shard served; null: it never did, or it was not asked (what is no harm needs no healing). */
   recovered_ms: number | null;
-  /** How a reshard ended, and what else is worth saying. */
+  /** How a reshard or a change of nodes and members ended, and what else is worth saying. */
   ended: string;
 }
 
@@ -74,6 +74,17 @@ export class Journal {
     this.faults.push(span);
     this.#line(`${nemesis}: ${what}`);
     return span;
+  }
+
+  /** How something ended that is no harm. */
+  end(span: FaultSpan, ended: string): void {
+    span.healed_ms = this.#now();
+    span.ended = ended;
+  }
+
+  /** A note that is for the report only. */
+  remark(text: string): void {
+    this.notes.push({ at_ms: this.#now(), text });
   }
 
   note(text: string): void {

@@ -50,13 +50,12 @@ async function run(options: ChaosOptions): Promise<number> {
   removeEarlier(
     options.out,
     options.workloads.map(({ name }) => name),
-    options.nodes,
   );
   const ports: ChaosPorts = {
     ...listenForSignals(),
     say,
-    beforeClose: (site, journal) => {
-      if (journal.crashes.length + journal.stalls.length > 0) keepLogs(options.out, site.cluster);
+    beforeClose: (site, wrong) => {
+      if (wrong) keepLogs(options.out, site.cluster);
     },
   };
   const { record, runs } = await runChaos(options, plan, ports);

@@ -135,20 +135,39 @@ export class LocalCluster {
     return this.#nodes;
   }
 
-  /** Starts a further node, which is told where the nodes that run listen. Does not wait for it. */
+  /** Starts a further node on free ports, which is told where the nodes of the cluster listen. Does not wait for it. */
   async join(id: string): Promise<LocalNode> {
     const place = (await freePlaces([id]))[0]!;
     const view = await this.clusterView();
+    return this.joinAt(
+      id,
+      place,
+      view.nodes.map((node) => node.peer),
+    );
+  }
+
+  /** The same where its place is known. `peers`: addresses of nodes that it is told. */
+  joinAt(id: string, { http, peer, advertisedPeer = peer }: NodePlace, peers: readonly string[]): LocalNode {
     const dataDir = join(this.dir, id);
     mkdirSync(dataDir);
     const configFile = join(this.dir, `${id}.yaml`);
-    const config = { id, data_dir: dataDir, listen: place, join: view.nodes.map((node) => node.peer) };
+    const advertise = { http, peer: advertisedPeer };
+    const config = { id, data_dir: dataDir, listen: { http, peer }, advertise, join: [...peers] };
     writeFileSync(configFile, stringify({ ...config, ...this.#options.config }));
-    const http = `http://${place.http}`;
-    const node = { id, http, configFile, dataDir, logFile: join(this.dir, `${id}.log`), process: null };
+    const logFile = join(this.dir, `${id}.log`);
+    const node: LocalNode = { id, http: `http://${http}`, configFile, dataDir, logFile, process: null };
+    this.#options.prepare?.(node);
     this.#nodes.push(node);
     this.startNode(node);
     return node;
+  }
+
+  /** Of a node whose process has ended nothing is left but what it has logged. */
+  forget(node: LocalNode): void {
+    if (node.process !== null) throw new Error(`${node.id} runs`);
+    this.#nodes.splice(this.#nodes.indexOf(node), 1);
+    rmSync(node.dataDir, { recursive: true, force: true });
+    rmSync(node.configFile, { force: true });
   }
 
   get endpoints(): readonly string[] {

@@ -42,7 +42,7 @@ export async function runFaults(options: FaultLaneOptions): Promise<void> {
 
 async function strike(nemesis: Nemesis, random: SimRandom, options: FaultLaneOptions): Promise<void> {
   const { site, journal, probe, limit_ms, signal } = options;
-  const fault = await nemesis.inject(site, random);
+  const fault = await site.alone(() => nemesis.inject(site, random));
   if (fault === null) {
     await pause(NO_VICTIM_MS, signal);
     return;
@@ -52,7 +52,7 @@ async function strike(nemesis: Nemesis, random: SimRandom, options: FaultLaneOpt
     await pause(random.between(HOLD_MS.least, HOLD_MS.most), signal);
   } finally {
     span.healed_ms = journal.now();
-    await fault.heal();
+    await site.alone(() => fault.heal());
   }
   span.recovered_ms = await probe.whenServed(span.healed_ms, limit_ms);
   if (span.recovered_ms !== null) return;

@@ -24,8 +24,8 @@ export interface ReshardLaneOptions {
   /** Shards in the end, where the cluster is not ours: as many as there were. */
   readonly restore: boolean;
   /**
-   * A node is lost for good. Then a plan that retires a shard waits a minute for that node's files to go before it says that it is
-   * done; that all slots have moved is what can be asked of it in time.
+   * A node is lost for good, or has left. Then a plan that retires a shard waits a minute for that node's files to go before it says
+   * that it is done; that all slots have moved is what can be asked of it in time.
    */
   readonly nodeLost: () => boolean;
 }
@@ -108,8 +108,7 @@ export class ReshardLane {
       if (!(error instanceof QuorateError)) throw error;
       // Whether it has begun is seen when the latest plan is asked for.
       if (error instanceof OutcomeUnknown) await this.#adopt();
-      else
-        journal.notes.push({ at_ms: journal.now(), text: `reshard refused: ${what}: ${error.code}: ${error.detail}` });
+      else journal.remark(`reshard refused: ${what}: ${error.code}: ${error.detail}`);
     }
   }
 
@@ -135,7 +134,6 @@ export class ReshardLane {
   }
 
   #end(span: FaultSpan, plan: PlanView): void {
-    span.healed_ms = this.#options.journal.now();
-    span.ended = plan.reason === undefined ? plan.state : `${plan.state}: ${plan.reason}`;
+    this.#options.journal.end(span, plan.reason === undefined ? plan.state : `${plan.state}: ${plan.reason}`);
   }
 }

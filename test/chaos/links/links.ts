@@ -27,6 +27,10 @@ export interface Links {
   readonly kind: 'proxy' | 'namespaces';
   /** Whether it can do more than cut. */
   readonly shapes: boolean;
+  /** A node is at this place from now on; places are numbered as they were made. Its links are fair. */
+  sit(id: string, place: number): void;
+  /** It is gone: nothing of what was done to its links is left for whoever comes next. */
+  leave(id: string): void;
   /** What is not named stays as it was. */
   set(directions: readonly Direction[], weather: Partial<Weather>): Promise<void>;
   /** Everything is fair again. */
@@ -34,7 +38,15 @@ export interface Links {
   close(): Promise<void>;
 }
 
+/** Directions from or to a node. */
+export const touches = (id: string, { from, to }: Direction): boolean => from === id || to === id;
+
 export const directionName = ({ from, to }: Direction): string => `${from}→${to}`;
+
+export function directionOf(name: string): Direction {
+  const [from = '', to = ''] = name.split('→');
+  return { from, to };
+}
 
 /** Both ways between every one of `some` and every one of `others`. */
 export function bothWays(some: readonly string[], others: readonly string[]): Direction[] {

@@ -1,5 +1,5 @@
 /**
- * Links of network namespaces: every node in one of its own, joined by veth pairs and a bridge, all inside the private
+ * Links of network namespaces: one for each place where a node can be, joined by veth pairs and a bridge, all inside the private
  * namespace of this run (`site/isolation.ts`), so that the kernel takes everything away with the last process.
  *
  * A direction is cut by giving the sender a hardware address for the receiver that nobody has: its packets go out and
@@ -9,7 +9,7 @@
 import { mkdirSync } from 'node:fs';
 import type { NodeLaunch, NodePlace } from '../../e2e/local-cluster.js';
 import { command, succeeds } from './commands.js';
-import { type Direction, directionName, FAIR, type Links, type Weather } from './links.js';
+import { type Direction, directionName, directionOf, FAIR, type Links, touches, type Weather } from './links.js';
 
 const BRIDGE = 'chaos0';
 /** RFC 2544: for tests, never routed. The namespace is private anyway. */
@@ -19,6 +19,7 @@ const HTTP_PORT = 7001;
 const PEER_PORT = 7101;
 const NOBODY = '02:00:00:00:ff:ff';
 
+const namespaceOf = (number: number): string => `place${number}`;
 const macOf = (number: number): string => `02:00:00:00:00:${number.toString(16).padStart(2, '0')}`;
 const ipOf = (number: number): string => `${NETWORK}.${number}`;
 
@@ -32,43 +33,44 @@ export function hasNetem(): boolean {
 export class NamespaceLinks implements Links {
   readonly kind = 'namespaces';
   readonly shapes: boolean;
-  readonly #numbers: ReadonlyMap<string, number>;
+  /** Of all places, from one on. */
+  readonly #all: readonly number[];
+  /** Who is there now. */
+  readonly #numbers = new Map<string, number>();
   readonly #weather = new Map<string, Weather>();
 
-  private constructor(ids: readonly string[], shapes: boolean) {
-    this.#numbers = new Map(ids.map((id, i) => [id, i + 1]));
+  private constructor(count: number, shapes: boolean) {
+    this.#all = Array.from({ length: count }, (_, i) => i + 1);
     this.shapes = shapes;
   }
 
   /** To be called within the private namespace only. */
-  static open(ids: readonly string[]): NamespaceLinks {
-    const links = new NamespaceLinks(ids, hasNetem());
+  static open(places: number): NamespaceLinks {
+    const links = new NamespaceLinks(places, hasNetem());
     // Names of namespaces are files: on a file system of our own, which nobody has to tidy up.
     mkdirSync('/run/netns', { recursive: true });
     command('mount', '-t', 'tmpfs', 'quorate-chaos', '/run/netns');
     command('ip', 'link', 'add', BRIDGE, 'type', 'bridge');
     command('ip', 'addr', 'add', `${ipOf(HUB)}/24`, 'dev', BRIDGE);
     command('ip', 'link', 'set', BRIDGE, 'address', macOf(HUB), 'up');
-    for (const [id, number] of links.#numbers) links.#addNode(id, number);
+    for (const number of links.#all) links.#addPlace(number);
     return links;
   }
 
-  #addNode(id: string, number: number): void {
+  #addPlace(number: number): void {
     const outside = `v${number}`;
-    command('ip', 'netns', 'add', id);
-    command('ip', 'link', 'add', outside, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', id);
+    const namespace = namespaceOf(number);
+    command('ip', 'netns', 'add', namespace);
+    command('ip', 'link', 'add', outside, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', namespace);
     command('ip', 'link', 'set', outside, 'master', BRIDGE, 'up');
-    command('ip', '-n', id, 'link', 'set', 'lo', 'up');
-    command('ip', '-n', id, 'link', 'set', 'eth0', 'address', macOf(number), 'up');
-    command('ip', '-n', id, 'addr', 'add', `${ipOf(number)}/24`, 'dev', 'eth0');
-    for (const other of this.#numbers.keys()) if (other !== id) this.#neighbour({ from: id, to: other }, false);
+    command('ip', '-n', namespace, 'link', 'set', 'lo', 'up');
+    command('ip', '-n', namespace, 'link', 'set', 'eth0', 'address', macOf(number), 'up');
+    command('ip', '-n', namespace, 'addr', 'add', `${ipOf(number)}/24`, 'dev', 'eth0');
+    for (const other of this.#all) if (other !== number) neighbour(number, other, false);
   }
 
   #neighbour({ from, to }: Direction, cut: boolean): void {
-    const number = this.#number(to);
-    const address = cut ? NOBODY : macOf(number);
-    const entry = ['lladdr', address, 'dev', 'eth0', 'nud', 'permanent'];
-    command('ip', '-n', from, 'neigh', 'replace', ipOf(number), ...entry);
+    neighbour(this.#number(from), this.#number(to), cut);
   }
 
   #number(id: string): number {
@@ -78,14 +80,23 @@ export class NamespaceLinks implements Links {
   }
 
   places(): NodePlace[] {
-    return [...this.#numbers.values()].map((number) => ({
+    return this.#all.map((number) => ({
       http: `${ipOf(number)}:${HTTP_PORT}`,
       peer: `${ipOf(number)}:${PEER_PORT}`,
     }));
   }
 
+  sit(id: string, place: number): void {
+    this.#numbers.set(id, this.#all[place]!);
+  }
+
+  leave(id: string): void {
+    this.#clear((direction) => touches(id, direction));
+    this.#numbers.delete(id);
+  }
+
   launch(id: string): NodeLaunch {
-    return { prefix: ['nsenter', `--net=/run/netns/${id}`] };
+    return { prefix: ['nsenter', `--net=/run/netns/${namespaceOf(this.#number(id))}`] };
   }
 
   async set(directions: readonly Direction[], weather: Partial<Weather>): Promise<void> {
@@ -105,23 +116,35 @@ export class NamespaceLinks implements Links {
     const most = (of: (weather: Weather) => number): number => Math.max(0, ...all.map(of));
     const [delay_ms, jitter_ms, loss] = [most((w) => w.delay_ms), most((w) => w.jitter_ms), most((w) => w.loss)];
     const netem = ['netem', 'delay', `${delay_ms}ms`, `${jitter_ms}ms`, 'loss', `${loss * 100}%`];
-    command('ip', 'netns', 'exec', id, 'tc', 'qdisc', 'replace', 'dev', 'eth0', 'root', ...netem);
+    const namespace = namespaceOf(this.#number(id));
+    command('ip', 'netns', 'exec', namespace, 'tc', 'qdisc', 'replace', 'dev', 'eth0', 'root', ...netem);
   }
 
   async heal(): Promise<void> {
-    for (const [name, { cut }] of this.#weather) {
-      const [from = '', to = ''] = name.split('→');
-      if (cut) this.#neighbour({ from, to }, false);
+    this.#clear(() => true);
+  }
+
+  #clear(which: (direction: Direction) => boolean): void {
+    const shaped = new Set<string>();
+    for (const [name, { cut }] of [...this.#weather]) {
+      const direction = directionOf(name);
+      if (!which(direction)) continue;
+      if (cut) this.#neighbour(direction, false);
+      this.#weather.delete(name);
+      shaped.add(direction.from);
     }
-    const shaped = new Set([...this.#weather.keys()].map((name) => name.split('→')[0]!));
-    this.#weather.clear();
     if (this.shapes) for (const id of shaped) this.#shape(id);
   }
 
   /** The kernel would do it too, once the last process of the run has ended. */
   async close(): Promise<void> {
-    for (const id of this.#numbers.keys()) succeeds('ip', 'netns', 'del', id);
+    for (const number of this.#all) succeeds('ip', 'netns', 'del', namespaceOf(number));
     succeeds('ip', 'link', 'del', BRIDGE);
     succeeds('umount', '/run/netns');
   }
+}
+
+function neighbour(from: number, to: number, cut: boolean): void {
+  const entry = ['lladdr', cut ? NOBODY : macOf(to), 'dev', 'eth0', 'nud', 'permanent'];
+  command('ip', '-n', namespaceOf(from), 'neigh', 'replace', ipOf(to), ...entry);
 }

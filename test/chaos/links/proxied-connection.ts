@@ -41,6 +41,11 @@ export class ProxiedConnection {
     return this.#from;
   }
 
+  /** The node that was behind the proxy when this began. */
+  get target(): string {
+    return this.#ports.target;
+  }
+
   #greet(chunk: Buffer): void {
     this.#early.push(chunk);
     try {

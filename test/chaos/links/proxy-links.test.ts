@@ -62,7 +62,8 @@ beforeEach(async () => {
   const [peerPort = 0, front = 0] = await freePorts(2);
   echo = new Echo();
   await new Promise<void>((done) => echo.server.listen(peerPort, '127.0.0.1', done));
-  links = await ProxyLinks.open([{ id: 'n2', proxyPort: front, peerPort }], new SimRandom('proxy test'));
+  links = await ProxyLinks.open([{ proxyPort: front, peerPort }], new SimRandom('proxy test'));
+  links.sit('n2', 0);
   proxyPort = front;
 });
 afterEach(async () => {
@@ -77,6 +78,14 @@ async function dialled(from: string): Promise<Dialler> {
   await until(`the greeting of ${from} to arrive`, 2_000, async () => echo.received.includes(from));
   await until('its echo', 2_000, async () => dialler.echoed.includes(from));
   return dialler;
+}
+
+/** Nobody is behind it: whoever dials is turned away. */
+async function refused(port: number): Promise<void> {
+  const dialler = new Dialler(port, 'n1');
+  diallers.push(dialler);
+  await until('to be turned away', 2_000, async () => dialler.closed);
+  expect(dialler.echoed).toBe('');
 }
 
 const seen = (what: () => string, text: string): Promise<boolean> =>
@@ -146,6 +155,26 @@ describe('links through proxies', () => {
     n1.socket.write('the last');
     await until('a broken connection', 2_000, async () => n1.closed);
     expect(echo.received).not.toContain('the last');
+  });
+
+  it('end with the node that was there, and know who is there next', async () => {
+    const [n1, early] = [await dialled('n1'), await dialled('n3')];
+    await links.set(bothWays(['n1'], ['n2']), { cut: true });
+    n1.socket.write('held back');
+    await pause(HOLD_MS);
+    links.leave('n2');
+    await until('broken connections', 2_000, async () => n1.closed && early.closed);
+    await refused(proxyPort);
+    links.sit('n4', 0);
+    echo.received = '';
+    // What cut n2 off does not cut off n4.
+    await dialled('n1');
+    expect(echo.received).not.toContain('held back');
+    await links.set([{ from: 'n3', to: 'n4' }], { cut: true });
+    const n3 = new Dialler(proxyPort, 'n3');
+    diallers.push(n3);
+    await pause(HOLD_MS);
+    expect(echo.received).not.toContain('n3');
   });
 
   it('have no patience with strangers', async () => {

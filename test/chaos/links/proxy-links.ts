@@ -1,14 +1,16 @@
-/** Links through TCP proxies in this process: one in front of each node's peer port, which the node advertises as its own. */
+/**
+ * Links through TCP proxies in this process: one in front of each place where a node can be, at the address that whoever is there
+ * advertises as its own. At a place where nobody is, nobody is reached.
+ */
 import { createServer, type Server } from 'node:net';
 import type { SimRandom } from '../../sim/fakes/random.js';
-import { type Direction, directionName, FAIR, type Links, type Weather } from './links.js';
+import { type Direction, directionName, directionOf, FAIR, type Links, touches, type Weather } from './links.js';
 import { ProxiedConnection } from './proxied-connection.js';
 
-export interface ProxiedNode {
-  readonly id: string;
+export interface ProxiedPlace {
   /** Where its proxy listens. */
   readonly proxyPort: number;
-  /** Where the node itself listens. */
+  /** Where a node itself listens. */
   readonly peerPort: number;
 }
 
@@ -20,16 +22,18 @@ export class ProxyLinks implements Links {
   readonly #weather = new Map<string, Weather>();
   readonly #connections = new Set<ProxiedConnection>();
   readonly #servers: Server[] = [];
+  /** Who is where, by number of the place. */
+  readonly #occupants = new Map<number, string>();
   readonly #random: SimRandom;
 
   private constructor(random: SimRandom) {
     this.#random = random;
   }
 
-  static async open(nodes: readonly ProxiedNode[], random: SimRandom): Promise<ProxyLinks> {
+  static async open(places: readonly ProxiedPlace[], random: SimRandom): Promise<ProxyLinks> {
     const links = new ProxyLinks(random);
     try {
-      for (const node of nodes) await links.#listen(node);
+      for (const [number, place] of places.entries()) await links.#listen(number, place);
     } catch (error) {
       await links.close();
       throw error;
@@ -37,11 +41,16 @@ export class ProxyLinks implements Links {
     return links;
   }
 
-  async #listen({ id, proxyPort, peerPort }: ProxiedNode): Promise<void> {
+  async #listen(number: number, { proxyPort, peerPort }: ProxiedPlace): Promise<void> {
     const server = createServer((socket) => {
+      const target = this.#occupants.get(number);
+      if (target === undefined) {
+        socket.resetAndDestroy();
+        return;
+      }
       this.#connections.add(
         new ProxiedConnection(socket, {
-          target: id,
+          target,
           host: HOST,
           port: peerPort,
           weather: (direction) => this.#weather.get(directionName(direction)) ?? FAIR,
@@ -55,6 +64,19 @@ export class ProxyLinks implements Links {
       server.once('error', reject);
       server.listen(proxyPort, HOST, resolve);
     });
+  }
+
+  sit(id: string, place: number): void {
+    this.#occupants.set(place, id);
+  }
+
+  leave(id: string): void {
+    for (const [place, occupant] of this.#occupants) if (occupant === id) this.#occupants.delete(place);
+    for (const name of this.#weather.keys()) if (touches(id, directionOf(name))) this.#weather.delete(name);
+    // What is held back of what it said must not be taken for the word of whoever comes next.
+    for (const connection of [...this.#connections]) {
+      if (connection.target === id || connection.from === id) connection.end();
+    }
   }
 
   async set(directions: readonly Direction[], weather: Partial<Weather>): Promise<void> {

@@ -24,14 +24,17 @@ export const NEMESES: readonly Nemesis[] = [
 export const RESHARD = 'reshard';
 export const RESHARD_DESCRIBE = 'shards grow, shrink and give slots away, beside all other faults';
 
-/** What the product cannot do yet, so that nobody looks for it here. */
-export const NOT_YET: Readonly<Record<string, string>> = {
-  members: 'members of shards and nodes of the cluster cannot change yet (issue 4)',
-};
+/** Beside all others, too, in `members-lane.ts`. */
+export const MEMBERS = 'members';
+export const MEMBERS_DESCRIBE = 'nodes join and are drained, members and leaders of shards change, beside all other faults';
 
 const familyOf = (name: string): string => name.split(':')[0]!;
 
-export const FAMILIES: readonly string[] = [...new Set(NEMESES.map(({ name }) => familyOf(name))), RESHARD];
+export const FAMILIES: readonly string[] = [
+  ...new Set(NEMESES.map(({ name }) => familyOf(name))),
+  RESHARD,
+  MEMBERS,
+];
 
 /** A family means all its variants. null: there is none of that name. */
 export function nemesesNamed(name: string): readonly Nemesis[] | null {

@@ -1,8 +1,8 @@
 /**
  * Bytes on the disk of one node change while it is down (F34, F38). The node must notice; what is damaged stays out of
- * service until members can be replaced, so its node is spent, and never more of them than every shard can spare.
+ * service until its node is replaced, so that node is spent, and never more of them than every shard can spare.
  */
-import { closeSync, fstatSync, openSync, readdirSync, readSync, statSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, fstatSync, openSync, readdirSync, readSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import type { SimRandom } from '../../sim/fakes/random.js';
 import type { Nemesis } from './nemesis.js';
@@ -10,6 +10,7 @@ import type { Nemesis } from './nemesis.js';
 const FLIPS = 16;
 
 function filesBelow(directory: string): string[] {
+  if (!existsSync(directory)) return [];
   return readdirSync(directory, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name))
@@ -44,11 +45,15 @@ const nemesis = (variant: string, directory: string, pattern: RegExp, describe: 
     if (victim === null || !site.spend(victim)) return null;
     await site.kill(victim);
     const root = join(site.dataDir(victim), directory);
-    const file = random.pick(filesBelow(root).filter((path) => pattern.test(path)));
+    const files = filesBelow(root).filter((path) => pattern.test(path));
+    const heal = async (): Promise<void> => site.start(victim);
+    // A node that has just joined, or is about to leave, has no replica.
+    if (files.length === 0) return { what: `kill -9 ${victim}, which holds nothing to damage`, heal };
+    const file = random.pick(files);
     const flipped = flipBytes(file, random);
     return {
       what: `${flipped} bytes of ${file.slice(site.dataDir(victim).length + 1)} on ${victim} flipped`,
-      heal: async () => site.start(victim),
+      heal,
     };
   },
 });

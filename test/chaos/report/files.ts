@@ -1,5 +1,5 @@
 /** What a run leaves behind in its directory: the timeline, the histories, and where something went wrong the nodes' logs. */
-import { copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeHistory } from '../../checker/history-lines.js';
 import type { LocalCluster } from '../../e2e/local-cluster.js';
@@ -27,20 +27,26 @@ export function writeFiles(out: string, record: RunRecord, runs: readonly NamedR
   return [`timeline: ${timeline}`, `histories: ${join(out, 'history-*.jsonl')}`];
 }
 
+const LOG_OF_NODE = /^n\d+\.log$/;
+
+const logsIn = (directory: string): readonly string[] =>
+  existsSync(directory) ? readdirSync(directory).filter((name) => LOG_OF_NODE.test(name)) : [];
+
+/** Of nodes that have left, too. */
 export function keepLogs(out: string, cluster: LocalCluster): void {
   mkdirSync(out, { recursive: true });
-  for (const node of cluster.nodes) {
-    if (cluster.logOf(node) !== '') copyFileSync(node.logFile, join(out, `${node.id}.log`));
+  for (const name of logsIn(cluster.dir)) {
+    if (statSync(join(cluster.dir, name)).size > 0) copyFileSync(join(cluster.dir, name), join(out, name));
   }
 }
 
 /** Of an earlier run in the same directory: nothing of it may be taken for this one's. */
-export function removeEarlier(out: string, workloads: readonly string[], nodes: number): void {
+export function removeEarlier(out: string, workloads: readonly string[]): void {
   const names = [
     'timeline.html',
     'events.json',
     ...workloads.flatMap((name) => [`history-${name}.jsonl`, `history-${name}-scans.jsonl`]),
-    ...Array.from({ length: nodes }, (_, i) => `n${i + 1}.log`),
+    ...logsIn(out),
   ];
   for (const name of names) rmSync(join(out, name), { force: true });
 }

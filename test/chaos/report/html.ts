@@ -16,7 +16,7 @@ h1 { font-size: 20px; margin: 0 0 4px } h2 { font-size: 15px; margin: 24px 0 6px
 .ok { color: #16703a } .interrupted { color: #8a6100 } .violation, .crash, .noProgress { color: #b3261e }
 svg { width: 100%; height: auto } text { font: 11px system-ui, sans-serif; fill: #1b1f24 } .head { font-weight: 600 } .tick { fill: #6b7280 }
 .grid { stroke: #e3e6ea } .epoch { stroke: #4b5563; stroke-width: 1.5 }
-.faults { fill: #c2410c } .reshards { fill: #2563eb } .recovery { fill: #f5b971 }
+.faults { fill: #c2410c } .reshards { fill: #2563eb } .members { fill: #7c3aed } .recovery { fill: #f5b971 }
 .served { fill: #7cc79a } .unserved { fill: #d64545 }
 .answered { fill: #7cc79a } .failed { fill: #e0a030 } .unknown { fill: #d64545 } .slowest { fill: #8b98a9 }
 .node0 { fill: #4c78a8 } .node1 { fill: #f58518 } .node2 { fill: #54a24b } .node3 { fill: #b279a2 } .node4 { fill: #9d755d }
@@ -66,7 +66,7 @@ function faultTable(faults: readonly FaultFigures[]): string {
   if (faults.length === 0) return '';
   const rows = faults.map(({ fault, gap }) => {
     const recovered =
-      fault.lane === 'reshards'
+      fault.lane !== 'faults'
         ? fault.ended || 'not over'
         : fault.recovered_ms === null
           ? 'not in time'

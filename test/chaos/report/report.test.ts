@@ -40,6 +40,15 @@ const GROW: FaultSpan = {
   recovered_ms: null,
   ended: 'done',
 };
+const DRAIN: FaultSpan = {
+  nemesis: 'members:drain',
+  what: 'n1 drained',
+  lane: 'members',
+  began_ms: 6_000,
+  healed_ms: 8_000,
+  recovered_ms: null,
+  ended: 'has left',
+};
 
 const RECORD: RunRecord = {
   command: 'npm run chaos -- --time 10s --nemesis kill --seed 7',
@@ -48,7 +57,7 @@ const RECORD: RunRecord = {
   run_ms: 10_000,
   limit_ms: 10_000,
   journal: {
-    faults: [KILL, GROW],
+    faults: [KILL, GROW, DRAIN],
     leaders: [
       { at_ms: 0, group: 's1', leader: 'n1', term: 1 },
       { at_ms: 3_000, group: 's1', leader: 'n2', term: 2 },
@@ -114,6 +123,7 @@ describe('the page', () => {
     expect(page).toMatch(/s2 +70\.0% +3\.3 s +██___█████/);
     expect(page).toMatch(/kill:one +1 +3\.3 s \(s2\) +1\.0 s/);
     expect(page).toMatch(/reshard +1 +0\.3 s \(s1\) +ends by itself/);
+    expect(page).toMatch(/members:drain +1 +0\.3 s \(s1\) +ends by itself/);
     expect(page).toContain('clock: libfaketime is not installed');
     expect(page).toContain('timeline: out/timeline.html');
   });
@@ -144,6 +154,7 @@ describe('the timeline', () => {
   it('shows faults, service, leaders, epochs and operations', () => {
     expect(html).toContain('kill -9 n1 &lt;&amp;&gt;: 1.9 s to 4.0 s; all served 1.0 s after the heal');
     expect(html).toContain('longest without service 3.3 s (s2)');
+    expect(html).toContain('n1 drained: 6.0 s to 8.0 s; has left');
     expect(html).toContain('s2 not served: 2 s to 5 s');
     expect(html).toContain('s1: n2 in term 2 from 3.0 s');
     expect(html).toContain('epoch 4 at 0.7 s: s1, s2');

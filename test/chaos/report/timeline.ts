@@ -73,7 +73,7 @@ function faultBand({ journal, run_ms }: RunRecord, summary: Summary, x: X, top: 
 }
 
 function ending({ lane, ended, recovered_ms }: FaultSpan): string {
-  if (lane === 'reshards') return ended === '' ? '; not over' : `; ${ended}`;
+  if (lane !== 'faults') return ended === '' ? '; not over' : `; ${ended}`;
   return recovered_ms === null ? '; not served again in time' : `; all served ${seconds(recovered_ms)} after the heal`;
 }
 

@@ -17,6 +17,6 @@ export const VERDICT_WORDS: Readonly<Record<Verdict, string>> = {
   ok: 'OK: no promise broken, every shard served in time',
   violation: 'VIOLATION: the store broke a promise',
   crash: 'CRASH: a node ended by itself, or the harness failed',
-  noProgress: 'NO PROGRESS: a shard was not served in time, or a plan did not end',
+  noProgress: 'NO PROGRESS: a shard was not served in time, or what was begun did not end',
   interrupted: 'INTERRUPTED: nothing wrong until then',
 };

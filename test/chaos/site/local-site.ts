@@ -10,11 +10,15 @@ import type { Links } from '../links/links.js';
 import { NamespaceLinks } from '../links/namespace-links.js';
 import { ProxyLinks } from '../links/proxy-links.js';
 import { FakeClocks } from './fake-clocks.js';
-import { expendable, type Site } from './site.js';
+import { Seats } from './seats.js';
+import { maySpend, type Site } from './site.js';
 import { SmallDisks } from './small-disks.js';
+import { Turns } from './turns.js';
 
 export interface LocalSiteOptions {
   readonly nodes: number;
+  /** Seats beyond those of the first nodes: where there are some, nodes come and go. */
+  readonly spareSeats: number;
   readonly shards: number;
   readonly replicas: number;
   readonly network: 'proxy' | 'namespaces';
@@ -25,23 +29,37 @@ export interface LocalSiteOptions {
   readonly random: SimRandom;
 }
 
+/** What only whoever watches the cluster can tell. */
+export interface Knowledge {
+  readonly leaders: readonly string[];
+  /** Nodes that belong to the cluster, by its newest map. */
+  readonly members: readonly string[];
+}
+
 export class LocalSite implements Site {
   readonly disks: SmallDisks | null;
   readonly clocks: FakeClocks | null;
   readonly #options: LocalSiteOptions;
   readonly #clockDir: string;
+  readonly #turns = new Turns();
   readonly #spent = new Set<string>();
+  /** Being drained, or about to be. */
+  readonly #leaving = new Set<string>();
   readonly #tolerated = new Set<string>();
   /** Whose end was ordered. */
   readonly #ordered = new Set<string>();
   readonly #paused = new Set<string>();
   #links: Links | null = null;
+  #seats: Seats | null = null;
   #cluster: LocalCluster | null = null;
   #closing = false;
-  #leaders: () => readonly string[] = () => [];
+  #known: () => Knowledge = () => ({ leaders: [], members: [] });
+  /** Names of nodes are numbered, and none is used twice. */
+  #named: number;
 
   private constructor(options: LocalSiteOptions) {
     this.#options = options;
+    this.#named = options.nodes;
     this.#clockDir = mkdtempSync(join(tmpdir(), 'quorate-chaos-'));
     this.disks = options.smallDisks ? new SmallDisks() : null;
     this.clocks = options.faketime === null ? null : new FakeClocks(options.faketime, this.#clockDir);
@@ -69,24 +87,35 @@ export class LocalSite implements Site {
 
   async #place(ids: readonly string[]): Promise<readonly NodePlace[]> {
     await this.#links?.close();
+    const places = await this.#open(ids.length + this.#options.spareSeats);
+    this.#seats = new Seats(places);
+    for (const [number, id] of ids.entries()) this.#sit(id, number);
+    return places.slice(0, ids.length);
+  }
+
+  async #open(count: number): Promise<readonly NodePlace[]> {
     if (this.#options.network === 'namespaces') {
-      const links = NamespaceLinks.open(ids);
+      const links = NamespaceLinks.open(count);
       this.#links = links;
       return links.places();
     }
-    const ports = await freePorts(ids.length * 3);
-    const nodes = ids.map((id, i) => ({
-      id,
+    const ports = await freePorts(count * 3);
+    const places = Array.from({ length: count }, (_, i) => ({
       http: ports[3 * i]!,
       peerPort: ports[3 * i + 1]!,
       proxyPort: ports[3 * i + 2]!,
     }));
-    this.#links = await ProxyLinks.open(nodes, this.#options.random.fork('links'));
-    return nodes.map(({ http, peerPort, proxyPort }) => ({
+    this.#links = await ProxyLinks.open(places, this.#options.random.fork('links'));
+    return places.map(({ http, peerPort, proxyPort }) => ({
       http: `127.0.0.1:${http}`,
       peer: `127.0.0.1:${peerPort}`,
       advertisedPeer: `127.0.0.1:${proxyPort}`,
     }));
+  }
+
+  #sit(id: string, number: number): void {
+    this.seats.sit(id, number);
+    this.links.sit(id, number);
   }
 
   #launch(id: string): NodeLaunch {
@@ -115,6 +144,11 @@ export class LocalSite implements Site {
     return this.#links;
   }
 
+  get seats(): Seats {
+    if (this.#seats === null) throw new Error('invariant: the cluster has been started');
+    return this.#seats;
+  }
+
   get ids(): readonly string[] {
     return this.cluster.nodes.map((node) => node.id);
   }
@@ -128,12 +162,20 @@ export class LocalSite implements Site {
   }
 
   get leaders(): readonly string[] {
-    return this.#leaders();
+    return this.#known().leaders;
   }
 
-  /** Who watches the cluster tells who leads. */
-  learnLeaders(leaders: () => readonly string[]): void {
-    this.#leaders = leaders;
+  /** Who watches the cluster tells what it sees. */
+  learn(known: () => Knowledge): void {
+    this.#known = known;
+  }
+
+  alone<T>(work: () => Promise<T>): Promise<T> {
+    return this.#turns.take(work);
+  }
+
+  #node(id: string): LocalNode | undefined {
+    return this.cluster.nodes.find((node) => node.id === id);
   }
 
   dataDir(id: string): string {
@@ -141,29 +183,31 @@ export class LocalSite implements Site {
   }
 
   async kill(id: string): Promise<void> {
-    const node = this.cluster.node(id);
-    if (node.process === null) return;
+    const node = this.#node(id);
+    if (node === undefined || node.process === null) return;
     this.#ordered.add(id);
     await this.cluster.kill(node);
   }
 
   start(id: string): void {
-    const node = this.cluster.node(id);
-    if (node.process === null) this.cluster.startNode(node);
+    const node = this.#node(id);
+    if (node?.process === null) this.cluster.startNode(node);
   }
 
   pause(id: string): void {
     this.#paused.add(id);
-    this.cluster.node(id).process?.kill('SIGSTOP');
+    this.#node(id)?.process?.kill('SIGSTOP');
   }
 
   resume(id: string): void {
     this.#paused.delete(id);
-    this.cluster.node(id).process?.kill('SIGCONT');
+    this.#node(id)?.process?.kill('SIGCONT');
   }
 
   spend(id: string): boolean {
-    if (!this.#spent.has(id) && this.#spent.size >= expendable(this.#options.replicas)) return false;
+    const { replicas, spareSeats } = this.#options;
+    const roster = spareSeats === 0 ? null : { members: this.#known().members, leaving: this.#leaving };
+    if (!maySpend(id, { spent: this.#spent, replicas, roster })) return false;
     this.#spent.add(id);
     return true;
   }
@@ -171,6 +215,38 @@ export class LocalSite implements Site {
   tolerateEnd(id: string, tolerated: boolean): void {
     if (tolerated) this.#tolerated.add(id);
     else this.#tolerated.delete(id);
+  }
+
+  /** A node with a new name sits down in the vacant seat, and asks those that are there to take it in. */
+  seat(): Promise<{ readonly id: string; readonly peer: string }> {
+    return this.alone(async () => {
+      const number = this.seats.vacant;
+      if (number === null) throw new Error('invariant: a seat is vacant');
+      const id = `n${++this.#named}`;
+      const { peers } = this.seats;
+      const place = this.seats.placeOf(number);
+      this.#sit(id, number);
+      this.cluster.joinAt(id, place, peers);
+      return { id, peer: place.advertisedPeer ?? place.peer };
+    });
+  }
+
+  /** Told before the cluster is: from now on it does not count among those that stay. */
+  leaves(id: string): void {
+    this.#leaving.add(id);
+  }
+
+  /** It has left the cluster: its process ends, its files go, its seat is vacant. */
+  vacate(id: string): Promise<void> {
+    return this.alone(async () => {
+      const node = this.cluster.node(id);
+      await this.kill(id);
+      this.disks?.unmount(node.dataDir);
+      this.cluster.forget(node);
+      this.seats.leave(id);
+      this.links.leave(id);
+      for (const set of [this.#spent, this.#leaving, this.#tolerated, this.#paused]) set.delete(id);
+    });
   }
 
   /** Nothing is left: no process, no mount, no file. */

@@ -11,11 +11,17 @@ const BALLAST = 'ballast';
 const BLOCK = Buffer.alloc(1024 * 1024);
 
 export class SmallDisks {
-  readonly #mounted: string[] = [];
+  readonly #mounted = new Set<string>();
 
   mount(directory: string): void {
     command('mount', '-t', 'tmpfs', '-o', `size=${SIZE_MIB}m,mode=0700`, 'quorate-chaos', directory);
-    this.#mounted.push(directory);
+    this.#mounted.add(directory);
+  }
+
+  /** Nobody uses it any more. */
+  unmount(directory: string): void {
+    command('umount', directory);
+    this.#mounted.delete(directory);
   }
 
   /** Not a byte is left. */
@@ -36,7 +42,8 @@ export class SmallDisks {
   }
 
   close(): void {
-    for (const directory of this.#mounted.splice(0)) succeeds('umount', directory);
+    for (const directory of this.#mounted) succeeds('umount', directory);
+    this.#mounted.clear();
   }
 }
 

@@ -21,6 +21,7 @@ export class ClusterWatch {
   readonly #stop = new AbortController();
   readonly #terms = new Map<string, { leader: string | null; term: number }>();
   #epoch = 0;
+  #view: ClusterView | null = null;
   #shards: readonly WatchedShard[] = [];
   #running: Promise<void> = Promise.resolve();
 
@@ -36,6 +37,11 @@ export class ClusterWatch {
 
   get epoch(): number {
     return this.#epoch;
+  }
+
+  /** As the last node told it that knew the newest map; what it says of others' health is its own opinion. */
+  get view(): ClusterView | null {
+    return this.#view;
   }
 
   /** Nodes that lead the controller or a shard. */
@@ -77,6 +83,7 @@ export class ClusterWatch {
 
   #take(view: ClusterView): void {
     if (view.epoch < this.#epoch) return;
+    this.#view = view;
     const at_ms = this.#journal.now();
     if (view.epoch > this.#epoch) {
       this.#epoch = view.epoch;
