@@ -39,7 +39,10 @@ describe('what can be done here', () => {
     expect(feasible(asked, PLAIN)).toMatchObject({ ok: true, plan: { replaces: true, skipped: [] } });
     expect(feasible({ ...asked, endpoints: ['http://127.0.0.1:7001'] }, PLAIN)).toMatchObject({
       ok: true,
-      plan: { replaces: false, skipped: [expect.stringContaining('members: nodes and members of a cluster that is not')] },
+      plan: {
+        replaces: false,
+        skipped: [expect.stringContaining('members: nodes and members of a cluster that is not')],
+      },
     });
     expect(feasible(wishes('auto', 'kill'), PLAIN)).toMatchObject({ ok: true, plan: { replaces: false } });
   });

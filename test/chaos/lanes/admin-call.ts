@@ -37,7 +37,7 @@ export type Outcome<T> =
 
 export async function ask<T>(endpoint: string, call: AdminCall): Promise<Outcome<T>> {
   const { method, path, body } = call;
-  const headers = body === undefined ? {} : { 'Content-Type': 'application/json' };
+  const headers: Record<string, string> = body === undefined ? {} : { 'Content-Type': 'application/json' };
   const content = body === undefined ? {} : { body: JSON.stringify(body) };
   try {
     const target = `${path}?timeout=${SERVER_TIMEOUT_MS}ms`;

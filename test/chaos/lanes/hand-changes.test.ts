@@ -17,10 +17,10 @@ const drawn = (members: string, within: ChangeBounds): string[] => {
 describe('a change of members by hand', () => {
   it('replaces or adds where there is somebody else', () => {
     expect(drawn('n1 n2 n3', bounds('n1 n2 n3 n4'))).toEqual([
-      '{"add":["n4"],"remove":[]}',
       '{"add":["n4"],"remove":["n1"]}',
       '{"add":["n4"],"remove":["n2"]}',
       '{"add":["n4"],"remove":["n3"]}',
+      '{"add":["n4"],"remove":[]}',
     ]);
   });
 

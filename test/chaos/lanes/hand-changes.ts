@@ -6,7 +6,7 @@
 import type { MembersView } from '../../../src/kv/client/index.js';
 import type { SimRandom } from '../../sim/fakes/random.js';
 import type { FaultSpan } from '../journal.js';
-import { askAnyone, type DeedPorts, endingOf } from './deed.js';
+import { askAnyone, type DeedPorts } from './deed.js';
 
 /** How the product calls a change that somebody asked for. */
 const BY_HAND = 'asked for by an operator';

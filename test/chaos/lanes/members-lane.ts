@@ -253,7 +253,8 @@ export class MembersLane {
     const found = await Promise.all(
       asked.map(async ({ id, http }): Promise<RosterFlaws> => {
         const seen = await ask<ClusterView>(http, { method: 'GET', path: '/v1/cluster' });
-        if (seen.kind !== 'ok') return { ghosts: [], lacks: [`${id} does not tell the cluster (${seen.why})`], excused: [] };
+        if (seen.kind !== 'ok')
+          return { ghosts: [], lacks: [`${id} does not tell the cluster (${seen.why})`], excused: [] };
         const flaws = flawsOf(seen.value, { replicas, gone: this.#gone, spent: site.spent });
         const says = (what: string): string => `by ${id}: ${what}`;
         return { ghosts: flaws.ghosts.map(says), lacks: flaws.lacks.map(says), excused: flaws.excused };

@@ -59,8 +59,7 @@ export function nextStep(known: Known, begins: boolean): Step {
     if (!leaving.asked) return { kind: 'drain', id: leaving.id };
     return view !== null && !belongs(view, leaving.id) ? { kind: 'vacate', id: leaving.id } : WAIT;
   }
-  if (arriving !== null)
-    return hasSettled(view, arriving, spent.size > 0) ? { kind: 'arrived', id: arriving } : WAIT;
+  if (arriving !== null) return hasSettled(view, arriving, spent.size > 0) ? { kind: 'arrived', id: arriving } : WAIT;
   if (!begins) return WAIT;
   if (vacant) return { kind: 'seat' };
   const lost = seated.filter((id) => spent.has(id));

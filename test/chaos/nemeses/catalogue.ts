@@ -26,15 +26,12 @@ export const RESHARD_DESCRIBE = 'shards grow, shrink and give slots away, beside
 
 /** Beside all others, too, in `members-lane.ts`. */
 export const MEMBERS = 'members';
-export const MEMBERS_DESCRIBE = 'nodes join and are drained, members and leaders of shards change, beside all other faults';
+export const MEMBERS_DESCRIBE =
+  'nodes join and are drained, members and leaders of shards change, beside all other faults';
 
 const familyOf = (name: string): string => name.split(':')[0]!;
 
-export const FAMILIES: readonly string[] = [
-  ...new Set(NEMESES.map(({ name }) => familyOf(name))),
-  RESHARD,
-  MEMBERS,
-];
+export const FAMILIES: readonly string[] = [...new Set(NEMESES.map(({ name }) => familyOf(name))), RESHARD, MEMBERS];
 
 /** A family means all its variants. null: there is none of that name. */
 export function nemesesNamed(name: string): readonly Nemesis[] | null {

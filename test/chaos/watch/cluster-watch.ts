@@ -8,6 +8,8 @@ import { pause } from '../pause.js';
 
 const EVERY_MS = 400;
 const ASK_MS = 1_000;
+/** A node asks the others in turn; it must not wait for one that is silent until nobody waits for it. */
+const SERVER_TIMEOUT_MS = 700;
 
 export interface WatchedShard {
   readonly id: string;
@@ -72,7 +74,9 @@ export class ClusterWatch {
     await Promise.all(
       this.#endpoints.map(async (endpoint) => {
         try {
-          const answer = await fetch(`${endpoint}/v1/cluster`, { signal: AbortSignal.timeout(ASK_MS) });
+          const answer = await fetch(`${endpoint}/v1/cluster?timeout=${SERVER_TIMEOUT_MS}ms`, {
+            signal: AbortSignal.timeout(ASK_MS),
+          });
           if (answer.ok) this.#take((await answer.json()) as ClusterView);
         } catch {
           // A node that does not answer tells nothing.
