@@ -5,7 +5,7 @@ import type { ClusterWatch } from '../watch/cluster-watch.js';
 import { type AdminCall, ask, type Outcome } from './admin-call.js';
 
 export interface DeedPorts {
-  /** Of nodes that are there now, members or not, running or not: any of them must do. */
+  /** Of nodes that are there now, members or not, and mostly running: any of them must do. */
   readonly endpoints: () => readonly string[];
   readonly watch: ClusterWatch;
   readonly journal: Journal;

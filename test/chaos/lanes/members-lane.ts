@@ -69,7 +69,10 @@ export class MembersLane {
     const { site, watch, journal, random } = options;
     this.#options = options;
     this.#ports = {
-      endpoints: () => site.cluster.endpoints,
+      endpoints: () => {
+        const running = site.cluster.running.map(({ http }) => http);
+        return running.length > 0 ? running : site.cluster.endpoints;
+      },
       watch,
       journal,
       strange: (message) => this.findings.push({ workload: 'members', message }),
