@@ -178,7 +178,8 @@ export class MembersLane {
     const call = { method: 'POST', path: '/v1/admin/nodes', body: { peer } } as const;
     const outcome = await askAnyone<{ id: string }>(this.#ports, random, call);
     if (outcome.kind !== 'ok') journal.remark(`${id} could not be fetched: ${outcome.why}`);
-    else if (outcome.value.id !== id) this.#ports.strange(`${outcome.value.id} was fetched where ${id} listens`);
+    else if (outcome.value.id === id) journal.remark(`${id} was fetched`);
+    else this.#ports.strange(`${outcome.value.id} was fetched where ${id} listens`);
   }
 
   #welcome(): void {
