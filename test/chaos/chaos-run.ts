@@ -138,7 +138,7 @@ class Course {
       endpoints: this.#endpoints,
       watch: this.#watch,
       restore: this.#ports.site === null,
-      nodeLost: () => (this.#ports.site?.spent.size ?? 0) > 0 || (this.#members?.gone.size ?? 0) > 0,
+      nodeLost: () => (this.#ports.site?.spent.size ?? 0) > 0,
     });
     await Promise.all([
       this.#faults(over),

@@ -81,11 +81,6 @@ export class MembersLane {
     this.#nextDeed_ms = journal.now() + random.between(DEED_MS.least, DEED_MS.most);
   }
 
-  /** Those that have left for good. */
-  get gone(): ReadonlySet<string> {
-    return this.#gone;
-  }
-
   /** Until the signal says so; a node may be about to join or to leave then. */
   async run(): Promise<void> {
     const { journal, signal } = this.#options;

@@ -24,8 +24,8 @@ export interface ReshardLaneOptions {
   /** Shards in the end, where the cluster is not ours: as many as there were. */
   readonly restore: boolean;
   /**
-   * A node is lost for good, or has left. Then a plan that retires a shard waits a minute for that node's files to go before it says
-   * that it is done; that all slots have moved is what can be asked of it in time.
+   * A node is lost for good. Then a plan that retires a shard waits a minute for that node's files to go before it says that it is
+   * done; that all slots have moved is what can be asked of it in time.
    */
   readonly nodeLost: () => boolean;
 }
