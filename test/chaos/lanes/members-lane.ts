@@ -18,7 +18,7 @@ import { askAnyone, type DeedPorts, endingOf } from './deed.js';
 import { HandChanges } from './hand-changes.js';
 import { transferLeader } from './leader-transfer.js';
 import { belongs, type Known, nextStep, type Step } from './roster.js';
-import { flawsOf, type RosterFlaws } from './roster-check.js';
+import { flawsOf, type RosterFlaws, summed } from './roster-check.js';
 
 const POLL_MS = 250;
 /** After a step that did something. */
@@ -243,27 +243,20 @@ export class MembersLane {
     }
     for (const ghost of flaws.ghosts) this.#ports.strange(ghost);
     for (const lack of flaws.lacks) journal.stall(`${lack}, ${limit_ms / 1000} s after all had ended`);
-    for (const excuse of new Set(flaws.excused)) journal.note(excuse);
+    for (const excuse of flaws.excused) journal.note(excuse);
   }
 
   async #flaws(): Promise<RosterFlaws> {
     const { site, replicas } = this.#options;
     const asked = site.cluster.nodes.filter(({ id }) => !site.spent.has(id) && id !== this.#arrival?.id);
     const found = await Promise.all(
-      asked.map(async ({ id, http }): Promise<RosterFlaws> => {
+      asked.map(async ({ id, http }) => {
         const seen = await ask<ClusterView>(http, { method: 'GET', path: '/v1/cluster' });
-        if (seen.kind !== 'ok')
-          return { ghosts: [], lacks: [`${id} does not tell the cluster (${seen.why})`], excused: [] };
-        const flaws = flawsOf(seen.value, { replicas, gone: this.#gone, spent: site.spent });
-        const says = (what: string): string => `by ${id}: ${what}`;
-        return { ghosts: flaws.ghosts.map(says), lacks: flaws.lacks.map(says), excused: flaws.excused };
+        if (seen.kind !== 'ok') return { by: id, ghosts: [], lacks: [`it does not tell (${seen.why})`], excused: [] };
+        return { by: id, ...flawsOf(seen.value, { replicas, gone: this.#gone, spent: site.spent }) };
       }),
     );
-    return {
-      ghosts: found.flatMap(({ ghosts }) => ghosts),
-      lacks: found.flatMap(({ lacks }) => lacks),
-      excused: found.flatMap(({ excused }) => excused),
-    };
+    return summed(found);
   }
 }
 

@@ -1,6 +1,6 @@
 /** What is wrong with the members of a calm cluster, and what cannot be helped. */
 import { describe, expect, it } from 'vitest';
-import { flawsOf } from './roster-check.js';
+import { flawsOf, summed } from './roster-check.js';
 import { viewOf } from './views.js';
 
 const flaws = (view: ReturnType<typeof viewOf>, { gone = [] as string[], spent = [] as string[] } = {}) =>
@@ -41,5 +41,16 @@ describe('the members of a calm cluster', () => {
       ...NONE,
       excused: ['the controller has a member on n3, which is lost', 's1 has a member on n3, which is lost'],
     });
+  });
+
+  it('are told once, whoever says it', () => {
+    const lacks = ['s1 has 2 members of 3'];
+    expect(
+      summed([
+        { by: 'n1', ...NONE, lacks },
+        { by: 'n2', ...NONE, lacks },
+        { by: 'n3', ...NONE },
+      ]),
+    ).toEqual({ ...NONE, lacks: ['s1 has 2 members of 3 (by n1, n2)'] });
   });
 });

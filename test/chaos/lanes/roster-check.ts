@@ -73,3 +73,17 @@ const strangersIn = (group: string, nodes: readonly string[], view: ClusterView,
   nodes
     .filter((node) => !gone.has(node) && !view.nodes.some(({ id }) => id === node))
     .map((node) => `${node} is a member of ${group}, and no node of the cluster`);
+
+/** What several nodes say, each flaw once, with those that say it. */
+export function summed(all: readonly (RosterFlaws & { readonly by: string })[]): RosterFlaws {
+  const once = (flaws: (each: RosterFlaws) => readonly string[]): string[] => {
+    const by = new Map<string, string[]>();
+    for (const each of all) for (const flaw of flaws(each)) by.set(flaw, [...(by.get(flaw) ?? []), each.by]);
+    return [...by].map(([flaw, nodes]) => `${flaw} (by ${nodes.join(', ')})`);
+  };
+  return {
+    ghosts: once(({ ghosts }) => ghosts),
+    lacks: once(({ lacks }) => lacks),
+    excused: once(({ excused }) => excused),
+  };
+}
