@@ -1,4 +1,4 @@
-/** Commands on the cluster itself: its making, and who its nodes are. */
+/** Commands on the cluster itself: its making, who its nodes are, and what is set for all of it. */
 import type { CommandOf, ControllerResult } from './commands.js';
 import type { ControllerState } from './controller-state.js';
 import { compareNodeIds, controllerMembers, placeShards } from './placement.js';
@@ -87,6 +87,13 @@ export function applyRegisterNode(state: ControllerState, command: CommandOf<'re
   }
   if (known !== undefined && sameNode(known, node)) return { kind: 'registered', epoch: map.epoch, changed: false };
   return { kind: 'registered', epoch: state.changeMap({ kind: 'node', node }), changed: true };
+}
+
+/** What operators have set: those named are so from now on. What has begun under the earlier ones goes on. */
+export function applyChangeSettings(state: ControllerState, command: CommandOf<'change_settings'>): ControllerResult {
+  const { rebuildAfter_ms } = command;
+  if (state.settings.rebuildAfter_ms !== rebuildAfter_ms) state.putSettings({ ...state.settings, rebuildAfter_ms });
+  return { kind: 'ok' };
 }
 
 function sameNode(a: NodeEntry, b: NodeEntry): boolean {

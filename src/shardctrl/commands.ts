@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import type { PlanId } from './plan.js';
+import { REBUILD_AFTER_MIN_MS } from './settings.js';
 import { isNormalized, type SlotRanges } from './slot-ranges.js';
 
 const name = z.string().min(1).max(255);
@@ -108,6 +109,10 @@ const membersChanged = z.object({ kind: z.literal('members_changed'), change: co
 const preferLeader = z.object({ kind: z.literal('prefer_leader'), group, node: name, pinned: z.boolean() });
 const drainNode = z.object({ kind: z.literal('drain_node'), node: name });
 const removeNode = z.object({ kind: z.literal('remove_node'), node: name });
+const changeSettings = z.object({
+  kind: z.literal('change_settings'),
+  rebuildAfter_ms: z.int().min(REBUILD_AFTER_MIN_MS).nullable(),
+});
 
 export const controllerCommandSchema = z.discriminatedUnion('kind', [
   init,
@@ -129,6 +134,7 @@ export const controllerCommandSchema = z.discriminatedUnion('kind', [
   preferLeader,
   drainNode,
   removeNode,
+  changeSettings,
 ]);
 
 /** As a proposer writes it: fields with a default may be left out. */

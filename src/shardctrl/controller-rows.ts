@@ -9,6 +9,7 @@
  *          | 'B' move:u48                 a batch in flight
  *          | 'T' shard:u48                a tombstone
  *          | 'C' group:u48                a change of a group's members that is under way
+ *          | 'S'                          what operators have set; not there: nothing yet
  *   value := version:u8 crc32c:u32 json   numbers big endian; the checksum is over the JSON
  *
  * The digest is the sum of a hash of every row, so that it needs no order and is kept up row by row (F30).
@@ -30,6 +31,7 @@ export const RowKind = {
   Batch: 0x42,
   Tombstone: 0x54,
   Change: 0x43,
+  Settings: 0x53,
 } as const;
 export type RowKind = (typeof RowKind)[keyof typeof RowKind];
 

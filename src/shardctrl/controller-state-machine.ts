@@ -18,7 +18,7 @@ import {
   applyPublish,
   applyStartBatch,
 } from './batch-commands.js';
-import { applyInit, applyRegisterNode } from './cluster-commands.js';
+import { applyChangeSettings, applyInit, applyRegisterNode } from './cluster-commands.js';
 import { decodeControllerCommand } from './command-codec.js';
 import type { CheckedCommand, ControllerResult } from './commands.js';
 import { rowFault } from './controller-rows.js';
@@ -43,6 +43,7 @@ import {
   applyShardRetired,
   runningPlan,
 } from './plan-commands.js';
+import type { ClusterSettings } from './settings.js';
 import type { ShardMap } from './shard-map.js';
 
 export class ControllerStateMachine implements StateMachine, ControllerView {
@@ -159,6 +160,10 @@ export class ControllerStateMachine implements StateMachine, ControllerView {
     return [...this.#opened.changes.values()];
   }
 
+  settings(): ClusterSettings {
+    return this.#opened.settings;
+  }
+
   /** Batches in flight. */
   batches(): Batch[] {
     return [...this.#opened.batches.values()];
@@ -206,5 +211,7 @@ function carryOut(state: ControllerState, command: CheckedCommand, index: number
       return applyDrainNode(state, command);
     case 'remove_node':
       return applyRemoveNode(state, command);
+    case 'change_settings':
+      return applyChangeSettings(state, command);
   }
 }

@@ -7,6 +7,7 @@ import { DigestedRows, decodeRow, RowKind, rowKey } from './controller-rows.js';
 import { completed, type EpochRow, FULL_MAP_EVERY, type MapDelta, nextMap } from './map-delta.js';
 import type { MemberChange } from './member-change.js';
 import type { Batch, PlanId, PlanMove, PlanState, PlanSummary, StoredReceipt, Tombstone } from './plan.js';
+import { type ClusterSettings, completedSettings, SETTINGS_DEFAULT } from './settings.js';
 import type { ShardMap } from './shard-map.js';
 import type { MoveId } from './shard-port.js';
 
@@ -36,6 +37,7 @@ export class ControllerState {
   readonly #batches = new Map<MoveId, Batch>();
   readonly #tombstones = new Map<GroupId, Tombstone>();
   readonly #changes = new Map<GroupId, MemberChange>();
+  #settings: ClusterSettings = SETTINGS_DEFAULT;
 
   private constructor(rows: StateRows) {
     this.#rows = new DigestedRows(rows);
@@ -85,6 +87,9 @@ export class ControllerState {
         break;
       case RowKind.Change:
         this.#changes.set((value as MemberChange).group, value as MemberChange);
+        break;
+      case RowKind.Settings:
+        this.#settings = completedSettings(value as Partial<ClusterSettings>);
         break;
       case RowKind.Epoch:
       case RowKind.Receipt:
@@ -187,6 +192,15 @@ export class ControllerState {
 
   dropChange(group: GroupId): void {
     if (this.#changes.delete(group)) this.#rows.delete(rowKey(RowKind.Change, group));
+  }
+
+  get settings(): ClusterSettings {
+    return this.#settings;
+  }
+
+  putSettings(settings: ClusterSettings): void {
+    this.#settings = settings;
+    this.#rows.put(rowKey(RowKind.Settings), settings);
   }
 
   // ------------------------------------------------------------------------------------------------------------- plans

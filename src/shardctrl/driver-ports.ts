@@ -3,6 +3,7 @@ import type { GroupId } from '../raft/index.js';
 import type { ControllerCommand, ControllerResult } from './commands.js';
 import type { MemberChange } from './member-change.js';
 import type { Batch, PlanState, Tombstone } from './plan.js';
+import type { ClusterSettings } from './settings.js';
 import type { ShardMap } from './shard-map.js';
 
 /** The local replica's state; `ControllerStateMachine` is one. */
@@ -16,6 +17,8 @@ export interface ControllerView {
   /** Changes of members that are under way, at most one a group. */
   changes(): readonly MemberChange[];
   tombstones(): ReadonlyMap<GroupId, Tombstone>;
+  /** What operators have set. */
+  settings(): ClusterSettings;
 }
 
 /** Only `applied` is an answer; after the others the driver repeats the command or reads the state: all are idempotent. */

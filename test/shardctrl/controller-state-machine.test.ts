@@ -407,6 +407,10 @@ describe('the state', () => {
         plan: fc.constantFrom('p1', 'p2'),
         warnings: fc.constant([]),
       }),
+      fc.record({
+        kind: fc.constant('change_settings' as const),
+        rebuildAfter_ms: fc.constantFrom(null, 1_000, 60_000),
+      }),
     );
     const steps = fc.array(fc.tuple(command, fc.nat(5_000), fc.boolean()), { maxLength: 40, size: 'max' });
     await fc.assert(
@@ -422,6 +426,7 @@ describe('the state', () => {
         expect(restless.machine.map()).toEqual(steady.machine.map());
         expect(restless.machine.latestPlan()).toEqual(steady.machine.latestPlan());
         expect(restless.machine.batches()).toEqual(steady.machine.batches());
+        expect(restless.machine.settings()).toEqual(steady.machine.settings());
         expect((await restless.reopened()).machine.stateHash()).toBe(steady.machine.stateHash());
       }),
       { seed: 11, numRuns: 100 },

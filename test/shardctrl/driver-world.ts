@@ -14,6 +14,7 @@ import {
   isOver,
   PlanDriver,
   type PlanState,
+  SETTINGS_DEFAULT,
   type ShardPort,
   ShardUnavailable,
   type SlotAnswer,
@@ -166,6 +167,7 @@ export class DriverWorld {
       batches: () => batches,
       tombstones: () => kept,
       changes: () => [],
+      settings: () => SETTINGS_DEFAULT,
     };
     this.leader = null;
   }

@@ -18,6 +18,7 @@ import { nodesCommand } from './commands/nodes.js';
 import { txnCommand, watchCommand } from './commands/not-implemented.js';
 import { putCommand } from './commands/put.js';
 import { reshardCommand } from './commands/reshard.js';
+import { settingsCommand } from './commands/settings.js';
 import { shardsCommand } from './commands/shards.js';
 import { statusCommand } from './commands/status.js';
 import { type Globals, withGlobals } from './flags.js';
@@ -40,6 +41,7 @@ const COMMANDS: readonly ((yargs: Argv<Globals>) => Argv<Globals>)[] = [
   moveCommand,
   nodesCommand,
   shardsCommand,
+  settingsCommand,
 ];
 
 function version(): string {

@@ -12,6 +12,7 @@ import type {
   PlanView,
   ReceiptsView,
   ReceiptView,
+  SettingsView,
 } from '../server/api.js';
 import { readDeleted, readFound, readPage, readStored, readView } from './answers.js';
 import { type AxiosSend, createAxiosSend } from './axios-send.js';
@@ -34,6 +35,7 @@ import type {
   PutResult,
   ReadOptions,
   ReshardOptions,
+  SettingsOptions,
   WriteOptions,
 } from './types.js';
 
@@ -252,6 +254,18 @@ export class BasicClient {
     return readView<LeaderView>(await this.#command('POST', path, { to }, 'repeatable', options), 'leader');
   }
 
+  /** What is set for the whole cluster. */
+  async settings(options: CallOptions = {}): Promise<SettingsView> {
+    return readView<SettingsView>(await this.#read('/v1/admin/settings', [], options, null), 'rebuild_after');
+  }
+
+  /** In force once it resolves. */
+  async changeSettings({ rebuildAfter, ...options }: SettingsOptions): Promise<SettingsView> {
+    const body = { rebuild_after: rebuildAfter };
+    const response = await this.#command('PUT', '/v1/admin/settings', body, 'repeatable', options);
+    return readView<SettingsView>(response, 'rebuild_after');
+  }
+
   /** Ends idle connections. Calls in progress end as they may. */
   close(): void {
     this.#ownSend?.close();
@@ -325,7 +339,7 @@ export class BasicClient {
     return readView<PlanView>(await this.#command('POST', path, body, 'once', options), 'moves');
   }
 
-  #command(method: 'POST' | 'DELETE', path: string, body: object | null, safety: Safety, options: CallOptions) {
+  #command(method: 'PUT' | 'POST' | 'DELETE', path: string, body: object | null, safety: Safety, options: CallOptions) {
     return this.#caller.call({
       method,
       path,

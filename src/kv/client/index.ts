@@ -11,6 +11,7 @@ export type {
   PlanMoveView,
   PlanView,
   ReceiptView,
+  SettingsView,
 } from '../server/api.js';
 export { type AxiosSend, createAxiosSend } from './axios-send.js';
 export { BasicClient, type PlanHistory } from './basic-client.js';

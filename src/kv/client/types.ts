@@ -128,4 +128,9 @@ export interface ChangeMembersOptions extends CallOptions {
   readonly remove?: readonly string[];
 }
 
+export interface SettingsOptions extends CallOptions {
+  /** So long a node has to be down (`10m`) before its replicas are made anew on others; null: they never are. */
+  readonly rebuildAfter: string | null;
+}
+
 export type PlanAction = 'pause' | 'resume' | 'cancel';

@@ -1,5 +1,6 @@
 /**
- * What a line of the table of routes is, and how its function answers. `admin-routes.ts` and `member-routes.ts` hold the lines.
+ * What a line of the table of routes is, and how its function answers. `admin-routes.ts`, `member-routes.ts` and
+ * `settings-routes.ts` hold the lines.
  */
 import type { AdminService, Answer, KvService } from '../server/api.js';
 import { type HttpResponse, jsonResponse, problemResponse, type Refusal, refusalResponse } from './http-response.js';
@@ -20,7 +21,7 @@ export interface AdminServices {
 export interface AdminRoute {
   /** In Express's notation. */
   readonly path: string;
-  readonly method: 'GET' | 'POST' | 'DELETE';
+  readonly method: 'GET' | 'PUT' | 'POST' | 'DELETE';
   /** Null: any, for probes and scrapers that add their own. */
   readonly parameters: readonly string[] | null;
   /** Answers late by design. */

@@ -10,6 +10,7 @@ import { KEY_BYTES_MAX, keyMembers } from './key-text.js';
 import { MEMBER_ROUTES } from './member-routes.js';
 import { OPENAPI_DOCUMENT } from './openapi.js';
 import { encodingParameter, flagParameter, integerParameter, keyParameter, timeoutParameter } from './query.js';
+import { SETTINGS_ROUTES } from './settings-routes.js';
 
 const cluster: AdminRoute['handle'] = async (services, request) => {
   const timeout = timeoutParameter(request.query);
@@ -137,6 +138,7 @@ export const ADMIN_ROUTES: readonly AdminRoute[] = [
   { path: '/v1/admin/reshard/:id/cancel', method: 'POST', parameters: ['timeout'], handle: steer('cancel') },
   { path: '/v1/admin/move', method: 'POST', parameters: ['timeout'], handle: move },
   ...MEMBER_ROUTES,
+  ...SETTINGS_ROUTES,
   { path: '/livez', method: 'GET', parameters: null, handle: livez },
   { path: '/readyz', method: 'GET', parameters: null, handle: readyz },
   { path: '/openapi.json', method: 'GET', parameters: null, handle: openapi },

@@ -2,9 +2,10 @@
  * JSON bodies of the administration. Unknown members are refused: a misspelt `dryrun` must not start a reshard.
  */
 import { z } from 'zod';
-import { parseShardName, SLOT_COUNT } from '../../shardctrl/index.js';
-import type { AddNodeRequest, MembersRequest, MoveRequest, ReshardRequest } from '../server/api.js';
+import { parseShardName, REBUILD_AFTER_MIN_MS, SLOT_COUNT } from '../../shardctrl/index.js';
+import type { AddNodeRequest, MembersRequest, MoveRequest, ReshardRequest, SettingsRequest } from '../server/api.js';
 import { parseAddress } from '../server/config.js';
+import { parseDuration } from './duration.js';
 import { refuse } from './http-response.js';
 import type { Parsed } from './query.js';
 
@@ -93,6 +94,27 @@ export const membersSchema = namesSchema.superRefine(({ add = [], remove = [] },
   }
   if (seen.size === 0) context.addIssue({ code: 'custom', message: 'add, remove: name at least one node' });
 });
+
+const REBUILD_AFTER_MAX_MS = 36_500 * 86_400_000;
+
+const isRebuildAfter = (text: string): boolean => {
+  const duration_ms = parseDuration(text);
+  return duration_ms !== null && duration_ms >= REBUILD_AFTER_MIN_MS && duration_ms <= REBUILD_AFTER_MAX_MS;
+};
+
+export const settingsSchema = z.strictObject({
+  rebuild_after: z
+    .string()
+    .refine(isRebuildAfter, 'must be null, or a duration like "10m", from 1s to 36500d')
+    .nullable(),
+});
+
+export function parseSettings(body: unknown): Parsed<SettingsRequest> {
+  const parsed = parseBody(settingsSchema, body);
+  if (!parsed.ok) return parsed;
+  const { rebuild_after } = parsed.value;
+  return { ok: true, value: { rebuildAfter_ms: rebuild_after === null ? null : parseDuration(rebuild_after) } };
+}
 
 export function parseAddNode(body: unknown): Parsed<AddNodeRequest> {
   return parseBody(addNodeSchema, body);

@@ -102,6 +102,7 @@ function mount(app: Express, path: string, routes: readonly AdminRoute[], option
     const run = runRoute(entry, options);
     if (entry.method === 'GET') route.get(run).head(run);
     else if (entry.method === 'POST') route.post(readJson, run);
+    else if (entry.method === 'PUT') route.put(readJson, run);
     // A body has no meaning here. It is read all the same: one that asks for something must not be passed over.
     else route.delete(readJson, run);
   }

@@ -3,7 +3,14 @@
  * to. Bodies of the administration come from the schemas that check them.
  */
 import { z } from 'zod';
-import { addNodeSchema, membersSchema, moveSchema, reshardSchema, transferLeaderSchema } from './admin-schemas.js';
+import {
+  addNodeSchema,
+  membersSchema,
+  moveSchema,
+  reshardSchema,
+  settingsSchema,
+  transferLeaderSchema,
+} from './admin-schemas.js';
 import { ERROR_MEANINGS } from './error-map.js';
 
 type Json = Readonly<Record<string, unknown>>;
@@ -182,6 +189,19 @@ const memberPaths: Json = {
   },
 };
 
+const settingsPaths: Json = {
+  '/v1/admin/settings': {
+    ...get('What is set for the whole cluster', [timeout], ref('Settings')),
+    put: post(
+      'Set it; again: no effect',
+      [timeout],
+      settingsSchema,
+      200,
+      json('In force from now on', ref('Settings')),
+    ),
+  },
+};
+
 const adminPaths: Json = {
   '/v1/cluster': get('Nodes, shards and controller', [timeout], ref('Cluster')),
   '/v1/cluster/map': get(
@@ -275,6 +295,21 @@ const schemas: Json = {
       }),
     ),
     controller: object({ leader: { type: ['string', 'null'] }, term: optionalInteger, members: list(text) }),
+    missing_replicas: list(
+      object({
+        group: { type: 'string', description: 'A shard, or `controller`' },
+        node: text,
+        since: { type: 'string', format: 'date-time' },
+        state: { enum: ['rebuilding', 'waiting', 'blocked'] },
+        reason: text,
+      }),
+    ),
+  }),
+  Settings: object({
+    rebuild_after: {
+      type: ['string', 'null'],
+      description: 'So long a node has to be down before its replicas are made anew on others; null: they never are',
+    },
   }),
   Node: object({ ...nodeInMap, state: nodeState, since: { type: 'string', format: 'date-time' } }),
   Members: object({
@@ -356,6 +391,6 @@ const schemas: Json = {
 export const OPENAPI_DOCUMENT: string = JSON.stringify({
   openapi: '3.1.0',
   info: { title: 'Quorate', version: '1', description: 'Every answer carries X-Quorate-Epoch.' },
-  paths: { ...dataPaths, ...adminPaths, ...memberPaths },
+  paths: { ...dataPaths, ...adminPaths, ...memberPaths, ...settingsPaths },
   components: { schemas },
 });

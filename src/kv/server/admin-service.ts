@@ -35,6 +35,8 @@ import type {
   ReadinessView,
   ReceiptsView,
   ReshardRequest,
+  SettingsRequest,
+  SettingsView,
 } from './api.js';
 import { ClusterReporter } from './cluster-reporter.js';
 import { CONTROLLER, type ControllerCaller } from './controller-caller.js';
@@ -46,6 +48,7 @@ import { MembersAdmin, noShard } from './members-admin.js';
 import type { PeerBook } from './peer-book.js';
 import { draftView, type PlanReport, planView, receiptsView } from './plan-view.js';
 import type { Rpc } from './rpc.js';
+import { SettingsAdmin } from './settings-admin.js';
 
 export interface AdminServiceOptions {
   readonly self: NodeId;
@@ -76,11 +79,13 @@ export class AdminServiceImpl implements AdminService {
   readonly #options: AdminServiceOptions;
   readonly #reporter: ClusterReporter;
   readonly #members: MembersAdmin;
+  readonly #settings: SettingsAdmin;
 
   constructor(options: AdminServiceOptions) {
     this.#options = options;
     this.#reporter = new ClusterReporter(options);
     this.#members = new MembersAdmin(options);
+    this.#settings = new SettingsAdmin(options.controller);
   }
 
   async cluster(timeout_ms: number): Promise<Answer<ClusterView>> {
@@ -296,6 +301,14 @@ export class AdminServiceImpl implements AdminService {
 
   transferLeader(shard: string, to: string, timeout_ms: number): Promise<Answer<LeaderView>> {
     return this.#members.transferLeader(shard, to, timeout_ms);
+  }
+
+  settings(timeout_ms: number): Promise<Answer<SettingsView>> {
+    return this.#settings.settings(timeout_ms);
+  }
+
+  changeSettings(request: SettingsRequest, timeout_ms: number): Promise<Answer<SettingsView>> {
+    return this.#settings.change(request, timeout_ms);
   }
 
   #noMap(): ApiError {

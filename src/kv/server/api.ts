@@ -297,6 +297,16 @@ export interface MembersRequest {
   readonly remove: readonly string[];
 }
 
+export interface SettingsView {
+  /** `10m`: so long a node has to be down before its replicas are made anew on others. null: they never are. */
+  readonly rebuild_after: string | null;
+}
+
+/** What is to be set from now on. */
+export interface SettingsRequest {
+  readonly rebuildAfter_ms: number | null;
+}
+
 export interface LeaderView {
   readonly id: string;
   readonly leader: string;
@@ -342,5 +352,9 @@ export interface AdminService {
   members(shard: string, timeout_ms: number): Promise<Answer<MembersView>>;
   /** Answers once `to` leads the shard. */
   transferLeader(shard: string, to: string, timeout_ms: number): Promise<Answer<LeaderView>>;
+  /** What is set for the whole cluster. */
+  settings(timeout_ms: number): Promise<Answer<SettingsView>>;
+  /** Again: no effect. */
+  changeSettings(request: SettingsRequest, timeout_ms: number): Promise<Answer<SettingsView>>;
   readiness(): ReadinessView;
 }

@@ -5,10 +5,12 @@
 import { z } from 'zod';
 import type { Clock, NodeId, ReplicaHost } from '../../raft/index.js';
 import {
+  type ClusterSettings,
   CONTROLLER_GROUP,
   type ControllerCommand,
   type ControllerResult,
   type ControllerStateMachine,
+  completedSettings,
   encodeControllerCommand,
   isNormalized,
   type MemberChange,
@@ -44,6 +46,7 @@ export interface MapAnswer {
 export interface MembersAnswer {
   readonly map: ShardMap;
   readonly changes: readonly MemberChange[];
+  readonly settings: ClusterSettings;
 }
 
 export interface ReceiptsAnswer {
@@ -139,11 +142,12 @@ export class ControllerCaller {
     return parsed.success ? parsed.data : null;
   }
 
-  /** The newest map with the changes of members that are under way; null: no answer in time. */
+  /** The newest map with the changes of members that are under way, and what is set; null: no answer in time. */
   async members(timeout_ms: number): Promise<MembersAnswer | null> {
     const answer = await this.#ask({ op: 'members' }, timeout_ms);
     if (answer === null || !answer.ok || answer.value === null) return null;
-    return answer.value as MembersAnswer;
+    const { map, changes, settings } = answer.value as Partial<MembersAnswer> & Omit<MembersAnswer, 'settings'>;
+    return { map, changes, settings: completedSettings(settings) };
   }
 
   async plan(id: string | null, timeout_ms: number): Promise<PlanReport | null> {
@@ -207,8 +211,9 @@ export class ControllerCaller {
     }
     if (request.op === 'members') {
       const newest = machine.map();
-      const changes = machine.changes();
-      return { ok: true, value: newest === null ? null : ({ map: newest, changes } satisfies MembersAnswer) };
+      if (newest === null) return { ok: true, value: null };
+      const [changes, settings] = [machine.changes(), machine.settings()];
+      return { ok: true, value: { map: newest, changes, settings } satisfies MembersAnswer };
     }
     const map = request.epoch === null ? machine.map() : machine.mapAt(request.epoch);
     return { ok: true, value: map === null ? null : ({ map, retired: machine.retired() } satisfies MapAnswer) };

@@ -41,6 +41,18 @@ describe('wrong usage is exit 2 and one line', () => {
       `quorate: --add: must be names separated by commas, not "n4,"${HELP}`,
     ],
     [
+      ['settings', 'rebuild-after'],
+      `quorate: settings: must look like rebuild-after=10m or rebuild-after=off, not "rebuild-after"${HELP}`,
+    ],
+    [
+      ['settings', 'colour=red'],
+      `quorate: settings: must look like rebuild-after=10m or rebuild-after=off, not "colour=red"${HELP}`,
+    ],
+    [
+      ['settings', 'rebuild-after=soon'],
+      `quorate: rebuild-after: must be a whole number with ms, s, m, h or d (like 50ms), not "soon"${HELP}`,
+    ],
+    [
       ['dev', '--nodes', '1'],
       `quorate: --nodes: a cluster needs at least two nodes, so that a shard lives on two${HELP}`,
     ],

@@ -128,6 +128,20 @@ test('nodes come and go, members change, leadership moves', async () => {
   for (const { url } of sent) expect(new URL(url).searchParams.get('timeout')).toMatch(/^\d+ms$/);
 });
 
+test('settings are shown and set', async () => {
+  const { client, sent } = fixture(({ method }) => json(200, { rebuild_after: method === 'PUT' ? null : '10m' }));
+  expect(await client.settings()).toEqual({ rebuild_after: '10m' });
+  expect(await client.changeSettings({ rebuildAfter: null })).toEqual({ rebuild_after: null });
+  await client.changeSettings({ rebuildAfter: '1h', timeout_ms: 1_000 });
+  expect(
+    sent.map(({ method, url, body }) => [method, new URL(url).pathname, body && JSON.parse(String(body))]),
+  ).toEqual([
+    ['GET', '/v1/admin/settings', undefined],
+    ['PUT', '/v1/admin/settings', { rebuild_after: null }],
+    ['PUT', '/v1/admin/settings', { rebuild_after: '1h' }],
+  ]);
+});
+
 test.each([
   ['not JSON', Buffer.from('x')],
   ['a field missing', Buffer.from('{"revision":"1"}')],

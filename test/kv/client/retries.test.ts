@@ -82,6 +82,10 @@ describe('after one failed attempt', () => {
       removeNode: { run: (client) => client.removeNode('n4'), body: NODE },
       transferLeader: { run: (client) => client.transferLeader('s1', 'n2'), body: { leader: 'n2', term: 3 } },
       changeMembers: { run: (client) => client.changeMembers('s1', { add: ['n4'] }), body: MEMBERS },
+      changeSettings: {
+        run: (client) => client.changeSettings({ rebuildAfter: '10m' }),
+        body: { rebuild_after: '10m' },
+      },
     };
 
   /** `retried`: the very same request, once more. */
@@ -98,7 +102,7 @@ describe('after one failed attempt', () => {
   }
 
   test.each(Object.entries(FAILURES))('what names a state is asked again: %s', async (_, failure) => {
-    for (const call of ['addNode', 'removeNode', 'transferLeader'])
+    for (const call of ['addNode', 'removeNode', 'transferLeader', 'changeSettings'])
       expect(await afterOne(failure, call)).toBe('retried');
   });
 

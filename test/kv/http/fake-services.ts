@@ -24,6 +24,7 @@ import type {
   ReceiptsView,
   RequestContext,
   ReshardRequest,
+  SettingsRequest,
 } from '../../../src/kv/server/api.js';
 import type { Condition } from '../../../src/kv/store/index.js';
 
@@ -237,6 +238,14 @@ export class FakeAdmin implements AdminService {
 
   async transferLeader(shard: string, to: string, timeout_ms: number) {
     return this.#answer(['transferLeader', shard, to, timeout_ms], { id: shard, leader: to, term: 4 });
+  }
+
+  async settings(timeout_ms: number) {
+    return this.#answer(['settings', timeout_ms], { rebuild_after: '10m' });
+  }
+
+  async changeSettings(request: SettingsRequest, timeout_ms: number) {
+    return this.#answer(['changeSettings', request, timeout_ms], { rebuild_after: '1h' });
   }
 
   readiness(): ReadinessView {
