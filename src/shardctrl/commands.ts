@@ -94,13 +94,17 @@ const planFinished = z.object({
 });
 
 const nodes = z.array(name).max(7).readonly();
-/** `replicas`: how many members the group should have from now on; null: as before. */
+/**
+ * `replicas`: how many members the group should have from now on; null: as before. `rebuild`: who goes has been down for too
+ * long.
+ */
 const changeMembers = z.object({
   kind: z.literal('change_members'),
   group: count,
   add: nodes,
   remove: nodes,
   replicas: z.int().min(1).nullable().default(null),
+  rebuild: z.boolean().default(false),
   cause: reason,
 });
 const giveUpMembers = z.object({ kind: z.literal('give_up_members'), change: count, reason });

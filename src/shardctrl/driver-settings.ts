@@ -35,6 +35,8 @@ export interface DriverSettings {
   readonly memberPoll_ms: number;
   /** How long a newcomer may be away before its change is given up. */
   readonly newcomerPatience_ms: number;
+  /** How many replicas of nodes that stay away are made anew at once, groups that do not answer not counted. */
+  readonly rebuildsMax: number;
   /** How often the driver looks whether a change of members is due by itself. */
   readonly repairEvery_ms: number;
   /** How often it looks whether shards are led by whom they should be. */
@@ -66,6 +68,7 @@ export const DRIVER_DEFAULTS: DriverSettings = {
   purgePoll_ms: 50,
   memberPoll_ms: 100,
   newcomerPatience_ms: 30_000,
+  rebuildsMax: 2,
   repairEvery_ms: 1_000,
   spreadEvery_ms: 5_000,
   handOverPause_ms: 60_000,

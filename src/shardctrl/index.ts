@@ -15,6 +15,7 @@ export { MAX_PAUSE_DEFAULT_MS } from './plan-commands.js';
 export * from './plan-draft.js';
 export { PlanDriver, type PlanDriverOptions } from './plan-driver.js';
 export * from './planner.js';
+export * from './rebuild.js';
 export * from './settings.js';
 export * from './shard-map.js';
 export * from './shard-port.js';

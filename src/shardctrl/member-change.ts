@@ -19,6 +19,8 @@ export interface MemberChange {
   readonly before: readonly ShardMember[];
   /** How many members the group should have once it is done. */
   readonly replicas: number;
+  /** Who goes has been down for too long. Left out where it is not so, as in rows of before there was such a thing. */
+  readonly rebuild?: true;
   /** For whoever looks: `n4 joins`, `n2 is drained`. */
   readonly cause: string;
   readonly started_ms: number;
@@ -77,3 +79,7 @@ export function nextMemberStep(
 }
 
 const asMember = ({ node, replica }: ShardMember) => ({ node, id: replica });
+
+/** Who is to be a member and was not. */
+export const newcomersOf = ({ before, target }: Pick<MemberChange, 'before' | 'target'>): readonly ShardMember[] =>
+  target.filter(({ replica }) => !before.some((member) => member.replica === replica));

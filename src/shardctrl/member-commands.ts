@@ -15,6 +15,7 @@ import {
 } from './shard-map.js';
 
 const NOTHING: ControllerResult = { kind: 'nothing', detail: 'that change of members is over' };
+const NOT_ALLOWED: ControllerResult = { kind: 'nothing', detail: 'replicas may not be rebuilt elsewhere' };
 
 const nameOf = (group: GroupId): string => (group === CONTROLLER_GROUP ? 'the controller' : shardName(group));
 
@@ -35,6 +36,7 @@ export function applyChangeMembers(
   const { group, add, remove, cause } = command;
   const now = groupOf(map, group);
   if (now === undefined) return { kind: 'unknown_group', group };
+  if (command.rebuild && state.settings.rebuildAfter_ms === null) return NOT_ALLOWED;
   const running = state.changes.get(group);
   if (running !== undefined) {
     return {
@@ -55,6 +57,7 @@ export function applyChangeMembers(
     target,
     before: now.members,
     replicas,
+    ...(command.rebuild ? { rebuild: true as const } : {}),
     cause,
     started_ms: stamp_ms,
     givenUp: null,

@@ -9,8 +9,9 @@
 import type { Clock, GroupId, NodeId } from '../raft/index.js';
 import type { ControllerPort, DriverEvents } from './driver-ports.js';
 import { DRIVER_DEFAULTS, type DriverSettings } from './driver-settings.js';
-import { type MemberChange, type MemberStep, type Membership, nextMemberStep } from './member-change.js';
-import { emptied, nextLeaderWish, nextMemberWish, type RepairView } from './member-repair.js';
+import { type MemberChange, type MemberStep, type Membership, newcomersOf, nextMemberStep } from './member-change.js';
+import { emptied, type MemberWish, nextLeaderWish, nextMemberWish, type RepairView } from './member-repair.js';
+import { nextRebuild, type RebuildView, rebuildView } from './rebuild.js';
 import { CONTROLLER_GROUP, groupsOf, type ShardMap, type ShardMember, shardName } from './shard-map.js';
 import type { ShardPort, StepAnswer } from './shard-port.js';
 import { type Asker, FOREVER, Tenure, TenureOver, type TenureParts } from './tenure.js';
@@ -22,6 +23,8 @@ export interface MemberDriverOptions {
   readonly controller: ControllerPort;
   readonly event: DriverEvents;
   readonly healthy: (node: NodeId) => boolean;
+  /** How long the node has been down; null: it is not. */
+  readonly downFor_ms: (node: NodeId) => number | null;
   /** Healthy for so long that it can lead again. */
   readonly steady: (node: NodeId) => boolean;
   /** Makes sure that this node still leads the controller: what it knows of changes is not outdated. */
@@ -229,23 +232,32 @@ class Office {
   }
 
   async #repair(): Promise<void> {
+    const map = this.#tenure.controller.state().map();
+    if (map === null) return;
+    for (const node of emptied(map)) await this.#letGo(map, node);
     const view = this.#view();
-    if (view === null) return;
-    for (const node of emptied(view.map)) await this.#letGo(view.map, node);
-    // One at a time: each is a copy of a shard, and the next is judged better when this one has ended.
-    if (
-      this.#tenure.controller
-        .state()
-        .changes()
-        .some(({ group }) => !this.#stalled.has(group))
-    )
-      return;
-    const wish = nextMemberWish(view);
-    if (wish === null) return this.#spreadLeaders(view);
+    const underWay = view.changes.filter(({ group }) => !this.#stalled.has(group));
+    const wish = this.#wish(view, underWay);
+    if (wish !== null) await this.#begin(wish);
+    else if (underWay.length === 0) await this.#spreadLeaders(view);
+  }
+
+  /**
+   * One at a time: each is a copy of a shard, and the next is judged better when this one has ended. Of what is lost a few at
+   * once: as long as it is, the next failure may be one too many.
+   */
+  #wish(view: RebuildView, underWay: readonly MemberChange[]): MemberWish | null {
+    const { rebuildsMax } = this.#tenure.settings;
+    const mayRebuild = underWay.length < rebuildsMax && underWay.every(({ rebuild }) => rebuild === true);
+    const lost = mayRebuild ? nextRebuild(view) : null;
+    return lost ?? (underWay.length === 0 ? nextMemberWish(view) : null);
+  }
+
+  async #begin(wish: MemberWish): Promise<void> {
     const result = await this.#tenure.propose({ kind: 'change_members', ...wish });
-    if (result.kind === 'change_started') {
-      this.#tenure.event('info', `members of ${nameOf(wish.group)} change: ${wish.cause}`, { ...wish });
-    }
+    if (result.kind !== 'change_started') return;
+    const level = wish.rebuild === true ? 'warn' : 'info';
+    this.#tenure.event(level, `members of ${nameOf(wish.group)} change: ${wish.cause}`, { ...wish });
   }
 
   /** Who should lead does so again as soon as it has been there for a while. One shard at a time. */
@@ -292,23 +304,20 @@ class Office {
     if (remains.some(({ hosting, silent }) => hosting.length > 0 || (silent.length > 0 && this.#options.healthy(node))))
       return;
     const result = await this.#tenure.propose({ kind: 'remove_node', node });
-    if (result.kind === 'ok') {
-      this.#tenure.event('info', `${node} hosts nothing any more and has left the cluster`, { node });
-    }
+    if (result.kind !== 'ok') return;
+    const away = remains.some(({ silent }) => silent.length > 0);
+    const how = away ? 'is away and leaves what it may still hold behind: it' : 'hosts nothing any more and';
+    this.#tenure.event('info', `${node} ${how} has left the cluster`, { node });
   }
 
-  #view(): RepairView | null {
+  #view(): RebuildView {
     const state = this.#tenure.controller.state();
     const map = state.map();
-    if (map === null) return null;
-    const plan = state.runningPlan();
-    const busy = new Set([...state.changes().map((change) => change.group), ...(plan?.retiring ?? [])]);
-    return { map, busy, healthy: this.#options.healthy, calm: plan === null };
+    if (map === null) throw new Error('invariant: a map that was there is gone');
+    const { healthy, downFor_ms } = this.#options;
+    const [changes, plan, settings] = [state.changes(), state.runningPlan(), state.settings()];
+    return rebuildView({ map, changes, plan, settings, healthy, downFor_ms });
   }
 }
-
-/** Who is to be a member and was not. */
-const newcomersOf = ({ before, target }: MemberChange): readonly ShardMember[] =>
-  target.filter(({ replica }) => !before.some((member) => member.replica === replica));
 
 const nameOf = (group: GroupId): string => (group === CONTROLLER_GROUP ? 'the controller' : shardName(group));

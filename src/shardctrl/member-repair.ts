@@ -18,6 +18,8 @@ export interface MemberWish {
   readonly group: GroupId;
   readonly add: readonly NodeId[];
   readonly remove: readonly NodeId[];
+  /** Who goes has been down for too long. */
+  readonly rebuild?: true;
   readonly cause: string;
 }
 
@@ -72,7 +74,8 @@ const isMember = ({ members }: GroupMembers, node: NodeId): boolean => members.s
 export const hasMajority = (nodes: readonly NodeId[], healthy: (node: NodeId) => boolean): boolean =>
   nodes.filter(healthy).length * 2 > nodes.length;
 
-const nodesOf = ({ members }: GroupMembers): readonly NodeId[] => members.map((member) => member.node);
+/** Where the members are. */
+export const nodesOf = ({ members }: GroupMembers): readonly NodeId[] => members.map((member) => member.node);
 
 /** How many members the group is to have, given the nodes that there are. */
 const sizeOf = (group: GroupId, { replicas }: GroupMembers, nodes: number): number =>
@@ -91,8 +94,8 @@ function loadOf(map: ShardMap): Map<NodeId, number> {
   return load;
 }
 
-/** Where a further replica of the group should go; null: nowhere now. */
-function placeFor(view: RepairView, group: GroupMembers, without: NodeId | null): NodeId | null {
+/** Where a further replica of the group should go, as if `without` had none; null: nowhere now. */
+export function placeFor(view: RepairView, group: GroupMembers, without: NodeId | null): NodeId | null {
   const { map, healthy } = view;
   const stay = map.nodes.filter((node) => node.id !== without && isOn(group, node.id));
   const able = staying(map).filter((node) => healthy(node.id) && !isOn(group, node.id));

@@ -159,6 +159,21 @@ export interface ClusterView {
     readonly term: number | null;
     readonly members: readonly string[];
   };
+  /** Members on nodes that are down, as this node sees them. */
+  readonly missing_replicas: readonly MissingReplicaView[];
+}
+
+export interface MissingReplicaView {
+  /** `s2`, or `controller`. */
+  readonly group: string;
+  /** The node that is down. */
+  readonly node: string;
+  /** ISO 8601: when it was last heard of. */
+  readonly since: string;
+  /** `rebuilding` elsewhere, `waiting` for that, or `blocked`: it is not going to be. */
+  readonly state: string;
+  /** Where to, for what, or why not, for a person. */
+  readonly reason: string;
 }
 
 export interface MapView {

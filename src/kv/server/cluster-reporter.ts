@@ -17,6 +17,7 @@ import type { ClusterView } from './api.js';
 import { CONTROLLER, type ControllerCaller } from './controller-caller.js';
 import type { HelloService } from './hello.js';
 import { callJson, handleJson } from './json-rpc.js';
+import { anyDown, missingReplicas } from './missing-replicas.js';
 import { nodeView } from './node-view.js';
 import { Method, type Rpc } from './rpc.js';
 
@@ -42,7 +43,7 @@ export interface ClusterReporterOptions {
   readonly self: NodeId;
   readonly clock: Clock;
   readonly host: ReplicaHost;
-  readonly controller: Pick<ControllerCaller, 'plan'>;
+  readonly controller: Pick<ControllerCaller, 'plan' | 'members'>;
   readonly hello: HelloService;
   readonly rpc: Rpc;
   readonly controllerNodes: () => readonly NodeId[];
@@ -73,6 +74,8 @@ export class ClusterReporter {
     const ask_ms = Math.max(1, Math.min(ASK_MS, timeout_ms - 100));
     const reports = new Map<NodeId, NodeReport>();
     const asked = controller.plan(null, ask_ms);
+    const missing = anyDown(map, hello, self);
+    const wanted = missing ? controller.members(ask_ms) : null;
     await Promise.all(
       map.nodes.map(async ({ id }) => {
         if (id === self) {
@@ -94,6 +97,7 @@ export class ClusterReporter {
       nodes: map.nodes.map((node) => nodeView(node, map, hello, self)),
       shards,
       controller: controllerView,
+      missing_replicas: missing ? missingReplicas(map, await wanted, plan, hello, self) : [],
     };
   }
 

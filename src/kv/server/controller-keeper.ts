@@ -143,6 +143,7 @@ export class ControllerKeeper {
       controller,
       event,
       healthy: (node) => node === this.#options.self.id || this.#options.hello.state(node) === 'healthy',
+      downFor_ms: (node) => (node === this.#options.self.id ? null : this.#options.hello.downFor_ms(node)),
       steady: (node) => this.#steady(node),
       confirm: () => readBarrier(replica, clock, CONFIRM_MS),
     });

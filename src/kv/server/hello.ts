@@ -13,6 +13,8 @@ import { Method, type Rpc } from './rpc.js';
 const EVERY_MS = 1_000;
 const SUSPECT_AFTER_MS = 3_000;
 const DOWN_AFTER_MS = 10_000;
+/** The most that one round adds to how long a node has been down: what passed beyond that, this process was not there to see. */
+const WATCHED_MAX_MS = 2 * EVERY_MS;
 
 export interface Hello {
   readonly node: NodeEntry;
@@ -74,6 +76,9 @@ export class HelloService {
   readonly #started_ms: number;
   /** On the monotonic clock. */
   readonly #begun_ms: number;
+  #watched_ms: number;
+  /** How long the nodes that are down have been so while this one watched. */
+  #down_ms: ReadonlyMap<NodeId, number> = new Map();
   #timer: Timer | null = null;
   #closed = false;
 
@@ -81,6 +86,7 @@ export class HelloService {
     this.#options = options;
     this.#started_ms = options.clock.wall_ms();
     this.#begun_ms = options.clock.monotonic_ms();
+    this.#watched_ms = this.#begun_ms;
     handleJson(
       options.rpc,
       Method.Hello,
@@ -96,8 +102,18 @@ export class HelloService {
 
   #round(): void {
     if (this.#closed) return;
+    this.#watch();
     for (const peer of this.#options.peers()) this.sayTo(peer);
     this.#timer = this.#options.clock.after(EVERY_MS, () => this.#round());
+  }
+
+  #watch(): void {
+    const now_ms = this.#options.clock.monotonic_ms();
+    const passed_ms = Math.min(now_ms - this.#watched_ms, WATCHED_MAX_MS);
+    this.#watched_ms = now_ms;
+    const down = this.#options.peers().filter((peer) => this.state(peer) === 'down');
+    const before = this.#down_ms;
+    this.#down_ms = new Map(down.map((peer) => [peer, before.has(peer) ? before.get(peer)! + passed_ms : 0]));
   }
 
   sayTo(peer: NodeId): void {
@@ -137,6 +153,14 @@ export class HelloService {
     const age = this.#options.clock.monotonic_ms() - (heard?.heard_ms ?? this.#begun_ms);
     if (heard !== undefined && age < SUSPECT_AFTER_MS) return 'healthy';
     return age < DOWN_AFTER_MS ? 'suspect' : 'down';
+  }
+
+  /**
+   * How long the node has been down, as far as this one has watched it; null: it is not. Less than the time since it was last
+   * heard: a process that slept for an hour has not seen anybody down for an hour.
+   */
+  downFor_ms(node: NodeId): number | null {
+    return this.state(node) === 'down' ? (this.#down_ms.get(node) ?? 0) : null;
   }
 
   /** Those of the nodes that are not healthy, in words: `n2 is down, n3 is suspect`; empty if all are. */

@@ -27,6 +27,34 @@ describe('status', () => {
     expect(out).not.toContain('\u001b');
   });
 
+  test('says of each replica that is missing what becomes of it, those of one fate in one line', async () => {
+    const lost = (group: string, reason: string, state = 'blocked') => ({
+      group,
+      node: 'n2',
+      since: '2026-11-20T10:00:00Z',
+      state,
+      reason,
+    });
+    const view = {
+      ...CLUSTER,
+      missing_replicas: [
+        lost('controller', 'it is being rebuilt on n4', 'rebuilding'),
+        lost('s1', 'rebuild is not allowed (rebuild_after is off): it waits for the node'),
+        lost('s2', 'rebuild is not allowed (rebuild_after is off): it waits for the node'),
+      ],
+    };
+    const { exit, rows } = await against(() => json(200, view), ['status']);
+    expect(exit).toBe(0);
+    expect(rows.slice(0, 4)).toEqual([
+      ['shard s2 runs without n2'],
+      ['the controller lacks a replica: n2 is down since 2026-11-20T10:00:00Z; it is being rebuilt on n4'],
+      [
+        's1, s2 lack a replica: n2 is down since 2026-11-20T10:00:00Z; rebuild is not allowed (rebuild_after is off): it waits for the node',
+      ],
+      ['cluster c0ffee', 'epoch 4', 'controller n1 (term 1, of n1, n2)'],
+    ]);
+  });
+
   test('no colours on a pipe, not even where others would', async () => {
     const { out } = await against(() => json(200, CLUSTER), ['status'], { FORCE_COLOR: '1', CI: 'true' });
     expect(out).not.toContain('\u001b');

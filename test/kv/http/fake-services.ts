@@ -188,7 +188,7 @@ export class FakeAdmin implements AdminService {
   async cluster(timeout_ms: number) {
     const controller = { leader: 'n1', term: 3, members: ['n1'] };
     const value = { cluster_id: 'c1', epoch: 7, health: 'all is well', nodes: [], shards: [], controller };
-    return this.#answer(['cluster', timeout_ms], value);
+    return this.#answer(['cluster', timeout_ms], { ...value, missing_replicas: [] });
   }
 
   async map(epoch: number | null, waitEpoch: number | null, timeout_ms: number) {

@@ -1,6 +1,7 @@
 import type { Argv } from 'yargs';
 import type { ClusterView } from '../../client/index.js';
 import type { Globals } from '../flags.js';
+import { missingLines } from '../missing-text.js';
 import { renderNodes } from '../node-table.js';
 import { type Colors, type Column, print, renderTable } from '../output.js';
 import { byteText, countText } from '../text.js';
@@ -57,6 +58,8 @@ async function render(colors: Colors, view: ClusterView): Promise<string> {
     view.shards.every((shard) => shard.state === 'ok') && view.nodes.every((node) => node.state === 'healthy');
   return [
     wellTold ? colors.green(view.health) : colors.yellow(view.health),
+    // A node of an earlier version does not say.
+    ...missingLines(view.missing_replicas ?? []).map((line) => colors.yellow(line)),
     `cluster ${view.cluster_id}  epoch ${view.epoch}  controller ${controller.leader ?? 'without a leader'}` +
       ` (term ${countText(controller.term)}, of ${controller.members.join(', ')})`,
     '',
