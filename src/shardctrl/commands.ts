@@ -96,7 +96,7 @@ const planFinished = z.object({
 const nodes = z.array(name).max(7).readonly();
 /**
  * `replicas`: how many members the group should have from now on; null: as before. `rebuild`: who goes has been down for too
- * long.
+ * long. `seen`: the members, as replica ids, among whom it was found due, and only among whom it is; null: whoever they are.
  */
 const changeMembers = z.object({
   kind: z.literal('change_members'),
@@ -105,10 +105,16 @@ const changeMembers = z.object({
   remove: nodes,
   replicas: z.int().min(1).nullable().default(null),
   rebuild: z.boolean().default(false),
+  seen: z.array(count).max(7).readonly().nullable().default(null),
   cause: reason,
 });
 const giveUpMembers = z.object({ kind: z.literal('give_up_members'), change: count, reason });
-const membersChanged = z.object({ kind: z.literal('members_changed'), change: count });
+/** `taken`: of a change that was given up, all the same. */
+const membersChanged = z.object({
+  kind: z.literal('members_changed'),
+  change: count,
+  taken: z.boolean().default(false),
+});
 /** The member that should lead. */
 const preferLeader = z.object({ kind: z.literal('prefer_leader'), group, node: name, pinned: z.boolean() });
 const drainNode = z.object({ kind: z.literal('drain_node'), node: name });

@@ -26,6 +26,8 @@ export interface MemberChange {
   readonly started_ms: number;
   /** Why it was given up; `target` is `before` then. null: it was not. */
   readonly givenUp: string | null;
+  /** Of one that was given up: what `target` was. The group may have got there before anybody knew. */
+  readonly abandoned?: readonly ShardMember[];
 }
 
 /** What the group's leader says. */
@@ -38,6 +40,8 @@ export interface Membership {
 
 export type MemberStep =
   | { readonly kind: 'done' }
+  /** It was given up, but the group had taken it: that stands. */
+  | { readonly kind: 'taken' }
   /** A step is under way in the group's own log. */
   | { readonly kind: 'wait' }
   | { readonly kind: 'change'; readonly change: ConfChange }
@@ -52,13 +56,18 @@ const change = (steps: readonly ConfChangeStep[]): MemberStep => ({
   change: { steps, transition: 'auto' },
 });
 
+const isMadeOf = ({ voters }: ConfState, members: readonly ShardMember[]): boolean =>
+  voters.length === members.length && members.every((member) => has(voters, member));
+
 /** `avoid`: nodes that should not be given a leadership now. */
 export function nextMemberStep(
-  { target }: Pick<MemberChange, 'target'>,
+  { target, abandoned }: Pick<MemberChange, 'target' | 'abandoned'>,
   { conf, leader }: Membership,
   avoid: ReadonlySet<NodeId>,
 ): MemberStep {
   if (conf.outgoing.length > 0) return { kind: 'wait' };
+  // Going back would bring replicas in again whose time in the group is over, on nodes that may be gone for good.
+  if (abandoned !== undefined && isMadeOf(conf, abandoned)) return { kind: 'taken' };
   const wanted = (id: ReplicaId): boolean => target.some((member) => member.replica === id);
   // Left over from a change that was given up: they may well be dead, and count for nothing.
   const strays = conf.learners.filter(({ id }) => !wanted(id));

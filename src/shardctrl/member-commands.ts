@@ -1,5 +1,5 @@
 /** Commands on the members of groups and on nodes that leave. One change a group at a time. */
-import type { GroupId, NodeId } from '../raft/index.js';
+import type { GroupId, NodeId, ReplicaId } from '../raft/index.js';
 import type { CommandOf, ControllerResult } from './commands.js';
 import type { ControllerState } from './controller-state.js';
 import { drainProblem, firstsOf } from './member-repair.js';
@@ -15,6 +15,8 @@ import {
 } from './shard-map.js';
 
 const NOTHING: ControllerResult = { kind: 'nothing', detail: 'that change of members is over' };
+const OUTDATED: ControllerResult = { kind: 'nothing', detail: 'the members have changed since that was found due' };
+const PINNED: ControllerResult = { kind: 'nothing', detail: 'an operator has said who should lead' };
 const NOT_ALLOWED: ControllerResult = { kind: 'nothing', detail: 'replicas may not be rebuilt elsewhere' };
 
 const nameOf = (group: GroupId): string => (group === CONTROLLER_GROUP ? 'the controller' : shardName(group));
@@ -36,6 +38,8 @@ export function applyChangeMembers(
   const { group, add, remove, cause } = command;
   const now = groupOf(map, group);
   if (now === undefined) return { kind: 'unknown_group', group };
+  // What a driver wanted that has ended since may have been done by its successor, or be wanted no more.
+  if (command.seen !== null && !isMadeOf(now, command.seen)) return OUTDATED;
   if (command.rebuild && state.settings.rebuildAfter_ms === null) return NOT_ALLOWED;
   const running = state.changes.get(group);
   if (running !== undefined) {
@@ -64,6 +68,9 @@ export function applyChangeMembers(
   });
   return { kind: 'change_started', change: index, epoch };
 }
+
+const isMadeOf = ({ members }: GroupMembers, replicas: readonly ReplicaId[]): boolean =>
+  members.length === replicas.length && members.every(({ replica }) => replicas.includes(replica));
 
 /** Where the one that should lead goes, another one should who is to lead less than the others. */
 function withLeastLeadingFirst(map: ShardMap, firstStays: boolean, members: readonly ShardMember[]): ShardMember[] {
@@ -107,6 +114,7 @@ export function applyPreferLeader(state: ControllerState, command: CommandOf<'pr
   if (!members.some((member) => member.node === node)) {
     return { kind: 'plan_impossible', missing: `${node} is not a member of ${nameOf(group)}` };
   }
+  if (now.pinned && !pinned) return PINNED;
   if (members[0]?.node !== node || now.pinned !== pinned) state.changeMap({ kind: 'first', group, node, pinned });
   return { kind: 'ok' };
 }
@@ -118,8 +126,9 @@ export function applyMembersChanged(state: ControllerState, command: CommandOf<'
   state.dropChange(change.group);
   const now = groupOf(state.map!, change.group);
   if (now === undefined) return NOTHING;
-  const { group, target, replicas } = change;
-  if (change.givenUp === null) {
+  const { group, replicas } = change;
+  const target = change.givenUp === null ? change.target : command.taken ? change.abandoned : undefined;
+  if (target !== undefined) {
     // Who should lead may have been said meanwhile.
     const first = target.filter((member) => member.replica === now.members[0]?.replica);
     state.changeMap({
@@ -136,7 +145,8 @@ export function applyMembersChanged(state: ControllerState, command: CommandOf<'
 export function applyGiveUpMembers(state: ControllerState, command: CommandOf<'give_up_members'>): ControllerResult {
   const change = changeOf(state, command.change);
   if (change === null) return NOTHING;
-  if (change.givenUp === null) state.putChange({ ...change, target: change.before, givenUp: command.reason });
+  if (change.givenUp !== null) return { kind: 'ok' };
+  state.putChange({ ...change, target: change.before, givenUp: command.reason, abandoned: change.target });
   return { kind: 'ok' };
 }
 

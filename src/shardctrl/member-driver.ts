@@ -12,7 +12,7 @@ import { DRIVER_DEFAULTS, type DriverSettings } from './driver-settings.js';
 import { type MemberChange, type MemberStep, type Membership, newcomersOf, nextMemberStep } from './member-change.js';
 import { emptied, type MemberWish, nextLeaderWish, nextMemberWish, type RepairView } from './member-repair.js';
 import { nextRebuild, type RebuildView, rebuildView } from './rebuild.js';
-import { CONTROLLER_GROUP, groupsOf, type ShardMap, type ShardMember, shardName } from './shard-map.js';
+import { CONTROLLER_GROUP, groupOf, groupsOf, type ShardMap, type ShardMember, shardName } from './shard-map.js';
 import type { ShardPort, StepAnswer } from './shard-port.js';
 import { type Asker, FOREVER, Tenure, TenureOver, type TenureParts } from './tenure.js';
 
@@ -156,16 +156,19 @@ class Office {
     const change = this.#changeOf(group);
     if (seen === null || change === null) return false;
     const step = nextMemberStep(change, seen, this.#avoided(change, course));
-    if (step.kind === 'done') {
-      await this.#tenure.propose({ kind: 'members_changed', change: change.id });
-      const what = change.givenUp === null ? 'members have changed' : 'members are those of before';
+    if (step.kind === 'done' || step.kind === 'taken') {
+      const taken = step.kind === 'taken';
+      await this.#tenure.propose({ kind: 'members_changed', change: change.id, taken });
+      const what = change.givenUp === null || taken ? 'members have changed' : 'members are those of before';
       this.#tenure.event('info', what, { group, cause: change.cause });
       return false;
     }
+    // Between two configurations there is no way back.
+    if (step.kind === 'wait') return true;
     if (await this.#isHopeless(change, course)) {
       await this.#giveUp(change);
       course.awaySince_ms = null;
-    } else if (step.kind !== 'wait') await this.#order(change, seen, step, course);
+    } else await this.#order(change, seen, step, course);
     return true;
   }
 
@@ -238,8 +241,8 @@ class Office {
     const view = this.#view();
     const underWay = view.changes.filter(({ group }) => !this.#stalled.has(group));
     const wish = this.#wish(view, underWay);
-    if (wish !== null) await this.#begin(wish);
-    else if (underWay.length === 0) await this.#spreadLeaders(view);
+    if (wish !== null) await this.#begin(view.map, wish);
+    else if (underWay.length === 0) await this.#tend(view);
   }
 
   /**
@@ -253,34 +256,54 @@ class Office {
     return lost ?? (underWay.length === 0 ? nextMemberWish(view) : null);
   }
 
-  async #begin(wish: MemberWish): Promise<void> {
-    const result = await this.#tenure.propose({ kind: 'change_members', ...wish });
+  /** Only among the members that it was found due for: a proposal may be late, or be carried out twice. */
+  async #begin(map: ShardMap, wish: MemberWish): Promise<void> {
+    const seen = groupOf(map, wish.group)!.members.map(({ replica }) => replica);
+    const result = await this.#tenure.propose({ kind: 'change_members', ...wish, seen });
     if (result.kind !== 'change_started') return;
     const level = wish.rebuild === true ? 'warn' : 'info';
     this.#tenure.event(level, `members of ${nameOf(wish.group)} change: ${wish.cause}`, { ...wish });
   }
 
-  /** Who should lead does so again as soon as it has been there for a while. One shard at a time. */
-  async #spreadLeaders(view: RepairView): Promise<void> {
+  /** Who should lead does so again as soon as it has been there for a while. One group at a time. */
+  async #tend(view: RepairView): Promise<void> {
     const now_ms = this.#tenure.clock.monotonic_ms();
     if (now_ms < this.#nextSpread_ms) return;
     this.#nextSpread_ms = now_ms + this.#tenure.settings.spreadEvery_ms;
     const wish = nextLeaderWish(view);
     if (wish !== null) await this.#tenure.propose({ kind: 'prefer_leader', ...wish, pinned: false });
-    for (const { id, members } of this.#tenure.controller.state().map()?.shards ?? []) {
-      const first = members[0]!;
-      if (view.busy.has(id) || !this.#options.steady(first.node)) continue;
-      if (await this.#handOver(id, first)) return;
+    for (const [group, { members }] of groupsOf(this.#tenure.controller.state().map() ?? view.map)) {
+      if (view.busy.has(group)) continue;
+      const seen = await this.#lookOnce(group);
+      if (seen !== null && ((await this.#sweep(group, seen)) || (await this.#handOver(group, members[0]!, seen))))
+        return;
     }
   }
 
-  /** True: it has begun. Not soon again, where it does not come about. */
-  async #handOver(shard: GroupId, to: ShardMember): Promise<boolean> {
-    const { shards, settings, clock } = this.#tenure;
+  #lookOnce(group: GroupId): Promise<Membership | null> {
+    const { shards, settings } = this.#tenure;
     const once = { until_ms: this.#soon_ms(), enough: () => false };
-    const ask = (timeout_ms: number) => shards.membership(shard, timeout_ms);
-    const seen = await this.#tenure.ask(NOBODY_WAITS, ask, once, settings.call_timeout_ms);
-    if (seen === null || !seen.conf.voters.some((voter) => voter.id === to.replica)) return false;
+    const ask = (timeout_ms: number) => shards.membership(group, timeout_ms);
+    return this.#tenure.ask(NOBODY_WAITS, ask, once, settings.call_timeout_ms);
+  }
+
+  /** A learner without a change that wants it: the order of a driver that has ended since came late. True: one is to go. */
+  async #sweep(group: GroupId, seen: Membership): Promise<boolean> {
+    if (seen.conf.learners.length === 0) return false;
+    const target = seen.conf.voters.map(({ node, id }): ShardMember => ({ node, replica: id }));
+    const step = nextMemberStep({ target }, seen, new Set());
+    if (step.kind !== 'change' || !(await this.#options.confirm()) || this.#changeOf(group) !== null) return false;
+    const answer = await this.#ask(group, seen, step);
+    if (answer?.kind !== 'begun') return false;
+    this.#tenure.event('info', `${nameOf(group)} lets go of a learner that nobody wants`, { group });
+    return true;
+  }
+
+  /** True: it has begun. Not soon again, where it does not come about. */
+  async #handOver(shard: GroupId, to: ShardMember, seen: Membership): Promise<boolean> {
+    const { settings, clock } = this.#tenure;
+    if (shard === CONTROLLER_GROUP || !this.#options.steady(to.node)) return false;
+    if (!seen.conf.voters.some((voter) => voter.id === to.replica)) return false;
     if (seen.leader === to.replica) {
       this.#askedToHandOver.delete(shard);
       return false;

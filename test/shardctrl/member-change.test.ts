@@ -43,6 +43,15 @@ describe('the next step towards the members that are wanted', () => {
     expect(next([1, 2], { ...confOf([1, 2]), outgoing: confOf([1, 2, 3]).voters }, 1)).toEqual({ kind: 'wait' });
   });
 
+  it('goes forward where a change was given up that the group had taken, and back where it had not', () => {
+    const givenUp = { target: [1, 2, 3].map(member), abandoned: [1, 2, 9].map(member) };
+    const then = (conf: ConfState) => nextMemberStep(givenUp, seen(conf, 1), NOBODY);
+    expect(then(confOf([1, 2, 9]))).toEqual({ kind: 'taken' });
+    expect(then(confOf([1, 2, 3]))).toEqual({ kind: 'done' });
+    expect(then(confOf([1, 2, 3], [9]))).toMatchObject({ change: { steps: [{ op: 'remove', id: 9 }] } });
+    expect(then({ ...confOf([1, 2, 9]), outgoing: confOf([1, 2, 3]).voters })).toEqual({ kind: 'wait' });
+  });
+
   it('removes learners that nobody wants any more', () => {
     expect(next([1, 2, 3], confOf([1, 2, 3], [9]), 1)).toMatchObject({ change: { steps: [{ op: 'remove', id: 9 }] } });
   });
