@@ -18,12 +18,13 @@ import {
 } from '../../shardctrl/index.js';
 import type { Answer, ApiError, LeaderView, MembersRequest, MembersView, NodeView } from './api.js';
 import type { ControllerCaller } from './controller-caller.js';
+import { Deadline } from './deadline.js';
 import type { HelloService } from './hello.js';
 import type { Joiner } from './joiner.js';
 import type { MapKeeper } from './map-keeper.js';
 import { nodeView } from './node-view.js';
 import type { PeerBook } from './peer-book.js';
-import { delay } from './waiting.js';
+import { delay, within } from './waiting.js';
 
 /** How long is looked for a shard's leader before it is said that there is none. */
 const LEADER_MS = 2_000;
@@ -47,6 +48,10 @@ const fail = (code: ApiError['code'], detail: string): Failure => ({ ok: false, 
 const NO_MAP = fail('unavailable', 'this node has no shard map yet');
 const AWAY = fail('no_leader', 'the controller did not answer in time: a majority of its members may be away');
 const IN_DOUBT = fail('outcome_unknown', 'the controller did not confirm the command: look before you repeat it');
+const TOO_LATE = fail(
+  'unavailable',
+  'the time for this request was over before the controller was asked: nothing has begun',
+);
 
 export class MembersAdmin {
   readonly #options: MembersAdminOptions;
@@ -59,9 +64,9 @@ export class MembersAdmin {
 
   async addNode(peer: string, timeout_ms: number): Promise<Answer<NodeView>> {
     const { clock, transport, maps, book, joiner } = this.#options;
-    const deadline_ms = clock.monotonic_ms() + timeout_ms;
+    const deadline = new Deadline(clock, timeout_ms);
     if (maps.map === null) return NO_MAP;
-    const found = await transport.discover(peer);
+    const found = await within(clock, transport.discover(peer), Math.max(1, deadline.left_ms), null);
     if (found === null) {
       return fail(
         'unavailable',
@@ -81,7 +86,7 @@ export class MembersAdmin {
       const view = this.#nodeView(found.node);
       if (view !== null) return { ok: true, value: view };
       const refusal = joiner.refusalOf(found.node);
-      if (refusal !== null || clock.monotonic_ms() + POLL_MS >= deadline_ms) {
+      if (refusal !== null || deadline.isOver(POLL_MS)) {
         book.uninvite(found.node);
         return refusal !== null
           ? fail('conflict', refusal)
@@ -102,7 +107,8 @@ export class MembersAdmin {
 
   async removeNode(id: NodeId, timeout_ms: number): Promise<Answer<NodeView>> {
     const before = this.#nodeView(id);
-    const answer = await this.#propose({ kind: 'drain_node', node: id }, timeout_ms);
+    const deadline = new Deadline(this.#options.clock, timeout_ms);
+    const answer = await this.#propose({ kind: 'drain_node', node: id }, deadline);
     if (!answer.ok) return answer;
     // It may have left by now, or this node has not heard of it yet.
     const view = this.#nodeView(id) ?? before;
@@ -114,10 +120,11 @@ export class MembersAdmin {
   // ----------------------------------------------------------------------------------------------------------- members
 
   async changeMembers(shard: string, request: MembersRequest, timeout_ms: number): Promise<Answer<MembersView>> {
-    const found = await this.#shard(shard, timeout_ms);
+    const deadline = new Deadline(this.#options.clock, timeout_ms);
+    const found = await this.#shard(shard, deadline);
     if (!found.ok) return found;
     const { entry } = found.value;
-    const seen = await this.#membership(entry, timeout_ms);
+    const seen = await this.#membership(entry, deadline);
     if (!seen.ok) return seen;
     const { add, remove } = request;
     const lost = this.#lost(entry, request);
@@ -131,10 +138,10 @@ export class MembersAdmin {
         replicas: Math.max(1, entry.members.length + add.length - remove.length),
         cause: 'asked for by an operator',
       },
-      timeout_ms,
+      deadline,
     );
     if (!answer.ok) return answer;
-    const view = await this.members(shard, timeout_ms);
+    const view = await this.#view(shard, deadline);
     if (view.ok) return view;
     // It has begun, whether or not it can be seen from here now.
     const members = entry.members.map((member) => member.node);
@@ -154,8 +161,12 @@ export class MembersAdmin {
     return `${shardName(entry.id)} would be left with ${rest.join(', ')}, and ${away}: no majority`;
   }
 
-  async members(shard: string, timeout_ms: number): Promise<Answer<MembersView>> {
-    const found = await this.#shard(shard, timeout_ms);
+  members(shard: string, timeout_ms: number): Promise<Answer<MembersView>> {
+    return this.#view(shard, new Deadline(this.#options.clock, timeout_ms));
+  }
+
+  async #view(shard: string, deadline: Deadline): Promise<Answer<MembersView>> {
+    const found = await this.#shard(shard, deadline);
     if (!found.ok) return found;
     const { entry, change } = found.value;
     const { members, joining } = entry;
@@ -185,30 +196,27 @@ export class MembersAdmin {
 
   async transferLeader(shard: string, to: NodeId, timeout_ms: number): Promise<Answer<LeaderView>> {
     const { clock, shards } = this.#options;
-    const deadline_ms = clock.monotonic_ms() + timeout_ms;
-    const found = await this.#shard(shard, timeout_ms);
+    const deadline = new Deadline(clock, timeout_ms);
+    const found = await this.#shard(shard, deadline);
     if (!found.ok) return found;
     const { entry } = found.value;
     if (!entry.members.some((member) => member.node === to)) {
       return fail('invalid_argument', `to: ${to} is no voting member of ${shard}`);
     }
     // Else the controller would give the leadership back in a while.
-    const preferred = await this.#propose(
-      { kind: 'prefer_leader', group: entry.id, node: to, pinned: true },
-      timeout_ms,
-    );
+    const preferred = await this.#propose({ kind: 'prefer_leader', group: entry.id, node: to, pinned: true }, deadline);
     if (!preferred.ok) return preferred;
     let detail = `${to} did not take over in time; it is asked to`;
     for (;;) {
-      const seen = await this.#membership(entry, deadline_ms - clock.monotonic_ms());
+      const seen = await this.#membership(entry, deadline);
       if (!seen.ok) return seen;
       const { conf, confIndex, leader, term } = seen.value;
       const target = conf.voters.find((member) => member.node === to);
       if (target === undefined) return fail('invalid_argument', `to: ${to} is no voting member of ${shard}`);
       if (target.id === leader) return { ok: true, value: { id: shard, leader: to, term } };
-      if (clock.monotonic_ms() + POLL_MS >= deadline_ms) return fail('unavailable', detail);
+      if (deadline.isOver(POLL_MS)) return fail('unavailable', detail);
       try {
-        const answer = await shards.memberStep(entry.id, confIndex, { kind: 'transfer', to }, LEADER_MS);
+        const answer = await shards.memberStep(entry.id, confIndex, { kind: 'transfer', to }, leaderWait_ms(deadline));
         if (answer.kind === 'refused') detail = answer.detail;
       } catch (error) {
         if (!(error instanceof ShardUnavailable)) throw error;
@@ -220,8 +228,8 @@ export class MembersAdmin {
   // ------------------------------------------------------------------------------------------------------------- parts
 
   /** By the newest map, with the change that is under way. */
-  async #shard(name: string, timeout_ms: number): Promise<Answer<{ entry: ShardEntry; change: MemberChange | null }>> {
-    const answer = await this.#options.controller.members(timeout_ms);
+  async #shard(name: string, deadline: Deadline): Promise<Answer<{ entry: ShardEntry; change: MemberChange | null }>> {
+    const answer = await this.#options.controller.members(deadline.left_ms);
     if (answer === null) return AWAY;
     const { map, changes } = answer;
     const id = parseShardName(name);
@@ -231,10 +239,10 @@ export class MembersAdmin {
   }
 
   /** Without a leader nothing can be changed: who is missing is the answer (F41). */
-  async #membership(entry: ShardEntry, timeout_ms: number): Promise<Answer<Membership>> {
+  async #membership(entry: ShardEntry, deadline: Deadline): Promise<Answer<Membership>> {
     const { shards, hello, self } = this.#options;
     try {
-      return { ok: true, value: await shards.membership(entry.id, Math.max(1, Math.min(LEADER_MS, timeout_ms))) };
+      return { ok: true, value: await shards.membership(entry.id, leaderWait_ms(deadline)) };
     } catch (error) {
       if (!(error instanceof ShardUnavailable)) throw error;
       const away = hello.away(entry.members.map((member) => member.node).filter((node) => node !== self));
@@ -246,8 +254,10 @@ export class MembersAdmin {
     }
   }
 
-  async #propose(command: ControllerCommand, timeout_ms: number): Promise<Answer<ControllerResult>> {
-    const answer = await this.#options.controller.propose(command, timeout_ms);
+  async #propose(command: ControllerCommand, deadline: Deadline): Promise<Answer<ControllerResult>> {
+    // Sent now it would be carried out, and nobody would be there to hear of it.
+    if (deadline.isOver()) return TOO_LATE;
+    const answer = await this.#options.controller.propose(command, deadline.left_ms);
     if (answer.kind === 'unavailable') return AWAY;
     if (answer.kind === 'unknown') return IN_DOUBT;
     const { result } = answer;
@@ -272,6 +282,9 @@ export class MembersAdmin {
     }
   }
 }
+
+/** How long a shard's leader is waited for. */
+const leaderWait_ms = (deadline: Deadline): number => Math.max(1, Math.min(LEADER_MS, deadline.left_ms));
 
 export function noShard(name: string, map: ShardMap): ApiError {
   const known = map.shards.map((shard) => shardName(shard.id)).join(', ');
