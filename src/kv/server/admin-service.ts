@@ -259,8 +259,6 @@ export class AdminServiceImpl implements AdminService {
         detail: maps.map === null ? 'no shard map yet' : `epoch ${maps.epoch}`,
       },
     ];
-    const { turnedAway } = this.#options.book;
-    if (turnedAway !== null) checks.push({ name: 'cluster', ok: false, detail: turnedAway });
     for (const group of host.groups()) {
       const replica = host.get(group);
       if (replica === undefined) continue;

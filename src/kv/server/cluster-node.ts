@@ -21,6 +21,7 @@ import type { AdminService, KvService } from './api.js';
 import { ClusterClock } from './cluster-clock.js';
 import { CONTROLLER, ControllerCaller, type MapAnswer } from './controller-caller.js';
 import { ControllerKeeper } from './controller-keeper.js';
+import { Departure, untilDeparted } from './departure.js';
 import { ForwardService } from './forward-service.js';
 import { GroupKeeper } from './group-keeper.js';
 import { handOver } from './hand-over.js';
@@ -99,6 +100,9 @@ const introduction = (map: ShardMap | null): readonly Introduced[] =>
     const node = map?.nodes.find((entry) => entry.id === member.node);
     return node === undefined ? [] : [{ id: node.id, peer: node.peer }];
   });
+
+/** Of a node that nobody wants to hear of any more. */
+const NO_PEERS: ReturnType<PeerBook['peers']> = new Map();
 
 /** A transfer takes a round trip or two; longer than this nobody is there to take over. */
 const HAND_OVER_MS = 1_000;
@@ -186,8 +190,18 @@ export class ClusterNode {
       maps,
       known: new Map([...(setup.bootstrap?.nodes ?? []), ...(setup.knownPeers ?? [])]),
       founders: founders.map(({ node }) => node),
-      changed: (peers) => transport.setPeers(peers),
+      changed: () => transport.setPeers(peers()),
     });
+    const departure = new Departure({
+      self,
+      host,
+      event: hooks.event,
+      left: () => {
+        transport.setPeers(peers());
+        joiner.close();
+      },
+    });
+    const peers = (): ReturnType<PeerBook['peers']> => (departure.reason === null ? book.peers() : NO_PEERS);
     const controllerNodes = (): readonly NodeId[] => {
       // A replica that is being filled does not know yet with whom it shares the group; one that was left behind, not any more.
       const replica = host.get(CONTROLLER);
@@ -268,7 +282,7 @@ export class ClusterNode {
         controllers: introduction(maps.map),
         joins: joiner.joins,
       }),
-      peers: () => [...book.peers().keys()],
+      peers: () => [...peers().keys()],
       stranger: (word) => {
         const member = maps.map?.nodes.some((node) => node.id === self) === true;
         if (member && word.joins) joiner.register(word.node);
@@ -330,20 +344,20 @@ export class ClusterNode {
           hooks.fatal(error instanceof Error ? error : new Error(String(error)));
         }
       }
+      if (map.gone.includes(self)) return departure.learn();
       tellPeers(map);
-      transport.setPeers(book.peers());
+      transport.setPeers(peers());
       // Nodes without a replica of the controller would hear of the new map only with the next second's word.
       if (host.get(CONTROLLER)?.isLeader !== true) return;
       const informed = new Set(controllerNodes());
-      for (const peer of book.peers().keys()) if (!informed.has(peer)) hello.sayTo(peer);
+      for (const peer of peers().keys()) if (!informed.has(peer)) hello.sayTo(peer);
     });
     transport.onPeer((peer, event) => {
-      if (event.kind === 'up') {
-        book.turnedAway = null;
-        hello.sayTo(peer);
-      }
-      if (event.kind === 'refused' && event.reason.startsWith('not_admitted')) book.turnedAway = event.reason;
-      if (event.kind === 'refused') hooks.event('error', `peer ${peer} refused: ${event.reason}`, { peer });
+      if (event.kind === 'up') hello.sayTo(peer);
+      if (event.kind !== 'refused') return;
+      // What one of them says all will say, and for good.
+      if (event.reason.startsWith('not_admitted')) departure.learn();
+      else hooks.event('error', `peer ${peer} refused: ${event.reason}`, { peer });
     });
     changedListeners.push((group) => {
       if (group === CONTROLLER) {
@@ -353,7 +367,7 @@ export class ClusterNode {
       router.wake();
     });
 
-    transport.setPeers(book.peers());
+    transport.setPeers(peers());
     watcher.controllerChanged();
     const own = founders.find((member) => member.node === self);
     if (own !== undefined && clusterId === null && !host.knows(CONTROLLER)) {
@@ -375,13 +389,13 @@ export class ClusterNode {
       controllerNodes,
       failed,
     });
+    const kv: KvService = {
+      epoch: () => maps.epoch,
+      execute: (request, context, done) => router.execute(request, context, done),
+      list: (request, context) => lists.list(request, context),
+    };
     return new ClusterNode({
-      kv: {
-        epoch: () => maps.epoch,
-        execute: (request, context, done) => router.execute(request, context, done),
-        list: (request, context) => lists.list(request, context),
-      },
-      admin,
+      ...untilDeparted({ kv, admin }, departure),
       host,
       maps,
       router,

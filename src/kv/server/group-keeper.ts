@@ -9,6 +9,9 @@
  * A replica is made or removed only by a map that the controller has just confirmed. The map at hand may be old (a node that starts
  * again has that of its own log, a node that slept that of yesterday), and may list a shard that is retired and gone: an
  * empty replica of it would be a second beginning of its group (F59).
+ *
+ * Nothing is removed from a node that has left for good: whatever is on it then it has kept while it was away, and a person has
+ * to say what becomes of it.
  */
 import type { Clock, GroupId, NodeId, ReplicaHost, Timer } from '../../raft/index.js';
 import { type GroupMembers, groupsOf } from '../../shardctrl/index.js';
@@ -60,9 +63,15 @@ export class GroupKeeper {
   async #run(): Promise<void> {
     while (this.#again && !this.#closed) {
       this.#again = false;
+      if (this.#hasLeft()) return;
       await this.#removeRetired();
       if (this.#differs()) await this.#adjust();
     }
+  }
+
+  #hasLeft(): boolean {
+    const { maps, self } = this.#options;
+    return maps.map?.gone.includes(self) === true;
   }
 
   async #removeRetired(): Promise<void> {
@@ -93,6 +102,7 @@ export class GroupKeeper {
     const newest = await newestMap(ASK_MS);
     if (newest === null) return this.#later();
     maps.offer(newest.map, newest.retired);
+    if (this.#hasLeft()) return;
     for (const [group, members] of groupsOf(newest.map)) {
       if (this.#closed || maps.retired.includes(group)) continue;
       if (this.#due(group, members) === 'remove') await host.remove(group);

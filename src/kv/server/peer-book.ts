@@ -30,8 +30,6 @@ export class PeerBook {
   readonly #invited = new Map<NodeId, PeerAddress>();
   #controllers: readonly NodeId[] = [];
   #toldEpoch = 0;
-  /** Why others do not listen to this node any more; null: they do. */
-  turnedAway: string | null = null;
 
   constructor(options: PeerBookOptions) {
     this.#options = options;

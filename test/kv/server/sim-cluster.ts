@@ -60,6 +60,8 @@ export class SimCluster {
   readonly http: SimHttp;
   /** Events of level `error` and fatal ones, of all nodes. */
   readonly errors: string[] = [];
+  /** Events of level `warn`, of all nodes. */
+  readonly warnings: string[] = [];
   #lives = 0;
 
   constructor(options: {
@@ -170,6 +172,7 @@ export class SimCluster {
       {
         event: (level, text, fields) => {
           if (level === 'error') this.errors.push(`${id}: ${text} ${JSON.stringify(fields)}`);
+          if (level === 'warn') this.warnings.push(`${id}: ${text}`);
         },
         fatal: (error) => this.errors.push(`${id} cannot go on: ${error.stack}`),
         joined: (clusterId) => {
