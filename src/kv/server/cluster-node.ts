@@ -32,6 +32,7 @@ import { ListService } from './list-service.js';
 import { MapKeeper } from './map-keeper.js';
 import { MapWatcher } from './map-watcher.js';
 import { MembersService } from './members-service.js';
+import { PairWatch } from './pair-watch.js';
 import { type Introduced, PeerBook } from './peer-book.js';
 import { Router } from './router.js';
 import { Rpc } from './rpc.js';
@@ -367,6 +368,7 @@ export class ClusterNode {
       router.wake();
     });
 
+    new PairWatch(self, maps, hooks.event);
     transport.setPeers(peers());
     watcher.controllerChanged();
     const own = founders.find((member) => member.node === self);

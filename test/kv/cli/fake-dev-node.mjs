@@ -27,7 +27,11 @@ if (existsSync(join(data_dir, 'crash'))) {
 
 const view = {
   controller: { leader: 'n1' },
-  shards: Array.from({ length: bootstrap.shards }, (_, i) => ({ id: `s${i + 1}`, leader: 'n1' })),
+  shards: Array.from({ length: bootstrap.shards }, (_, i) => ({
+    id: `s${i + 1}`,
+    leader: 'n1',
+    members: Array.from({ length: bootstrap.replicas }, (_, member) => ({ node: `n${member + 1}` })),
+  })),
 };
 const server = createServer((request, response) => {
   response.setHeader('Content-Type', 'application/json');

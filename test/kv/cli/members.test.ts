@@ -192,6 +192,17 @@ describe('shards members', () => {
     expect(asked(seen)[0]).toBe('POST /v1/admin/shards/s1/members {"add":["n3","n4"],"remove":["n1"]}');
   });
 
+  test('F41: warns where two are left', async () => {
+    const { exit, err } = await against(
+      (one) => json(one.method === 'POST' ? 202 : 200, members(['n1', 'n2'])),
+      ['shards', 'members', 's1', '--remove', 'n3'],
+    );
+    expect([exit, err]).toEqual([
+      0,
+      'warning: s1 has two replicas: it takes no writes as soon as one of its nodes is away\n',
+    ]);
+  });
+
   test('--no-wait prints what has begun', async () => {
     const { exit, out, seen } = await against(() => json(202, begun), [...change, '--no-wait', '-o', 'json']);
     expect([exit, JSON.parse(out), seen.length]).toEqual([0, begun, 1]);

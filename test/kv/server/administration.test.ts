@@ -44,6 +44,30 @@ describe('plans', () => {
   });
 });
 
+describe('plans of pairs', () => {
+  it('F41: are accepted with a plain warning, in a dry run and when they start', async () => {
+    const cluster = await SimCluster.healthy({ nodes: 4, shards: 1 });
+    const ask = (shards: number, replicas: number | undefined, dry_run: boolean) => {
+      const request = { shards, dry_run, ...(replicas === undefined ? {} : { replicas }) };
+      return cluster.settle(cluster.node('n4').admin.reshard(request, 3_000));
+    };
+    const warning = expect.stringContaining('two replicas take no writes as soon as one of their nodes is away');
+    expect(granted(await ask(2, 2, true)).warnings).toContainEqual(warning);
+    expect(granted(await ask(2, undefined, true)).warnings).not.toContainEqual(warning);
+    expect(granted(await ask(2, 2, false)).warnings).toContainEqual(warning);
+    await cluster.planOver();
+    // Whoever looks later is told, too; and so are the nodes that host the pair.
+    expect(granted(await cluster.settle(cluster.node('n1').admin.plan(null, 3_000))).warnings).toContainEqual(warning);
+    const hosts = cluster
+      .controller()
+      .map()!
+      .shards[1]!.members.map(({ node }) => node);
+    expect(
+      cluster.warnings.filter((text) => text.includes('s2 has two replicas')).map((text) => text.slice(0, 2)),
+    ).toEqual(expect.arrayContaining(hosts));
+  });
+});
+
 describe('a plan that runs', () => {
   const states = (cluster: SimCluster) =>
     cluster

@@ -3,7 +3,8 @@ import type { BasicClient, MembersView } from '../../client/index.js';
 import { CliError, withHints } from '../cli-error.js';
 import { type Globals, nameLists } from '../flags.js';
 import { follow } from '../follow.js';
-import { type Colors, print, renderTable } from '../output.js';
+import { type Colors, print, renderTable, warn } from '../output.js';
+import { pairWarning } from '../pair-text.js';
 import { progressLine } from '../progress-line.js';
 import { withClient } from '../with-client.js';
 
@@ -80,6 +81,8 @@ export const shardsMembersCommand = (yargs: Argv<Globals>) =>
         const begun = await withHints(hints, () => client.changeMembers(shard, { add, remove }));
         return wait ? untilDone(client, shard, begun, { add, remove }) : begun;
       });
+      const pair = add.length + remove.length === 0 ? null : pairWarning([view]);
+      if (pair !== null) warn(pair);
       await print(args.output, view, (colors) => render(colors, view));
     },
   );

@@ -3,7 +3,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { HttpSend } from '../../client/index.js';
+import type { ClusterView, HttpSend } from '../../client/index.js';
 import { CliError } from '../cli-error.js';
 import { baseUrl, type NodeFiles } from './dev-directory.js';
 import { NodeProcess } from './node-process.js';
@@ -48,8 +48,8 @@ export class DevSupervisor {
     this.#hopeless ??= new CliError(`${node.files.id} does not start: ${lastWords(node.files)}; see ${node.files.log}`);
   }
 
-  /** Resolves once every shard has a leader and every node that runs is ready; null where it was stopped before. */
-  async ready(): Promise<true | null> {
+  /** The cluster once every shard has a leader and every node that runs is ready; null where it was stopped before. */
+  async ready(): Promise<ClusterView | null> {
     const { send, say } = this.#options;
     let reminder_ms = performance.now() + PATIENCE_MS;
     for (;;) {
@@ -61,7 +61,7 @@ export class DevSupervisor {
         awaited.map((node) => baseUrl(node.files)),
         send,
       );
-      if (state.ready) return true;
+      if (state.ready) return state.view;
       if (performance.now() > reminder_ms) {
         reminder_ms += PATIENCE_MS;
         if (!this.#stopped) say(`still waiting: ${state.waitingFor}; the nodes' logs: ${this.#logs()}`);

@@ -4,6 +4,7 @@ import { createAxiosSend } from '../../client/basic/index.js';
 import { UsageError } from '../cli-error.js';
 import type { OutputFormat } from '../flags.js';
 import { print, say, warn } from '../output.js';
+import { pairWarning } from '../pair-text.js';
 import {
   baseUrl,
   type DirectoryLock,
@@ -75,9 +76,6 @@ async function prepare(options: DevOptions, directory: string, lock: DirectoryLo
       `the nodes of ${directory} know each other by the peer ports from ${first} on, which stay; HTTP goes to ${httpPort}`,
     );
   }
-  if (shape.replicas === 2) {
-    warn('a shard of two replicas takes no writes while one of its nodes is away; with three it does');
-  }
   const nodes = filesOf(directory, shape, httpPort);
   const ports = nodes.flatMap((node) => [node.httpPort, node.peerPort]);
   const highest = Math.max(...ports);
@@ -124,7 +122,13 @@ export async function runDev(options: DevOptions): Promise<void> {
     const asked = askedToStop(supervisor);
     supervisor.start();
     try {
-      if ((await Promise.race([supervisor.ready(), asked])) === true) await announce(options, directory, prepared);
+      const view = await Promise.race([supervisor.ready(), asked]);
+      if (view !== null) {
+        // By what is there: members may have changed since the cluster was made.
+        const pairs = pairWarning(view.shards);
+        if (pairs !== null) warn(pairs);
+        await announce(options, directory, prepared);
+      }
       await asked;
     } finally {
       await supervisor.stop();
