@@ -1,6 +1,7 @@
 /**
  * Nodes that come and go while everything else happens: late ones join, members of shards are changed by hand, nodes are
- * drained. What the product promises is that all of it comes to an end in the calm, and that nobody notices.
+ * drained; and in some seeds nodes stay away for so long that what they held is rebuilt elsewhere, and come back while that
+ * goes on, or after it. What the product promises is that all of it comes to an end in the calm, and that nobody notices.
  */
 import type { AdminService, Answer } from '../../src/kv/server/index.js';
 import type { SimScheduler } from './fakes/clock.js';
@@ -27,26 +28,58 @@ const EXPECTED: ReadonlySet<string> = new Set([
   'unavailable',
 ]);
 const TIMEOUT_MS = 4_000;
+/** Ten seconds of silence make a node down; then it is for the setting to say when it has been so for too long. */
+const AWAY_MS = [11_000, 30_000] as const;
+const REBUILD_AFTER_MS: readonly (number | null)[] = [1_000, 1_000, 3_000, 8_000, null];
 /** Of a run: each takes a node off for good. */
 const DRAINS_MAX = 2;
 
 export class RosterNemesis {
   readonly #options: RosterNemesisOptions;
   readonly #random: SimRandom;
+  /** Of what came later: all else is drawn as it was before. null: nothing is rebuilt in this run. */
+  readonly #rebuilds: SimRandom | null;
   #drains = 0;
+  #rebuildAfter_ms: number | null = null;
+  #awayUntil_ms = 0;
 
   constructor(options: RosterNemesisOptions) {
     this.#options = options;
     this.#random = options.random;
+    const rebuilds = options.random.fork('rebuilds');
+    this.#rebuilds = rebuilds.chance(0.5) ? rebuilds : null;
   }
 
   begin(): void {
+    if (this.#rebuilds !== null) this.#rebuild(this.#rebuilds);
     const late = this.#options.nodes.find((node) => !node.started);
     if (late !== undefined && this.#random.chance(0.4)) {
       this.#options.trace.add('nemesis', `${late.id} is to join`);
       this.#options.revive(late);
     } else if (this.#drains < DRAINS_MAX && this.#random.chance(0.2)) this.#drain();
     else this.#change();
+  }
+
+  #rebuild(random: SimRandom): void {
+    const { scheduler, nodes, trace } = this.#options;
+    if (this.#rebuildAfter_ms === null || random.chance(0.1)) {
+      const rebuildAfter_ms = random.pick(REBUILD_AFTER_MS);
+      const what = `rebuild after ${rebuildAfter_ms} ms`;
+      const done = (): void => {
+        this.#rebuildAfter_ms = rebuildAfter_ms;
+      };
+      this.#ask(what, (admin) => admin.changeSettings({ rebuildAfter_ms }, TIMEOUT_MS), done, random);
+    }
+    if (scheduler.now_ms < this.#awayUntil_ms || !random.chance(0.4)) return;
+    const node = random.pick(nodes);
+    const { clock } = node;
+    if (clock === null || node.paused) return;
+    // One at a time: of the loss of two no shard of three recovers.
+    const away_ms = random.between(...AWAY_MS);
+    this.#awayUntil_ms = scheduler.now_ms + away_ms;
+    trace.add('nemesis', `${node.id} stays away for ${away_ms.toFixed(0)} ms`);
+    clock.pause();
+    scheduler.after(away_ms, () => clock.resume());
   }
 
   #drain(): void {
@@ -76,9 +109,14 @@ export class RosterNemesis {
     this.#ask(what, (admin) => admin.changeMembers(`s${shard.id}`, { add, remove }, TIMEOUT_MS));
   }
 
-  #ask<T>(what: string, call: (admin: AdminService) => Promise<Answer<T>>, done: () => void = () => {}): void {
+  #ask<T>(
+    what: string,
+    call: (admin: AdminService) => Promise<Answer<T>>,
+    done: () => void = () => {},
+    random = this.#random,
+  ): void {
     const { nodes, trace, failed } = this.#options;
-    const node = this.#random.pick(nodes);
+    const node = random.pick(nodes);
     const admin = node.node?.admin;
     if (admin === undefined) return;
     trace.add('nemesis', `asks ${node.id} to ${what}`);
