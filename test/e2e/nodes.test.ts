@@ -1,6 +1,6 @@
 /**
  * Nodes that come and go under load: one joins and takes replicas, the one that leads the controller is drained, one that died
- * is replaced. Nobody who asks the others notices, and nothing is lost.
+ * is replaced, by hand and, where that is allowed, by itself. Nobody who asks the others notices, and nothing is lost.
  */
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -88,5 +88,49 @@ describe('LateJoiner: nodes under load', () => {
       cluster.logOf(dead).includes(`${dead.id} has left this cluster`),
     );
     expect((await viewFrom(asked)).nodes.map(({ id }) => id)).not.toContain(dead.id);
+    // It keeps what it has, serves nothing, and whoever watches over processes is not to start it again and again.
+    const ready = await plain(dead.http, '/readyz');
+    expect([ready.status, String(ready.body)]).toEqual([503, expect.stringContaining('for good and serves nothing')]);
+    expect((await plain(dead.http, '/livez')).status).toBe(200);
+    for (const path of [`/v1/kv/${keys[0]}`, '/v1/cluster']) expect((await plain(dead.http, path)).status).toBe(503);
+    expect(readdirSync(join(dead.dataDir, 'state')).length).toBeGreaterThan(0);
+    await cluster.kill(dead);
+  });
+
+  it('that stay away are replaced by themselves, where operators allow it', { timeout: 180_000 }, async () => {
+    const n6 = await cluster.join('n6');
+    const [away, asked] = cluster.running.filter((node) => node !== n6) as [LocalNode, LocalNode];
+    await until('n6 to be a node', PATIENCE_MS, async () =>
+      (await viewFrom(asked)).nodes.some(({ id }) => id === 'n6'),
+    );
+    const endpoints = cluster.running.filter((node) => node !== away).map((node) => node.http);
+    const history = newHistory();
+    await fill(endpoints, keys, history);
+    await cluster.kill(away);
+    const missing = async () => (await viewFrom(asked)).missing_replicas;
+    await until('its replicas to be missed', PATIENCE_MS, async () => (await missing()).length > 0);
+    for (const { state, reason } of await missing()) {
+      expect([state, reason]).toEqual(['blocked', expect.stringContaining('not allowed')]);
+    }
+    const set = await plain(asked.http, '/v1/admin/settings', { method: 'PUT', body: '{"rebuild_after":"1s"}' });
+    expect([set.status, jsonOf(set)]).toEqual([200, { rebuild_after: '1s' }]);
+    await until('all to be replaced', PATIENCE_MS, async () => {
+      const { shards, missing_replicas } = await viewFrom(asked);
+      const whole = shards.every(({ state, members }) => state === 'ok' && members.length === 3);
+      return whole && missing_replicas.length === 0;
+    });
+    expect(hostsOf(await viewFrom(asked), away.id)).toBe(0);
+    expect(await verdictOn(endpoints, keys, history)).toEqual(KEPT);
+    // It is a node like any other when it comes back: with other replicas, if with any.
+    await cluster.whenReady(away);
+    const view = await cluster.whenHealthy();
+    expect(view.nodes.map(({ id }) => id)).toContain(away.id);
+    expect(
+      await verdictOn(
+        cluster.running.map((node) => node.http),
+        keys,
+        history,
+      ),
+    ).toEqual(KEPT);
   });
 });
