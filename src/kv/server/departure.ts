@@ -82,6 +82,7 @@ export function untilDeparted({ kv, admin }: Services, departure: Departure): Se
       move: guard(admin.move.bind(admin)),
       steerPlan: guard(admin.steerPlan.bind(admin)),
       plan: guard(admin.plan.bind(admin)),
+      receipts: guard(admin.receipts.bind(admin)),
       addNode: guard(admin.addNode.bind(admin)),
       removeNode: guard(admin.removeNode.bind(admin)),
       changeMembers: guard(admin.changeMembers.bind(admin)),

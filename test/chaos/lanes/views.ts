@@ -34,5 +34,6 @@ export function viewOf(nodes: string, shards: Readonly<Record<string, string>>, 
     nodes: nodes.split(' ').map((id) => ({ id, http: '', peer: '', labels: {}, state: 'healthy', since: '' })),
     shards: Object.entries(shards).map(([id, members]) => shardOf(id, members)),
     controller: { leader: null, term: null, members: controller.split(' ') },
+    missing_replicas: [],
   };
 }
