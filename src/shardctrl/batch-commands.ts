@@ -77,12 +77,14 @@ export function applyPublish(
     failures: 0,
     lastFailure: null,
     published_ms: stamp_ms,
+    forward: plan.ending === null ? move.forward : unionSlots(move.forward, batch.slots),
   });
   const number = plan.receipts + 1;
   state.putPlan({ ...planOf(state, batch).plan, receipts: number });
   state.putBatch({ ...batch, phase: 'published', reason: null, receipt: number, epoch });
-  const stored = { ...receipt, pause_ms, move: batch.move, planMove: batch.planMove, slots: batch.slots, epoch };
-  state.putReceipt(plan.id, number, stored);
+  const { planMove, slots, started_ms } = batch;
+  const times = { started_ms, published_ms: stamp_ms };
+  state.putReceipt(plan.id, number, { ...receipt, pause_ms, move: batch.move, planMove, slots, epoch, ...times });
   return { kind: 'published', epoch };
 }
 
@@ -108,6 +110,7 @@ export function applyBatchAborted(state: ControllerState, command: CommandOf<'ba
     failures: batch.reason === DRIVER_ENDED ? move.failures : move.failures + 1,
     lastFailure: batch.reason,
     pause_ms: longer(move.pause_ms, command.pause_ms),
+    undone: plan.ending === null ? move.undone : unionSlots(move.undone, batch.slots),
   });
   return { kind: 'ok' };
 }

@@ -1,5 +1,6 @@
 /** How many slots make a batch: few enough to be frozen for a short time, enough to be worth the round trips. */
 import type { SlotStats } from './shard-port.js';
+import type { Held } from './slot-figures.js';
 import { eachSlot, type SlotRanges, slotsOf } from './slot-ranges.js';
 
 export interface BatchLimits {
@@ -31,4 +32,18 @@ export function packBatch(
     packed.push(slot);
   }
   return slotsOf(packed);
+}
+
+/** How many batches `packBatch` would make of all these slots, one after the other, where none fails. */
+export function countBatches(slots: SlotRanges, sizeOf: (slot: number) => Held, limits: BatchLimits): number {
+  let count = 0;
+  let left = { keys: -1, bytes: -1, slots: -1 };
+  for (const slot of eachSlot(slots)) {
+    const { keys, bytes } = sizeOf(slot);
+    left = { keys: left.keys - keys, bytes: left.bytes - bytes, slots: left.slots - 1 };
+    if (left.keys >= 0 && left.bytes >= 0 && left.slots >= 0) continue;
+    count++;
+    left = { keys: limits.keys - keys, bytes: limits.bytes - bytes, slots: limits.slots - 1 };
+  }
+  return count;
 }

@@ -3,6 +3,7 @@ import type { CommandOf, ControllerResult } from './commands.js';
 import type { ControllerState } from './controller-state.js';
 import { compareNodeIds, controllerMembers, placeShards } from './placement.js';
 import { SHARDS_MAX } from './plan-draft.js';
+import { WEIGHT_DEFAULT } from './reshard-wish.js';
 import type { GroupMembers, NodeEntry, ShardMap } from './shard-map.js';
 import { SLOT_COUNT, type SlotRanges } from './slot-ranges.js';
 
@@ -30,6 +31,8 @@ export function applyInit(state: ControllerState, command: CommandOf<'init'>, st
       replicas: wished ?? members.length,
       asFounded: true,
       pinned: false,
+      avoids: [],
+      weight: WEIGHT_DEFAULT,
     })),
     nodes: [...nodes].sort((a, b) => compareNodeIds(a.id, b.id)),
     controller: controllerOf(nodes),
@@ -53,7 +56,7 @@ function twinOf(nodes: readonly NodeEntry[]): string | null {
 
 function controllerOf(nodes: readonly NodeEntry[]): GroupMembers {
   const members = controllerMembers(nodes.map((node) => node.id));
-  return { members, joining: [], replicas: members.length, asFounded: true, pinned: false };
+  return { members, joining: [], replicas: members.length, asFounded: true, pinned: false, avoids: [] };
 }
 
 /** One range a shard, in order. */

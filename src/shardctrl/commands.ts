@@ -4,8 +4,10 @@
  */
 import { z } from 'zod';
 import type { PlanId } from './plan.js';
+import { WEIGHT_MAX, WEIGHT_MIN } from './reshard-wish.js';
 import { REBUILD_AFTER_MIN_MS } from './settings.js';
-import { isNormalized, type SlotRanges } from './slot-ranges.js';
+import { SHARE_BY } from './slot-figures.js';
+import { countSlots, isNormalized, SLOT_COUNT, type SlotRanges } from './slot-ranges.js';
 
 const name = z.string().min(1).max(255);
 const count = z.int().min(0);
@@ -53,12 +55,32 @@ const registerNode = z.object({ kind: z.literal('register_node'), node });
 /** Bytes a second; null: no limit. */
 const maxRate = z.number().min(1).nullable().default(null);
 
+const bySlot = z.array(count).max(SLOT_COUNT).readonly();
+/** What slots hold as the plan is asked for: with it the plan is a function of the log. */
+const figures = z
+  .object({ epoch: count, slots, keys: bySlot, bytes: bySlot, unknown: slots })
+  .refine(({ slots: held, keys, bytes }) => [keys, bytes].every(({ length }) => length === countSlots(held)), {
+    error: 'keys and bytes must have a number for each slot',
+  });
+
+/** A plan names each shard once at most, and there are never more. */
+const shardIds = z.array(group).max(1_024).readonly();
 const reshard = z.object({
   kind: z.literal('reshard'),
   shards: z.int(),
   replicas: z.int().nullable().default(null),
   max_pause_ms: z.number().min(1).nullable().default(null),
   maxRate,
+  by: z.enum(SHARE_BY).default('slots'),
+  weights: z
+    .array(z.tuple([group, z.number().min(WEIGHT_MIN).max(WEIGHT_MAX)]).readonly())
+    .max(1_024)
+    .readonly()
+    .default([]),
+  excludeShards: shardIds.default([]),
+  excludeNodes: z.array(name).max(1_024).readonly().default([]),
+  /** null: not asked. */
+  figures: figures.nullable().default(null),
 });
 
 const move = z.object({

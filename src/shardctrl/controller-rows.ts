@@ -6,6 +6,7 @@
  *          | 'P' plan:u48                 a plan without its moves
  *          | 'V' plan:u48 move:u48        one move of a plan
  *          | 'R' plan:u48 number:u48      one receipt
+ *          | 'F' plan:u48                 what slots held when the plan was made, where it goes by that
  *          | 'B' move:u48                 a batch in flight
  *          | 'T' shard:u48                a tombstone
  *          | 'C' group:u48                a change of a group's members that is under way
@@ -32,6 +33,7 @@ export const RowKind = {
   Tombstone: 0x54,
   Change: 0x43,
   Settings: 0x53,
+  Figures: 0x46,
 } as const;
 export type RowKind = (typeof RowKind)[keyof typeof RowKind];
 

@@ -43,8 +43,10 @@ import {
   applyShardRetired,
   runningPlan,
 } from './plan-commands.js';
+import { type PlanPace, paceOf } from './plan-forecast.js';
 import type { ClusterSettings } from './settings.js';
 import type { ShardMap } from './shard-map.js';
+import type { SlotFigures } from './slot-figures.js';
 
 export class ControllerStateMachine implements StateMachine, ControllerView {
   #state: ControllerState | null = null;
@@ -144,6 +146,20 @@ export class ControllerStateMachine implements StateMachine, ControllerView {
   receipts(id: PlanId, after = 0, limit: number = Number.POSITIVE_INFINITY): StoredReceipt[] {
     const count = Math.max(0, (this.#opened.plan(id)?.receipts ?? 0) - after);
     return Array.from({ length: Math.min(count, limit) }, (_, i) => this.#opened.receipt(id, after + i + 1));
+  }
+
+  /** What slots held when the plan was made; null: it did not go by that, or is too old. */
+  figures(id: PlanId): SlotFigures | null {
+    return this.#opened.plan(id) === null ? null : this.#opened.figures(id);
+  }
+
+  /** How fast the newest plan went that has moved anything; null: none has. */
+  pace(): PlanPace | null {
+    for (const { id } of this.history()) {
+      const pace = paceOf(id, this.receipts(id));
+      if (pace !== null) return pace;
+    }
+    return null;
   }
 
   /** Ids of shards that are gone for good, ascending. */

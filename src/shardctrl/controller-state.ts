@@ -6,10 +6,23 @@ import { type GroupId, ReplicaDamaged, type StateEngine, type StateRows } from '
 import { DigestedRows, decodeRow, RowKind, rowKey } from './controller-rows.js';
 import { completed, type EpochRow, FULL_MAP_EVERY, type MapDelta, nextMap } from './map-delta.js';
 import type { MemberChange } from './member-change.js';
-import type { Batch, PlanId, PlanMove, PlanState, PlanSummary, StoredReceipt, Tombstone } from './plan.js';
+import {
+  type Batch,
+  completedMove,
+  completedPlan,
+  type EarlierMove,
+  type EarlierPlan,
+  type PlanId,
+  type PlanMove,
+  type PlanState,
+  type PlanSummary,
+  type StoredReceipt,
+  type Tombstone,
+} from './plan.js';
 import { type ClusterSettings, completedSettings, SETTINGS_DEFAULT } from './settings.js';
 import type { ShardMap } from './shard-map.js';
 import type { MoveId } from './shard-port.js';
+import type { SlotFigures } from './slot-figures.js';
 
 /** Older ones keep their summary; their moves and receipts are forgotten. */
 export const PLANS_KEPT = 100;
@@ -70,12 +83,12 @@ export class ControllerState {
         this.#meta = value as Meta;
         break;
       case RowKind.Plan:
-        this.#plans.set(key.readUIntBE(1, 6), value as PlanState);
+        this.#plans.set(key.readUIntBE(1, 6), completedPlan(value as EarlierPlan));
         break;
       case RowKind.Move: {
         const plan = key.readUIntBE(1, 6);
         const list = moves.get(plan) ?? [];
-        list.push(value as PlanMove);
+        list.push(completedMove(value as EarlierMove));
         moves.set(plan, list);
         break;
       }
@@ -93,6 +106,7 @@ export class ControllerState {
         break;
       case RowKind.Epoch:
       case RowKind.Receipt:
+      case RowKind.Figures:
         break;
       default:
         throw new ReplicaDamaged(`the controller's state has a row of unknown kind ${key[0]}`);
@@ -224,13 +238,14 @@ export class ControllerState {
     return all.map((plan) => ({ id: plan.id, state: plan.status, created_ms: plan.created_ms }));
   }
 
-  /** Writes a new plan under the next id, and lets go of the oldest one's details. */
-  addPlan(plan: Omit<PlanState, 'id'>): PlanState {
+  /** Writes a new plan under the next id, with the figures that it goes by, and lets go of the oldest one's details. */
+  addPlan(plan: Omit<PlanState, 'id'>, figures: SlotFigures | null = null): PlanState {
     const number = this.#known().nextPlan;
     this.#putMeta({ nextPlan: number + 1 });
     const added: PlanState = { ...plan, id: `p${number}` };
     this.putPlan(added);
     for (const move of added.moves) this.putMove(added.id, move);
+    if (figures !== null) this.#rows.put(rowKey(RowKind.Figures, number), figures);
     this.#forget(number - PLANS_KEPT);
     return added;
   }
@@ -240,7 +255,13 @@ export class ControllerState {
     if (old === undefined) return;
     for (const move of old.moves) this.#rows.delete(rowKey(RowKind.Move, number, moveNumber(move)));
     for (let i = 1; i <= old.receipts; i++) this.#rows.delete(rowKey(RowKind.Receipt, number, i));
+    if (this.figures(old.id) !== null) this.#rows.delete(rowKey(RowKind.Figures, number));
     this.putPlan({ ...old, moves: [], receipts: 0, forgotten: true });
+  }
+
+  /** What slots held when the plan was made; null: it did not go by that. */
+  figures(plan: PlanId): SlotFigures | null {
+    return (this.#rows.get(rowKey(RowKind.Figures, planNumber(plan))) as SlotFigures | undefined) ?? null;
   }
 
   /** All but its moves: those have rows of their own, so that a batch rewrites one of them only. */

@@ -4,6 +4,7 @@
  */
 import type { GroupId, NodeId } from '../raft/index.js';
 import { compareNodeIds, controllerMembers, type PlacedShard } from './placement.js';
+import { type ShardWeight, WEIGHT_DEFAULT } from './reshard-wish.js';
 import {
   CONTROLLER_GROUP,
   type GroupMembers,
@@ -30,6 +31,8 @@ export type MapDelta =
   /** The member that should lead. */
   | { readonly kind: 'first'; readonly group: GroupId; readonly node: NodeId; readonly pinned: boolean }
   | { readonly kind: 'replicas'; readonly group: GroupId; readonly replicas: number }
+  /** Of these shards; others keep theirs. */
+  | { readonly kind: 'weights'; readonly weights: readonly ShardWeight[] }
   | { readonly kind: 'draining'; readonly node: NodeId }
   | { readonly kind: 'gone'; readonly node: NodeId }
   | { readonly kind: 'retired'; readonly shard: GroupId };
@@ -39,11 +42,16 @@ export type EpochRow =
   | { readonly kind: 'full'; readonly map: ShardMap }
   | { readonly kind: 'delta'; readonly delta: MapDelta };
 
-/** A map as it was written before nodes could come and go: its members are those it was made with. */
+/** Members as they were written before nodes could come and go, and before shards could keep away from nodes. */
+type EarlierMembers = Pick<GroupMembers, 'members'> & Partial<GroupMembers>;
+
+/** A map as it was written before nodes could come and go (its members are those it was made with), or shards had weights. */
 type EarlierMap = Omit<ShardMap, 'controller' | 'draining' | 'gone' | 'shards'> &
-  Partial<Pick<ShardMap, 'controller' | 'draining' | 'gone'>> & {
-    readonly shards: readonly (Omit<ShardEntry, 'joining' | 'replicas' | 'asFounded' | 'pinned'> &
-      Partial<GroupMembers>)[];
+  Partial<Pick<ShardMap, 'draining' | 'gone'>> & {
+    readonly controller?: EarlierMembers;
+    readonly shards: readonly (Pick<ShardEntry, 'id' | 'slots'> &
+      Partial<Pick<ShardEntry, 'weight'>> &
+      EarlierMembers)[];
   };
 
 /** The map with all that an earlier version left out. */
@@ -52,23 +60,24 @@ export function completed(map: EarlierMap): ShardMap {
   return {
     ...map,
     shards: map.shards.map((shard) => ({
-      ...shard,
-      joining: shard.joining ?? [],
-      replicas: shard.replicas ?? shard.members.length,
-      asFounded: shard.asFounded ?? true,
-      pinned: shard.pinned ?? false,
+      ...completedMembers(shard),
+      weight: shard.weight ?? WEIGHT_DEFAULT,
     })),
-    controller: map.controller ?? {
-      members: founders,
-      joining: [],
-      replicas: founders.length,
-      asFounded: true,
-      pinned: false,
-    },
+    controller: completedMembers(map.controller ?? { members: founders }),
     draining: map.draining ?? [],
     gone: map.gone ?? [],
   };
 }
+
+/** What is missing comes last, so that a row that lacks nothing stays as it is (F30). */
+const completedMembers = <T extends EarlierMembers>(group: T): T & GroupMembers => ({
+  ...group,
+  joining: group.joining ?? [],
+  replicas: group.replicas ?? group.members.length,
+  asFounded: group.asFounded ?? true,
+  pinned: group.pinned ?? false,
+  avoids: group.avoids ?? [],
+});
 
 /** The map of the next epoch. */
 export function nextMap(map: ShardMap, delta: MapDelta): ShardMap {
@@ -90,7 +99,7 @@ function changed(map: ShardMap, delta: MapDelta): Partial<ShardMap> {
       return { nodes: [...others, delta.node].sort((a, b) => compareNodeIds(a.id, b.id)) };
     }
     case 'shards': {
-      const added = delta.shards.map(({ id, members, replicas }) => ({
+      const added = delta.shards.map(({ id, members, replicas, avoids }) => ({
         id,
         slots: NO_SLOTS,
         members,
@@ -98,6 +107,8 @@ function changed(map: ShardMap, delta: MapDelta): Partial<ShardMap> {
         replicas: replicas ?? members.length,
         asFounded: true,
         pinned: false,
+        avoids: avoids ?? [],
+        weight: WEIGHT_DEFAULT,
       }));
       return { shards: [...map.shards, ...added].sort((a, b) => a.id - b.id) };
     }
@@ -106,9 +117,16 @@ function changed(map: ShardMap, delta: MapDelta): Partial<ShardMap> {
     case 'joining':
       return withGroup(map, delta.group, { joining: delta.joining });
     case 'members': {
-      const { members, pinned } = groupOf(map, delta.group)!;
+      const { members, pinned, avoids } = groupOf(map, delta.group)!;
       const keeps = pinned && delta.members[0]?.replica === members[0]?.replica;
-      return withGroup(map, delta.group, { members: delta.members, joining: [], asFounded: false, pinned: keeps });
+      return withGroup(map, delta.group, {
+        members: delta.members,
+        joining: [],
+        asFounded: false,
+        pinned: keeps,
+        // Whoever made it a member means it.
+        avoids: avoids.filter((node) => !delta.members.some((member) => member.node === node)),
+      });
     }
     case 'first': {
       const { members } = groupOf(map, delta.group)!;
@@ -118,6 +136,10 @@ function changed(map: ShardMap, delta: MapDelta): Partial<ShardMap> {
     }
     case 'replicas':
       return withGroup(map, delta.group, { replicas: delta.replicas });
+    case 'weights': {
+      const weights = new Map(delta.weights);
+      return { shards: map.shards.map((shard) => ({ ...shard, weight: weights.get(shard.id) ?? shard.weight })) };
+    }
     case 'draining':
       return { draining: [...map.draining, delta.node] };
     case 'gone':

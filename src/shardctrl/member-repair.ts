@@ -99,7 +99,10 @@ export function placeFor(view: RepairView, group: GroupMembers, without: NodeId 
   const { map, healthy } = view;
   const stay = map.nodes.filter((node) => node.id !== without && isOn(group, node.id));
   const able = staying(map).filter((node) => healthy(node.id) && !isOn(group, node.id));
-  return bestNode(able, stay, loadOf(map))?.id ?? null;
+  const welcome = able.filter((node) => !group.avoids.includes(node.id));
+  // A node that is to be emptied does not wait for ever because of one that is only avoided.
+  const places = welcome.length === 0 && without !== null ? able : welcome;
+  return bestNode(places, stay, loadOf(map))?.id ?? null;
 }
 
 function drained(view: RepairView): MemberWish | null {
@@ -125,7 +128,8 @@ function lacking(view: RepairView): MemberWish | null {
   const { map, busy, healthy } = view;
   for (const [group, members] of groupsOf(map)) {
     if (busy.has(group) || !hasMajority(nodesOf(members), healthy)) continue;
-    const size = sizeOf(group, members, staying(map).length);
+    const able = staying(map).filter((node) => isOn(members, node.id) || !members.avoids.includes(node.id));
+    const size = sizeOf(group, members, able.length);
     if (members.members.length < size) {
       const to = placeFor(view, members, null);
       if (to !== null)
@@ -157,7 +161,11 @@ function uneven(view: RepairView): MemberWish | null {
     for (const from of [...nodes].reverse()) {
       if (load.get(from.id)! - load.get(to.id)! < 2) break;
       const shard = map.shards.find(
-        (entry) => isMember(entry, from.id) && !isOn(entry, to.id) && fits(map, entry, from, to),
+        (entry) =>
+          isMember(entry, from.id) &&
+          !isOn(entry, to.id) &&
+          !entry.avoids.includes(to.id) &&
+          fits(map, entry, from, to),
       );
       if (shard === undefined) continue;
       return { group: shard.id, add: [to.id], remove: [from.id], cause: `${to.id} has fewer replicas than ${from.id}` };

@@ -16,6 +16,8 @@ export interface PlacedShard {
   readonly members: readonly ShardMember[];
   /** How many members there should be as soon as there are nodes for them. Default: as many as there are. */
   readonly replicas?: number;
+  /** Nodes that it is to keep away from later, too. */
+  readonly avoids?: readonly NodeId[];
 }
 
 /** Three members of the controller, five from five nodes on. */

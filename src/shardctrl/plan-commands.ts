@@ -5,6 +5,8 @@ import type { ControllerState } from './controller-state.js';
 import { isMoved, isOver, type PlanId, type PlanState, ZERO_DIGEST } from './plan.js';
 import { type Drafted, draftMove, draftReshard, type PlanDraft } from './plan-draft.js';
 import { type ShardMap, shardName } from './shard-map.js';
+import type { SlotFigures } from './slot-figures.js';
+import { equalSlots } from './slot-ranges.js';
 
 /** How long a slot may be frozen, unless the plan says otherwise. */
 export const MAX_PAUSE_DEFAULT_MS = 5_000;
@@ -18,10 +20,24 @@ export function applyReshard(
   command: CommandOf<'reshard'>,
   stamp_ms: number,
 ): ControllerResult {
-  const draft = (map: ShardMap): Drafted =>
-    draftReshard(map, state.nextShard, { shards: command.shards, replicas: command.replicas });
-  return startPlan(state, 'reshard', draft, command, stamp_ms);
+  const outdated = runningPlan(state) === null ? whatIsOutdated(state, command.figures) : null;
+  if (outdated !== null) return outdated;
+  const draft = (map: ShardMap): Drafted => draftReshard(map, state.nextShard, command);
+  return startPlan(state, 'reshard', draft, command, stamp_ms, command.figures);
 }
+
+/** What slots hold was asked of who owned them then: if somebody else does now, some were counted twice, or not at all. */
+function whatIsOutdated(state: ControllerState, figures: SlotFigures | null): ControllerResult | null {
+  if (figures === null || state.map === null) return null;
+  const asked = state.mapAt(figures.epoch);
+  if (asked !== null && sameOwners(asked, state.map)) return null;
+  const detail = 'slots have changed hands since it was asked what they hold: ask for the plan again';
+  return { kind: 'conflict', plan: state.latestPlan()?.id ?? '', detail };
+}
+
+const sameOwners = (a: ShardMap, b: ShardMap): boolean =>
+  a.shards.length === b.shards.length &&
+  a.shards.every(({ id, slots }, i) => id === b.shards[i]!.id && equalSlots(slots, b.shards[i]!.slots));
 
 export function applyMove(state: ControllerState, command: CommandOf<'move'>, stamp_ms: number): ControllerResult {
   const draft = (map: ShardMap): Drafted => draftMove(map, command.slots, command.to);
@@ -34,6 +50,7 @@ function startPlan(
   draftFrom: (map: ShardMap) => Drafted,
   limits: PlanLimits,
   stamp_ms: number,
+  figures: SlotFigures | null = null,
 ): ControllerResult {
   if (state.map === null) return { kind: 'not_initialised' };
   const running = runningPlan(state);
@@ -49,7 +66,8 @@ function startPlan(
   const { draft } = drafted;
   const idle = draft.moves.length === 0 && draft.newShards.length === 0 && draft.retiring.length === 0;
   if (draft.newShards.length > 0) state.changeMap({ kind: 'shards', shards: draft.newShards });
-  const plan = state.addPlan(newPlan(kind, draft, idle, limits, stamp_ms));
+  if (draft.weights.length > 0) state.changeMap({ kind: 'weights', weights: draft.weights });
+  const plan = state.addPlan(newPlan(kind, draft, idle, limits, stamp_ms), figures);
   return { kind: 'plan_started', plan: plan.id, done: idle };
 }
 
@@ -83,6 +101,8 @@ function newPlan(
       lastFailure: null,
       started_ms: null,
       published_ms: null,
+      forward: [],
+      undone: [],
     })),
     newShards: draft.newShards,
     retiring: draft.retiring,
@@ -90,6 +110,10 @@ function newPlan(
     warnings: draft.warnings,
     receipts: 0,
     forgotten: false,
+    by: draft.by,
+    excludedShards: draft.excludedShards,
+    excludedNodes: draft.excludedNodes,
+    balance: draft.balance,
   };
 }
 
@@ -171,10 +195,11 @@ export function applyPlanFinished(
   if (state.batches.size > 0) return { kind: 'nothing', detail: 'batches are in flight' };
   const complete = plan.moves.every(isMoved) && plan.retiring.every((shard) => state.tombstones.has(shard));
   if (!complete && plan.ending === null) return { kind: 'nothing', detail: 'the plan is not carried out yet' };
+  const asked = plan.ending?.reason ?? null;
   state.putPlan({
     ...plan,
     status: complete ? 'done' : (plan.ending?.outcome ?? 'failed'),
-    reason: complete ? null : (plan.ending?.reason ?? null),
+    reason: complete && asked !== null ? `${asked}, when all of it had been installed` : asked,
     ending: null,
     ended_ms: stamp_ms,
     warnings: [...plan.warnings, ...command.warnings],

@@ -2,10 +2,16 @@
  * From what an operator asks for to a plan that is not started yet: the same pure functions for a dry run and for the
  * controller's state machine, so that a dry run shows exactly what would happen.
  */
-import type { GroupId } from '../raft/index.js';
-import { type PlacedShard, placeShards } from './placement.js';
+import type { GroupId, NodeId } from '../raft/index.js';
+import { type PlacedShard, type Placement, placeShards } from './placement.js';
+import type { ShardBalance } from './plan.js';
+import { balanceOf } from './plan-balance.js';
 import { planShares, type SlotMove } from './planner.js';
+import { sizeWarnings, wishWarnings } from './reshard-warnings.js';
+import { completedWish, findParties, type Parties, type ReshardWish, type ShardWeight } from './reshard-wish.js';
 import { type ShardMap, shardName } from './shard-map.js';
+import { planSizes } from './size-planner.js';
+import { type ShareBy, type SlotFigures, SlotSizes } from './slot-figures.js';
 import { countSlots, intersectSlots, type SlotRanges } from './slot-ranges.js';
 
 /** More groups than that on one cluster cost more than they bring; also bounds the size of a plan. */
@@ -19,6 +25,13 @@ export interface PlanDraft {
   /** Slots that each shard owns in the end. */
   readonly shares: readonly (readonly [shard: GroupId, slots: number])[];
   readonly warnings: readonly string[];
+  /** What is evened out. */
+  readonly by: ShareBy;
+  /** Weights that differ from those of now. */
+  readonly weights: readonly ShardWeight[];
+  readonly excludedShards: readonly GroupId[];
+  readonly excludedNodes: readonly NodeId[];
+  readonly balance: readonly ShardBalance[];
 }
 
 export type Drafted =
@@ -26,50 +39,79 @@ export type Drafted =
   /** What is missing, in words for whoever asked. */
   | { readonly ok: false; readonly missing: string };
 
-export interface ReshardWish {
-  readonly shards: number;
-  /** Of shards that have to be made; null: as many as the existing shards have. */
-  readonly replicas: number | null;
-}
-
 /** `nextShard`: the lowest id that was never used. */
-export function draftReshard(map: ShardMap, nextShard: GroupId, wish: ReshardWish): Drafted {
+export function draftReshard(map: ShardMap, nextShard: GroupId, asked: ReshardWish): Drafted {
+  const wish = completedWish(asked);
   if (wish.shards < 1) return { ok: false, missing: 'at least one shard must be left to own the slots' };
   if (wish.shards > SHARDS_MAX) {
     return { ok: false, missing: `${wish.shards} shards are more than the ${SHARDS_MAX} that are supported` };
   }
   const growth = Math.max(0, wish.shards - map.shards.length);
-  const ids = Array.from({ length: growth }, (_, i) => nextShard + i);
-  const nodes = map.nodes.filter((node) => !map.draining.includes(node.id));
-  const wished = wish.replicas ?? Math.max(...map.shards.map((shard) => shard.replicas));
-  const replicas = wish.replicas ?? Math.max(...map.shards.map((shard) => shard.members.length));
-  const placed = placeShards({ nodes, existing: map.shards, newShards: ids, replicas, wished });
+  const made = Array.from({ length: growth }, (_, i) => nextShard + i);
+  const placed = placeNew(map, made, wish);
   // Shrinking needs no nodes: only what is to be placed can lack them.
   if (!placed.ok && (growth > 0 || wish.replicas !== null)) return placed;
-  const retiring = shardsToRetire(map, map.shards.length - wish.shards);
-  const staying = map.shards.map((shard) => shard.id).filter((id) => !retiring.includes(id));
-  const targets = [...staying, ...ids].map((id) => ({ id, weight: 1 }));
-  const moves = planShares(map.shards, targets);
-  const warnings = placed.ok ? [...placed.warnings] : [];
-  if (wish.replicas !== null && map.shards.some((shard) => shard.members.length !== wish.replicas)) {
-    warnings.push('replicas applies to new shards; the members of existing shards stay as they are');
-  }
-  const newShards = placed.ok ? placed.shards : [];
-  return { ok: true, draft: { newShards, retiring, moves, shares: sharesAfter(map, ids, retiring, moves), warnings } };
+  const found = findParties(map, made, wish);
+  if (!found.ok) return found;
+  const { parties, sizes } = found;
+  const { moves, evened } = movesFor(parties, made, wish.by, sizes);
+  const shares = sharesAfter(map, made, parties.retiring, moves);
+  const weights = new Map([...parties.targets.map(({ id, weight }) => [id, weight] as const), ...wish.weights]);
+  const draft: PlanDraft = {
+    newShards: placed.ok ? placed.shards : [],
+    retiring: parties.retiring,
+    moves,
+    shares,
+    warnings: [
+      ...(placed.ok ? placed.warnings : []),
+      ...wishWarnings(map, made, wish),
+      ...(sizes === null || wish.by === 'slots'
+        ? []
+        : sizeWarnings({ parties, shares, made, by: wish.by, evened, sizes })),
+    ],
+    by: wish.by,
+    weights: wish.weights.filter(([id, weight]) => map.shards.find((shard) => shard.id === id)?.weight !== weight),
+    excludedShards: wish.excludeShards,
+    excludedNodes: wish.excludeNodes,
+    balance: balanceOf(map, made, moves, sizes, weights),
+  };
+  return { ok: true, draft };
 }
 
-/** Those that own the fewest slots, for then the fewest move; among equals the newest. */
-function shardsToRetire(map: ShardMap, count: number): GroupId[] {
-  if (count <= 0) return [];
-  return [...map.shards]
-    .sort((a, b) => countSlots(a.slots) - countSlots(b.slots) || b.id - a.id)
-    .slice(0, count)
-    .map((shard) => shard.id)
-    .sort((a, b) => a - b);
+function placeNew(map: ShardMap, made: readonly GroupId[], wish: Required<ReshardWish>): Placement {
+  const { excludeNodes } = wish;
+  const nodes = map.nodes.filter((node) => !map.draining.includes(node.id) && !excludeNodes.includes(node.id));
+  const wished = wish.replicas ?? Math.max(...map.shards.map((shard) => shard.replicas));
+  const replicas = wish.replicas ?? Math.max(...map.shards.map((shard) => shard.members.length));
+  const placed = placeShards({ nodes, existing: map.shards, newShards: made, replicas, wished });
+  if (excludeNodes.length === 0) return placed;
+  return placed.ok
+    ? { ...placed, shards: placed.shards.map((shard) => ({ ...shard, avoids: excludeNodes })) }
+    : { ...placed, missing: `${placed.missing}; excluded nodes are not counted: ${excludeNodes.join(', ')}` };
+}
+
+interface FoundMoves {
+  readonly moves: readonly SlotMove[];
+  /** What was evened out in fact. */
+  readonly evened: ShareBy;
+}
+
+function movesFor(
+  { free, retiring, targets }: Parties,
+  made: readonly GroupId[],
+  by: ShareBy,
+  sizes: SlotSizes | null,
+): FoundMoves {
+  if (by === 'slots' || sizes === null) return { moves: planShares(free, targets), evened: 'slots' };
+  const total = free.reduce((sum, { slots }) => sum + (sizes.sum(slots)?.[by] ?? 0), 0);
+  if (total > 0) return { moves: planSizes(free, targets, sizes.by(by)), evened: by };
+  // Nothing to go by. Still shards that are made must get slots, and those that go must lose them.
+  const changes = made.length > 0 || retiring.length > 0;
+  return { moves: changes ? planShares(free, targets) : [], evened: 'slots' };
 }
 
 /** An explicit move: like any plan, but it balances nothing. Slots that `to` owns already stay. */
-export function draftMove(map: ShardMap, slots: SlotRanges, to: GroupId): Drafted {
+export function draftMove(map: ShardMap, slots: SlotRanges, to: GroupId, figures: SlotFigures | null = null): Drafted {
   if (!map.shards.some((shard) => shard.id === to)) {
     const known = map.shards.map((shard) => shardName(shard.id)).join(', ');
     return { ok: false, missing: `there is no shard ${shardName(to)}; there are ${known}` };
@@ -79,7 +121,19 @@ export function draftMove(map: ShardMap, slots: SlotRanges, to: GroupId): Drafte
     const leaving = shard.id === to ? [] : intersectSlots(shard.slots, slots);
     if (leaving.length > 0) moves.push({ from: shard.id, to, slots: leaving });
   }
-  const draft = { newShards: [], retiring: [], moves, shares: sharesAfter(map, [], [], moves), warnings: [] };
+  const sizes = figures === null ? null : new SlotSizes(figures);
+  const draft: PlanDraft = {
+    newShards: [],
+    retiring: [],
+    moves,
+    shares: sharesAfter(map, [], [], moves),
+    warnings: [],
+    by: 'slots',
+    weights: [],
+    excludedShards: [],
+    excludedNodes: [],
+    balance: balanceOf(map, [], moves, sizes, new Map()),
+  };
   return { ok: true, draft };
 }
 

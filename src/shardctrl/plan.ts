@@ -5,9 +5,10 @@
  * A move of a plan is carried out in batches of few slots, so that each is frozen for a short time only. One attempt at
  * one batch is what the guards table of resharding.md calls a move: its id is the index of the log entry that started it.
  */
-import type { GroupId } from '../raft/index.js';
+import type { GroupId, NodeId } from '../raft/index.js';
 import type { ShardMember } from './shard-map.js';
 import type { MoveId } from './shard-port.js';
+import type { ShareBy } from './slot-figures.js';
 import { countSlots, type SlotRanges, subtractSlots } from './slot-ranges.js';
 
 /** `p1`, `p2`, … */
@@ -40,12 +41,28 @@ export interface PlanMove {
   /** Start of the first batch and newest publication, milliseconds since 1970; null: not yet. */
   readonly started_ms: number | null;
   readonly published_ms: number | null;
+  /** Of `moved`: published although the plan was being ended, since the destination had installed them. */
+  readonly forward: SlotRanges;
+  /** Slots whose batch was undone because the plan was being ended. */
+  readonly undone: SlotRanges;
 }
 
 /** The plan is being wound up: no batch is started any more, and when none is in flight it ends so. */
 export interface PlanEnding {
   readonly outcome: 'failed' | 'cancelled';
   readonly reason: string;
+}
+
+/**
+ * What a shard has before and after a plan. Keys and bytes are those that its slots held when the plan was made; null: not
+ * known.
+ */
+export interface ShardBalance {
+  readonly shard: GroupId;
+  readonly weight: number;
+  readonly slots: readonly [before: number, after: number];
+  readonly keys: readonly [before: number, after: number] | null;
+  readonly bytes: readonly [before: number, after: number] | null;
 }
 
 export interface PlanState {
@@ -71,7 +88,33 @@ export interface PlanState {
   readonly receipts: number;
   /** True: too old, moves and receipts are no longer kept. */
   readonly forgotten: boolean;
+  /** What is evened out. */
+  readonly by: ShareBy;
+  readonly excludedShards: readonly GroupId[];
+  readonly excludedNodes: readonly NodeId[];
+  readonly balance: readonly ShardBalance[];
 }
+
+type Lacking<T, K extends keyof T> = Omit<T, K> & Partial<Pick<T, K>>;
+
+/** As rows of earlier builds are. */
+export type EarlierPlan = Lacking<PlanState, 'by' | 'excludedShards' | 'excludedNodes' | 'balance'>;
+export type EarlierMove = Lacking<PlanMove, 'forward' | 'undone'>;
+
+/** What is missing comes last: a row that lacks nothing is written again as it was read, on every replica (F30). */
+export const completedPlan = (plan: EarlierPlan): PlanState => ({
+  ...plan,
+  by: plan.by ?? 'slots',
+  excludedShards: plan.excludedShards ?? [],
+  excludedNodes: plan.excludedNodes ?? [],
+  balance: plan.balance ?? [],
+});
+
+export const completedMove = (move: EarlierMove): PlanMove => ({
+  ...move,
+  forward: move.forward ?? [],
+  undone: move.undone ?? [],
+});
 
 export type BatchPhase =
   /** Started; the destination may or may not have installed. */
@@ -123,6 +166,9 @@ export interface StoredReceipt extends BatchReceipt {
   readonly planMove: PlanMoveId;
   readonly slots: SlotRanges;
   readonly epoch: number;
+  /** Start and publication of the batch, milliseconds since 1970; not there: written by an earlier build. */
+  readonly started_ms?: number;
+  readonly published_ms?: number;
 }
 
 export interface PlanSummary {

@@ -21,11 +21,15 @@ export interface GroupMembers {
   readonly asFounded: boolean;
   /** An operator has said who should lead: the first member stays the first as long as it is one. */
   readonly pinned: boolean;
+  /** Nodes that get no replica by themselves: an operator said so when the shard was made. By hand they may. */
+  readonly avoids: readonly NodeId[];
 }
 
 export interface ShardEntry extends GroupMembers {
   readonly id: GroupId;
   readonly slots: SlotRanges;
+  /** Its share is in proportion, from the next reshard on. */
+  readonly weight: number;
 }
 
 export interface NodeEntry {

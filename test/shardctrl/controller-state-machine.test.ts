@@ -383,6 +383,20 @@ describe('the state', () => {
     const command = fc.oneof(
       fc.record({ kind: fc.constant('reshard' as const), shards: fc.integer({ min: 0, max: 6 }) }),
       fc.record({
+        kind: fc.constant('reshard' as const),
+        shards: fc.integer({ min: 1, max: 4 }),
+        by: fc.constantFrom('bytes' as const, 'keys' as const),
+        weights: fc.constantFrom([], [[1, 2] as const], [[3, 0.5] as const]),
+        excludeShards: fc.subarray([1, 2, 3], { maxLength: 1 }),
+        figures: fc.record({
+          epoch: fc.integer({ min: 1, max: 3 }),
+          slots: slot.map((s) => [[s, s + 3]] as const),
+          keys: fc.constant([1, 0, 5, 2]),
+          bytes: fc.constant([10, 3, 700, 20]),
+          unknown: fc.constant([]),
+        }),
+      }),
+      fc.record({
         kind: fc.constant('move' as const),
         slots: slot.map((s) => [[s, s + 200]] as const),
         to: fc.integer({ min: 1, max: 5 }),
@@ -404,7 +418,7 @@ describe('the state', () => {
       }),
       fc.record({
         kind: fc.constant('plan_finished' as const),
-        plan: fc.constantFrom('p1', 'p2'),
+        plan: fc.constantFrom('p1', 'p2', 'p3'),
         warnings: fc.constant([]),
       }),
       fc.record({

@@ -41,6 +41,23 @@ describe('which change of members is due by itself', () => {
     expect(emptied(last)).toEqual(['n1']);
   });
 
+  it('no replica goes by itself to a node that the shard avoids, unless there is no other for one that is drained', () => {
+    const avoiding = (map: ShardMap, node: string): ShardMap => ({
+      ...map,
+      shards: map.shards.map((shard) => ({ ...shard, avoids: [node] })),
+    });
+    const lacks = mapOf(THREE, [['n1', 'n2']], { replicas: 3 });
+    expect(wish(lacks)).toMatchObject({ group: 1, add: ['n3'] });
+    expect(wish(avoiding(lacks, 'n3'))).toBeNull();
+    const uneven = mapOf(FOUR, [THREE, THREE, THREE]);
+    expect(wish(uneven)).toMatchObject({ add: ['n4'] });
+    expect(wish(avoiding(uneven, 'n4'))).toBeNull();
+    const drained = mapOf(FOUR, [THREE], { draining: ['n1'], controller: ['n2', 'n3', 'n4'] });
+    expect(wish(avoiding(drained, 'n4'))).toMatchObject({ add: ['n4'], remove: ['n1'] });
+    const two = mapOf([...FOUR, 'n5'], [THREE], { draining: ['n1'], controller: ['n2', 'n3', 'n4'] });
+    expect(wish(avoiding(two, 'n4'))).toMatchObject({ group: 1, add: ['n5'], remove: ['n1'] });
+  });
+
   it('no replica goes to a node that is away, or is being drained too', () => {
     const map = mapOf(['n1', 'n2', 'n3', 'n4', 'n5'], [THREE], {
       draining: ['n1', 'n4'],

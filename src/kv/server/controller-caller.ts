@@ -14,10 +14,12 @@ import {
   encodeControllerCommand,
   isNormalized,
   type MemberChange,
+  type PlanPace,
   type PlanState,
   type ShardMap,
   type SlotRanges,
   type StoredReceipt,
+  WEIGHT_DEFAULT,
 } from '../../shardctrl/index.js';
 import { callJson, pack, unpack } from './json-rpc.js';
 import type { Leaders } from './leaders.js';
@@ -56,7 +58,14 @@ export interface ReceiptsAnswer {
 
 const whole = z.int().min(0);
 const members = z.array(z.object({ node: z.string(), replica: whole }));
-const groupMembers = { members, joining: members, replicas: whole, asFounded: z.boolean(), pinned: z.boolean() };
+const groupMembers = {
+  members,
+  joining: members,
+  replicas: whole,
+  asFounded: z.boolean(),
+  pinned: z.boolean(),
+  avoids: z.array(z.string()).default([]),
+};
 
 /** Whoever routes by a map must be able to rely on its shape. */
 const mapAnswerSchema: z.ZodType<MapAnswer> = z.object({
@@ -70,6 +79,7 @@ const mapAnswerSchema: z.ZodType<MapAnswer> = z.object({
           (slots) => Array.isArray(slots) && slots.every((range) => Array.isArray(range)) && isNormalized(slots),
         ),
         ...groupMembers,
+        weight: z.number().default(WEIGHT_DEFAULT),
       }),
     ),
     controller: z.object(groupMembers),
@@ -94,6 +104,7 @@ const requestSchema = z.discriminatedUnion('op', [
   z.object({ op: z.literal('plan'), id: z.string().nullable() }),
   z.object({ op: z.literal('receipts'), id: z.string(), after: whole, limit: whole }),
   z.object({ op: z.literal('members') }),
+  z.object({ op: z.literal('pace') }),
 ]);
 type Request = z.infer<typeof requestSchema>;
 
@@ -161,6 +172,12 @@ export class ControllerCaller {
     return answer === null || !answer.ok ? null : (answer.value as ReceiptsAnswer);
   }
 
+  /** How fast the newest plan went; null: none has moved anything yet, or nobody says so in time. */
+  async pace(timeout_ms: number): Promise<PlanPace | null> {
+    const answer = await this.#ask({ op: 'pace' }, timeout_ms);
+    return answer === null || !answer.ok ? null : (answer.value as PlanPace | null);
+  }
+
   /** null: certainly not carried out. `ok: false`: unknown. */
   async #ask(request: Request, timeout_ms: number): Promise<Answer | null> {
     const { clock, leaders, members, rpc, self } = this.#options;
@@ -209,6 +226,7 @@ export class ControllerCaller {
       const receipts = machine.receipts(request.id, request.after, request.limit);
       return { ok: true, value: { plan: machine.plan(request.id), receipts } satisfies ReceiptsAnswer };
     }
+    if (request.op === 'pace') return { ok: true, value: machine.pace() };
     if (request.op === 'members') {
       const newest = machine.map();
       if (newest === null) return { ok: true, value: null };

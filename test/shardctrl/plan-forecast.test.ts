@@ -1,0 +1,106 @@
+/** How long a plan will take: by what the last one took, or by what this build takes on a small machine. */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { countBatches, packBatch } from '../../src/shardctrl/batch-packing.js';
+import {
+  DRIVER_DEFAULTS,
+  figuresOf,
+  forecastOf,
+  PACE_DEFAULT,
+  paceOf,
+  SlotSizes,
+  type StoredReceipt,
+  slotsOf,
+  subtractSlots,
+} from '../../src/shardctrl/index.js';
+import { receiptOf } from './memory-controller.js';
+
+const receipt = (from_ms: number, to_ms: number, keys: number, pause_ms: number | null = 40): StoredReceipt => ({
+  ...receiptOf({ keys, bytes: keys * 100, pause_ms }),
+  move: 1,
+  planMove: 'm1',
+  slots: [],
+  epoch: 2,
+  started_ms: from_ms,
+  published_ms: to_ms,
+});
+
+describe('the pace of a plan', () => {
+  it('is not known without receipts that tell when their batches ran', () => {
+    expect(paceOf('p1', [])).toBeNull();
+    const { started_ms: _started, published_ms: _published, ...old } = receipt(0, 100, 5_000);
+    expect(paceOf('p1', [old])).toBeNull();
+  });
+
+  it('is told by what keys cost beside the batches, counting what ran at once but once', () => {
+    const pace = paceOf('p3', [receipt(0, 1_000, 4_000), receipt(0, 1_060, 4_000), receipt(5_000, 6_000, 2_000)])!;
+    expect(pace).toMatchObject({ plan: 'p3', batches: 3, batch_ms: PACE_DEFAULT.batch_ms });
+    // 2,060 ms in all, 180 of them for three batches.
+    expect(pace.keys_per_s).toBeCloseTo(10_000 / 1.88, 6);
+    expect(pace.bytes_per_s).toBeCloseTo(1_000_000 / 1.88, 6);
+  });
+
+  it('is told by the batches alone where they held next to nothing, or went faster than any should', () => {
+    expect(paceOf('p1', [receipt(0, 30, 0), receipt(30, 50, 3)])).toMatchObject({
+      batch_ms: 25,
+      keys_per_s: PACE_DEFAULT.keys_per_s,
+      bytes_per_s: PACE_DEFAULT.bytes_per_s,
+    });
+    expect(paceOf('p1', [receipt(0, 20, 5_000)])).toMatchObject({ batch_ms: 20, keys_per_s: PACE_DEFAULT.keys_per_s });
+  });
+
+  it('tells the pause in the middle and the longest', () => {
+    const pauses = [90, 10, 30, null].map((pause_ms, i) => receipt(i * 100, i * 100 + 50, 1, pause_ms));
+    expect(paceOf('p1', pauses)).toMatchObject({ pause_ms: 30, pause_ms_max: 90 });
+    expect(paceOf('p1', [receipt(0, 10, 1, null)])).toMatchObject({ pause_ms: PACE_DEFAULT.pause_ms });
+  });
+});
+
+describe('a forecast', () => {
+  const sizes = new SlotSizes(
+    figuresOf(
+      1,
+      Array.from({ length: 100 }, (_, slot) => ({ slot, keys: 100, bytes: 10_000 })),
+      [[1_000, 1_099]],
+    ),
+  );
+  const pace = { ...PACE_DEFAULT, batch_ms: 10, keys_per_s: 1_000, bytes_per_s: 1_000_000 };
+  const move = (first: number, last: number) => ({ from: 1, to: 2, slots: [[first, last]] as const });
+
+  it('counts batches as the driver cuts them, and what they hold', () => {
+    // Ten slots of a hundred keys a batch: ten batches; ten thousand keys take ten seconds.
+    expect(forecastOf([move(0, 99)], sizes, pace, DRIVER_DEFAULTS)).toEqual({
+      batches: 10,
+      time_ms: 10_100,
+      pause_ms: pace.pause_ms,
+      pause_ms_max: pace.pause_ms_max,
+    });
+    // Empty ones: 512 a batch.
+    expect(forecastOf([move(2_000, 2_999)], sizes, pace, DRIVER_DEFAULTS)).toMatchObject({ batches: 2, time_ms: 20 });
+  });
+
+  it('counts as many batches as are packed one after the other', () => {
+    const held = fc.array(fc.record({ keys: fc.nat(400), bytes: fc.nat(400) }), { maxLength: 80, size: 'max' });
+    const limits = fc.record({ keys: fc.nat(900), bytes: fc.nat(900), slots: fc.integer({ min: 1, max: 9 }) });
+    fc.assert(
+      fc.property(held, limits, (list, limit) => {
+        const stats = list.map((one, slot) => ({ slot, ...one }));
+        const all = slotsOf(list.map((_, slot) => slot));
+        let packed = 0;
+        for (let left = all; left.length > 0; packed++) left = subtractSlots(left, packBatch(left, stats, limit, 0));
+        expect(countBatches(all, (slot) => list[slot]!, limit)).toBe(packed);
+      }),
+      { seed: 8 },
+    );
+  });
+
+  it('is nothing for a plan that moves nothing, and not known where it is not known what slots hold', () => {
+    expect(forecastOf([], sizes, pace, DRIVER_DEFAULTS)).toEqual({
+      batches: 0,
+      time_ms: 0,
+      pause_ms: 0,
+      pause_ms_max: 0,
+    });
+    expect(forecastOf([move(0, 9), move(1_050, 1_060)], sizes, pace, DRIVER_DEFAULTS)).toBeNull();
+  });
+});
