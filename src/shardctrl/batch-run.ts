@@ -226,6 +226,8 @@ export class BatchRun implements Asker {
     const copied = await this.#copy(mark, patience);
     if (copied === null) return { kind: 'to_thaw', receipt, mark };
     if (copied.kind === 'give_up') return copied;
+    // What is cancelled before it is installed is rolled back, also from here.
+    if (this.#tenure.windingUp(this.#batch.plan)) return PLAN_ENDS;
     const answer = await this.#install(round, receipt, patience);
     if (answer === null) return { kind: 'to_thaw', receipt, mark };
     if (answer.kind === 'installed') return this.#publish(receipt, answer);

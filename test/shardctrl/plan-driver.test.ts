@@ -366,6 +366,43 @@ describe('the driver', () => {
     world.expectTidy();
   });
 
+  it.each([
+    ['begin_export', 1, 'undone'],
+    ['copy', 1, 'undone'],
+    ['copy', 2, 'undone'],
+    ['freeze', 1, 'undone'],
+    ['copy', 3, 'undone'],
+    // On its way, it cannot be called back.
+    ['install', 1, 'forward'],
+    ['propose publish', 1, 'forward'],
+    ['delete', 1, 'forward'],
+    ['purged', 1, 'forward'],
+  ] as const)('cancelled at %s %i a batch is %s, and the log says so', async (what, nth, outcome) => {
+    const world = await DriverWorld.make(2);
+    world.fill([[0, 9]], 20);
+    world.writers([0, 3, 9], 4);
+    world.elect();
+    world.apply({ kind: 'move', slots: [[0, 9]], to: 2 });
+    let seen = 0;
+    world.fate = (call) => {
+      if (call.what === what && ++seen === nth) world.apply({ kind: 'plan_control', plan: 'p1', action: 'cancel' });
+      return {};
+    };
+    const { status, reason } = await world.untilOver();
+    expect(seen).toBeGreaterThanOrEqual(nth);
+    const [move] = world.plan.moves;
+    const whole = [[0, 9]];
+    if (outcome === 'undone') {
+      expect({ status, ...move }).toMatchObject({ status: 'cancelled', moved: [], forward: [], undone: whole });
+    } else {
+      expect({ status, ...move }).toMatchObject({ status: 'done', moved: whole, undone: [] });
+      // Only what was published after the cancel is called that.
+      expect(move!.forward).toEqual(what === 'delete' || what === 'purged' ? [] : whole);
+    }
+    expect(reason).toContain('cancelled by request');
+    world.expectTidy();
+  });
+
   it('takes the place of a cancelled plan whose source is away', async () => {
     const world = await DriverWorld.make(2);
     world.elect();
