@@ -7,8 +7,6 @@ import {
   type ControllerCommand,
   type ControllerResult,
   type ControllerStateMachine,
-  draftMove,
-  draftReshard,
   formatSlots,
   parseShardName,
   parseSlots,
@@ -39,14 +37,15 @@ import type {
   SettingsView,
 } from './api.js';
 import { ClusterReporter } from './cluster-reporter.js';
-import { CONTROLLER, type ControllerCaller } from './controller-caller.js';
+import { CONTROLLER, type ControllerCaller, type MapAnswer } from './controller-caller.js';
 import type { HelloService } from './hello.js';
 import type { Joiner } from './joiner.js';
 import type { Leaders } from './leaders.js';
 import type { MapKeeper } from './map-keeper.js';
 import { MembersAdmin, noShard } from './members-admin.js';
 import type { PeerBook } from './peer-book.js';
-import { draftView, type PlanReport, planView, receiptsView } from './plan-view.js';
+import { PlanDrafts, wishOf } from './plan-drafts.js';
+import { type PlanReport, planView, receiptsView } from './plan-view.js';
 import type { Rpc } from './rpc.js';
 import { SettingsAdmin } from './settings-admin.js';
 
@@ -80,12 +79,15 @@ export class AdminServiceImpl implements AdminService {
   readonly #reporter: ClusterReporter;
   readonly #members: MembersAdmin;
   readonly #settings: SettingsAdmin;
+  readonly #drafts: PlanDrafts;
 
   constructor(options: AdminServiceOptions) {
     this.#options = options;
     this.#reporter = new ClusterReporter(options);
     this.#members = new MembersAdmin(options);
     this.#settings = new SettingsAdmin(options.controller);
+    const { clock, shards, controller } = options;
+    this.#drafts = new PlanDrafts({ clock, shards, controller, map: (timeout_ms) => this.#freshMap(timeout_ms) });
   }
 
   async cluster(timeout_ms: number): Promise<Answer<ClusterView>> {
@@ -146,18 +148,16 @@ export class AdminServiceImpl implements AdminService {
   }
 
   async reshard(request: ReshardRequest, timeout_ms: number): Promise<Answer<PlanView>> {
-    const replicas = request.replicas ?? null;
-    if (request.dry_run) {
-      const answer = await this.#freshMap(timeout_ms);
-      if (!answer.ok) return answer;
-      const { map, retired } = answer.value;
-      const nextShard = Math.max(0, ...retired, ...map.shards.map((shard) => shard.id)) + 1;
-      const drafted = draftReshard(map, nextShard, { shards: request.shards, replicas });
-      return drafted.ok
-        ? ok(draftView(drafted.draft, this.#options.clock.wall_ms()))
-        : this.#impossible(drafted.missing);
-    }
-    return this.#command({ kind: 'reshard', shards: request.shards, replicas, ...limitsOf(request) }, timeout_ms);
+    const { clock } = this.#options;
+    const deadline_ms = clock.monotonic_ms() + timeout_ms;
+    const wish = wishOf(request);
+    if (!wish.ok) return wish;
+    if (request.dry_run) return this.#drafts.reshard(wish.value, timeout_ms);
+    const figures = await this.#drafts.figures(wish.value, timeout_ms);
+    if (!figures.ok) return figures;
+    const left_ms = Math.max(1, deadline_ms - clock.monotonic_ms());
+    const command = { kind: 'reshard', ...wish.value, figures: figures.value, ...limitsOf(request) } as const;
+    return this.#command(command, left_ms);
   }
 
   async move(request: MoveRequest, timeout_ms: number): Promise<Answer<PlanView>> {
@@ -167,14 +167,7 @@ export class AdminServiceImpl implements AdminService {
     if (to === null)
       return fail({ code: 'invalid_argument', detail: `to: "${request.to}" is not the name of a shard like s1` });
     if (request.dry_run) {
-      const answer = await this.#freshMap(timeout_ms);
-      if (!answer.ok) return answer;
-      if (!answer.value.map.shards.some((shard) => shard.id === to))
-        return fail(noShard(shardName(to), answer.value.map));
-      const drafted = draftMove(answer.value.map, slots.slots, to);
-      return drafted.ok
-        ? ok(draftView(drafted.draft, this.#options.clock.wall_ms()))
-        : this.#impossible(drafted.missing);
+      return this.#drafts.move(slots.slots, to, timeout_ms, (map) => noShard(shardName(to), map));
     }
     const started = await this.#command({ kind: 'move', slots: slots.slots, to, ...limitsOf(request) }, timeout_ms);
     const { map } = this.#options.maps;
@@ -183,7 +176,7 @@ export class AdminServiceImpl implements AdminService {
     return started;
   }
 
-  async #freshMap(timeout_ms: number): Promise<Answer<{ map: ShardMap; retired: readonly number[] }>> {
+  async #freshMap(timeout_ms: number): Promise<Answer<MapAnswer>> {
     const answer = await this.#options.controller.map(null, timeout_ms);
     if (answer === 'missing') return fail(this.#noMap());
     return answer === null ? fail(this.#controllerAway('unavailable')) : ok(answer);
@@ -219,10 +212,6 @@ export class AdminServiceImpl implements AdminService {
       default:
         return { code: 'internal', detail: `unexpected answer of the controller: ${result.kind}` };
     }
-  }
-
-  #impossible(missing: string): { ok: false; error: ApiError } {
-    return fail({ code: 'plan_impossible', detail: missing });
   }
 
   async plan(
@@ -336,6 +325,8 @@ function mapView(map: ShardMap): MapView {
       id: shardName(shard.id),
       slots: formatSlots(shard.slots),
       members: shard.members.map((member) => member.node),
+      weight: shard.weight,
+      ...(shard.avoids.length === 0 ? {} : { avoids: shard.avoids }),
     })),
     nodes: map.nodes.map(({ id, http, peer, labels }) => ({ id, http, peer, labels })),
   };

@@ -2,6 +2,7 @@
  * What a node offers to whoever speaks for clients (the HTTP room; the simulator's clients). Outcomes are unions; the map
  * from codes to HTTP statuses is in `kv/http`.
  */
+import type { ShareBy } from '../../shardctrl/index.js';
 import type { DeleteCommand, ListItem, PutCommand } from '../store/index.js';
 
 export type ErrorCode =
@@ -153,6 +154,8 @@ export interface ClusterView {
     readonly term: number | null;
     readonly keys: number | null;
     readonly bytes: number | null;
+    /** Its share is in proportion. */
+    readonly weight?: number;
   }[];
   readonly controller: {
     readonly leader: string | null;
@@ -179,7 +182,14 @@ export interface MissingReplicaView {
 export interface MapView {
   readonly cluster_id: string;
   readonly epoch: number;
-  readonly shards: readonly { readonly id: string; readonly slots: string; readonly members: readonly string[] }[];
+  readonly shards: readonly {
+    readonly id: string;
+    readonly slots: string;
+    readonly members: readonly string[];
+    readonly weight?: number;
+    /** Nodes that get no replica of it by themselves; left out where there are none. */
+    readonly avoids?: readonly string[];
+  }[];
   readonly nodes: readonly {
     readonly id: string;
     readonly http: string;
@@ -211,6 +221,69 @@ export interface PlanMoveView {
   /** The longest time that any slot of the move was frozen, so far. */
   readonly pause_ms: number | null;
   readonly checksum: string | null;
+  /** Of a plan that is cancelled, or has failed. */
+  readonly ending?: MoveEndingView;
+}
+
+export interface SomeSlotsView {
+  /** `0-99,200`, or the empty string. */
+  readonly slots: string;
+  readonly slot_count: number;
+}
+
+/** What becomes of a move whose plan is cancelled, or has failed. */
+export interface MoveEndingView {
+  /**
+   * `undoing`: some of its slots are on their way back. `forward`: what had been installed stays with the new owner, and
+   * nothing is on its way back (any more). `undone`: all of its slots are with the old owner.
+   */
+  readonly outcome: 'undone' | 'undoing' | 'forward';
+  /** Each of its slots is in one of these. */
+  readonly forward: SomeSlotsView;
+  readonly undoing: SomeSlotsView;
+  readonly undone: SomeSlotsView;
+  readonly not_begun: SomeSlotsView;
+  /** The same in words. */
+  readonly why: string;
+}
+
+export interface NewShardView {
+  readonly id: string;
+  readonly members: readonly string[];
+  /** In a dry run: the members again, with what keeps them apart. */
+  readonly placement?: readonly {
+    readonly node: string;
+    readonly zone: string | null;
+    readonly host: string | null;
+    readonly leads: boolean;
+  }[];
+}
+
+/** Keys and bytes as they were when the plan was made; null: not known. */
+export interface ShardBalanceView {
+  readonly shard: string;
+  readonly weight: number;
+  /** It neither gives nor takes. */
+  readonly excluded: boolean;
+  readonly slots_before: number;
+  readonly slots_after: number;
+  readonly keys_before: number | null;
+  readonly keys_after: number | null;
+  readonly bytes_before: number | null;
+  readonly bytes_after: number | null;
+}
+
+/** null: not known what the slots hold. */
+export interface PredictedView {
+  readonly time_ms: number | null;
+  /** Of most slots, and of the one that pauses longest. */
+  readonly pause_ms: number | null;
+  readonly pause_ms_max: number | null;
+  readonly batches: number | null;
+  /** `measured`: by the receipts of the last plan. */
+  readonly basis: 'measured' | 'defaults';
+  /** What it goes by, in words. */
+  readonly from: string;
 }
 
 export interface PlanView {
@@ -226,10 +299,17 @@ export interface PlanView {
   /** With a plan of `dry_run` too: the shares that result, by shard. */
   readonly shares?: Readonly<Record<string, number>>;
   /** Members of shards that the plan makes. */
-  readonly new_shards?: readonly { readonly id: string; readonly members: readonly string[] }[];
+  readonly new_shards?: readonly NewShardView[];
   /** Shards that the plan retires. */
   readonly retired_shards?: readonly string[];
   readonly warnings?: readonly string[];
+  /** What is evened out. */
+  readonly by?: ShareBy;
+  readonly excluded_shards?: readonly string[];
+  readonly excluded_nodes?: readonly string[];
+  readonly balance?: readonly ShardBalanceView[];
+  /** With `dry_run`. */
+  readonly predicted?: PredictedView;
 }
 
 /** What one batch of a move has proved (invariant 8 of resharding.md). */
@@ -271,6 +351,14 @@ export interface ReshardRequest {
   readonly max_pause_ms?: number;
   /** Bytes a second. */
   readonly max_rate_bytes?: number;
+  /** What is to be evened out; default: slots. */
+  readonly by?: ShareBy;
+  /** By shard, from now on; others keep theirs. */
+  readonly weights?: Readonly<Record<string, number>>;
+  /** Shards that neither give nor take. */
+  readonly exclude_shards?: readonly string[];
+  /** Nodes that no replica of a new shard is placed on. */
+  readonly exclude_nodes?: readonly string[];
 }
 
 export interface MoveRequest {

@@ -127,6 +127,7 @@ export class ClusterReporter {
       term: leading?.report?.term ?? null,
       keys: leading?.report?.keys ?? null,
       bytes: leading?.report?.bytes ?? null,
+      weight: shard.weight,
     };
   }
 

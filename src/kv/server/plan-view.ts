@@ -5,13 +5,19 @@ import {
   formatSlots,
   isMoved,
   type PlanDraft,
+  type PlanForecast,
   type PlanMove,
+  type PlanPace,
   type PlanState,
   type PlanSummary,
+  type ShardMap,
+  type SlotSizes,
   type StoredReceipt,
   shardName,
 } from '../../shardctrl/index.js';
 import type { PlanMoveView, PlanView, ReceiptsView } from './api.js';
+import { endingOf } from './plan-ending.js';
+import { balanceView, newShardView, placedShardView, predictedView } from './plan-outlook.js';
 
 /** What the controller says of a plan. */
 export interface PlanReport {
@@ -33,17 +39,25 @@ export function planView(report: PlanReport & { readonly plan: PlanState }, now_
     ...(plan.maxRate === undefined ? {} : { max_rate_bytes: plan.maxRate }),
     moves: plan.moves.map((move) => moveView(plan, move, batches, now_ms)),
     shares: sharesOf(plan.shares),
-    new_shards: plan.newShards.map((shard) => ({
-      id: shardName(shard.id),
-      members: shard.members.map((member) => member.node),
-    })),
+    new_shards: plan.newShards.map(newShardView),
     retired_shards: plan.retiring.map(shardName),
     warnings: plan.warnings,
+    ...outlookOf(plan),
   };
 }
 
+/** What is known beside the draft itself. */
+export interface DraftContext {
+  readonly map: ShardMap;
+  readonly sizes: SlotSizes;
+  readonly pace: PlanPace;
+  /** null: it is not known what the slots hold. */
+  readonly forecast: PlanForecast | null;
+  readonly now_ms: number;
+}
+
 /** A dry run: what the plan would be if it were started now. */
-export function draftView(draft: PlanDraft, now_ms: number): PlanView {
+export function draftView(draft: PlanDraft, { map, sizes, pace, forecast, now_ms }: DraftContext): PlanView {
   return {
     id: 'dry-run',
     state: 'planned',
@@ -55,22 +69,29 @@ export function draftView(draft: PlanDraft, now_ms: number): PlanView {
       from: shardName(from),
       to: shardName(to),
       phase: 'planned',
-      keys: null,
-      bytes: null,
+      keys: sizes.sum(slots)?.keys ?? null,
+      bytes: sizes.sum(slots)?.bytes ?? null,
       rate: null,
       eta_ms: null,
       pause_ms: null,
       checksum: null,
     })),
     shares: sharesOf(draft.shares),
-    new_shards: draft.newShards.map((shard) => ({
-      id: shardName(shard.id),
-      members: shard.members.map((member) => member.node),
-    })),
+    new_shards: draft.newShards.map((shard) => placedShardView(shard, map)),
     retired_shards: draft.retiring.map(shardName),
     warnings: draft.warnings,
+    ...outlookOf(draft),
+    predicted: predictedView(forecast, pace),
   };
 }
+
+/** What a draft and a plan have in common beside their moves. */
+const outlookOf = ({ by, excludedShards, excludedNodes, balance }: PlanState | PlanDraft) => ({
+  by,
+  excluded_shards: excludedShards.map(shardName),
+  excluded_nodes: excludedNodes,
+  balance: balanceView(balance, excludedShards),
+});
 
 const sharesOf = (shares: readonly (readonly [number, number])[]): Record<string, number> =>
   Object.fromEntries(shares.map(([shard, slots]) => [shardName(shard), slots]));
@@ -84,6 +105,7 @@ function moveView(plan: PlanState, move: PlanMove, batches: readonly Batch[], no
   const elapsed_ms =
     move.started_ms === null ? 0 : (running ? now_ms : (move.published_ms ?? now_ms)) - move.started_ms;
   const timed = running && elapsed_ms > 0 && movedCount > 0;
+  const ending = endingOf(plan, move, own);
   return {
     id: move.id,
     slots: formatSlots(move.slots),
@@ -97,6 +119,7 @@ function moveView(plan: PlanState, move: PlanMove, batches: readonly Batch[], no
     eta_ms: timed ? Math.round((elapsed_ms * (slotCount - movedCount)) / movedCount) : null,
     pause_ms: move.pause_ms,
     checksum: movedCount === 0 ? null : move.digest,
+    ...(ending === null ? {} : { ending }),
   };
 }
 
