@@ -178,9 +178,21 @@ export class BasicClient {
 
   /** Plans, and unless `dryRun` starts. Never sent twice: after `OutcomeUnknown` ask `planStatus()`. */
   async reshard(wish: ReshardOptions): Promise<PlanView> {
-    const { shards, replicas, dryRun, maxPause_ms, maxRate_bytes, ...options } = wish;
+    const {
+      shards,
+      replicas,
+      dryRun,
+      maxPause_ms,
+      maxRate_bytes,
+      by,
+      weights,
+      excludeShards,
+      excludeNodes,
+      ...options
+    } = wish;
     const limits = { max_pause_ms: maxPause_ms, max_rate_bytes: maxRate_bytes };
-    const body = { shards, replicas, dry_run: dryRun ?? false, ...limits };
+    const parts = { by, weights, exclude_shards: excludeShards, exclude_nodes: excludeNodes };
+    const body = { shards, replicas, dry_run: dryRun ?? false, ...limits, ...parts };
     return this.#plan('/v1/admin/reshard', body, options);
   }
 

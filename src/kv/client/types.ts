@@ -110,6 +110,14 @@ export interface ReshardOptions extends CallOptions {
   readonly maxPause_ms?: number;
   /** Bytes a second that its copies may send. */
   readonly maxRate_bytes?: number;
+  /** What is evened out; default: slots. */
+  readonly by?: 'slots' | 'bytes' | 'keys';
+  /** By shard, kept until they are changed. */
+  readonly weights?: Readonly<Record<string, number>>;
+  /** Shards that neither give nor take. */
+  readonly excludeShards?: readonly string[];
+  /** Nodes that no replica of a new shard is placed on. */
+  readonly excludeNodes?: readonly string[];
 }
 
 export interface MoveOptions extends CallOptions {

@@ -2,7 +2,15 @@
  * JSON bodies of the administration. Unknown members are refused: a misspelt `dryrun` must not start a reshard.
  */
 import { z } from 'zod';
-import { parseShardName, REBUILD_AFTER_MIN_MS, SLOT_COUNT } from '../../shardctrl/index.js';
+import {
+  parseShardName,
+  REBUILD_AFTER_MIN_MS,
+  SHARDS_MAX,
+  SHARE_BY,
+  SLOT_COUNT,
+  WEIGHT_MAX,
+  WEIGHT_MIN,
+} from '../../shardctrl/index.js';
 import type { AddNodeRequest, MembersRequest, MoveRequest, ReshardRequest, SettingsRequest } from '../server/api.js';
 import { parseAddress } from '../server/config.js';
 import { parseDuration } from './duration.js';
@@ -12,6 +20,12 @@ import type { Parsed } from './query.js';
 const max_pause_ms = z.int().min(1).max(3_600_000).optional();
 /** Bytes a second: with less a plan would hardly ever end. */
 const max_rate_bytes = z.int().min(1_024).optional();
+/** As a node's configuration wants its id. */
+const NODE_ID = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/;
+const NODES_MAX = 64;
+
+const nodeId = z.string().regex(NODE_ID, 'a node is named like "n1"');
+const shardId = z.string().regex(/^s[1-9][0-9]{0,8}$/, 'a shard is named like "s1"');
 
 export const reshardSchema = z.strictObject({
   shards: z.int().min(1).max(SLOT_COUNT),
@@ -19,6 +33,10 @@ export const reshardSchema = z.strictObject({
   dry_run: z.boolean().optional(),
   max_pause_ms,
   max_rate_bytes,
+  by: z.enum(SHARE_BY).optional(),
+  weights: z.record(shardId, z.number().min(WEIGHT_MIN).max(WEIGHT_MAX)).optional(),
+  exclude_shards: z.array(shardId).max(SHARDS_MAX).optional(),
+  exclude_nodes: z.array(nodeId).max(NODES_MAX).optional(),
 });
 
 export const moveSchema = z.strictObject({
@@ -32,10 +50,19 @@ export const moveSchema = z.strictObject({
 export function parseReshard(body: unknown): Parsed<ReshardRequest> {
   const parsed = parseBody(reshardSchema, body);
   if (!parsed.ok) return parsed;
-  const { shards, replicas, dry_run = false, ...limits } = parsed.value;
+  const { shards, replicas, dry_run = false, by, weights, exclude_shards, exclude_nodes, ...limits } = parsed.value;
   return {
     ok: true,
-    value: { shards, dry_run, ...(replicas === undefined ? {} : { replicas }), ...limitsOf(limits) },
+    value: {
+      shards,
+      dry_run,
+      ...(replicas === undefined ? {} : { replicas }),
+      ...limitsOf(limits),
+      ...(by === undefined ? {} : { by }),
+      ...(weights === undefined ? {} : { weights }),
+      ...(exclude_shards === undefined ? {} : { exclude_shards }),
+      ...(exclude_nodes === undefined ? {} : { exclude_nodes }),
+    },
   };
 }
 
@@ -63,12 +90,6 @@ export function parseMove(body: unknown): Parsed<MoveRequest> {
   const { slots, to, dry_run = false, ...limits } = parsed.value;
   return { ok: true, value: { slots, to, dry_run, ...limitsOf(limits) } };
 }
-
-/** As a node's configuration wants its id. */
-const NODE_ID = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/;
-const NODES_MAX = 64;
-
-const nodeId = z.string().regex(NODE_ID, 'a node is named like "n1"');
 
 export const addNodeSchema = z.strictObject({
   peer: z

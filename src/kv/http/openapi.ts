@@ -3,6 +3,7 @@
  * to. Bodies of the administration come from the schemas that check them.
  */
 import { z } from 'zod';
+import { SHARE_BY } from '../../shardctrl/index.js';
 import {
   addNodeSchema,
   membersSchema,
@@ -17,7 +18,9 @@ type Json = Readonly<Record<string, unknown>>;
 
 const text: Json = { type: 'string' };
 const integer: Json = { type: 'integer' };
+const number: Json = { type: 'number' };
 const optionalInteger: Json = { type: ['integer', 'null'] };
+const optionalText: Json = { type: ['string', 'null'] };
 const duration: Json = { type: 'string', pattern: '^[1-9][0-9]*(ms|s|m|h|d)$', examples: ['500ms', '8s'] };
 const revision: Json = { type: 'string', pattern: '^[0-9]+$', description: 'Exceeds 2^53 one day: not a number' };
 const keyEncoding: Json = { enum: ['utf8', 'base64'] };
@@ -227,7 +230,7 @@ const adminPaths: Json = {
   ),
   '/v1/admin/reshard/{id}/pause': steerPlan('Begin no further move'),
   '/v1/admin/reshard/{id}/resume': steerPlan('Go on'),
-  '/v1/admin/reshard/{id}/cancel': steerPlan('Undo what is not installed; what has moved stays'),
+  '/v1/admin/reshard/{id}/cancel': steerPlan('Undo what is not installed; what is goes forward: `ending` of each move'),
   '/v1/admin/move': { post: startPlan('Move slots to a shard', z.toJSONSchema(moveSchema)) },
   '/livez': get('The process runs', [], object({ status: text })),
   '/readyz': get(
@@ -292,6 +295,7 @@ const schemas: Json = {
         term: optionalInteger,
         keys: optionalInteger,
         bytes: optionalInteger,
+        weight: number,
       }),
     ),
     controller: object({ leader: { type: ['string', 'null'] }, term: optionalInteger, members: list(text) }),
@@ -323,7 +327,9 @@ const schemas: Json = {
   Map: object({
     cluster_id: text,
     epoch: integer,
-    shards: list(object({ id: text, slots: text, members: list(text) })),
+    shards: list(
+      object({ id: text, slots: text, members: list(text), weight: number, avoids: list(text) }, ['avoids']),
+    ),
     nodes: list(object(nodeInMap)),
   }),
   Location: object({
@@ -345,12 +351,31 @@ const schemas: Json = {
       max_rate_bytes: integer,
       moves: list(ref('Move')),
       shares: { type: 'object', additionalProperties: { type: 'number' } },
-      new_shards: list(object({ id: text, members: list(text) })),
+      new_shards: list(object({ id: text, members: list(text), placement: list(ref('Place')) }, ['placement'])),
       retired_shards: list(text),
       warnings: list(text),
       history: list(object({ id: text, state: text, created: text })),
+      by: { enum: SHARE_BY, description: 'What is evened out' },
+      excluded_shards: list(text),
+      excluded_nodes: list(text),
+      balance: list(ref('Balance')),
+      predicted: ref('Predicted'),
     },
-    ['reason', 'max_pause_ms', 'max_rate_bytes', 'shares', 'new_shards', 'retired_shards', 'warnings', 'history'],
+    [
+      'reason',
+      'max_pause_ms',
+      'max_rate_bytes',
+      'shares',
+      'new_shards',
+      'retired_shards',
+      'warnings',
+      'history',
+      'by',
+      'excluded_shards',
+      'excluded_nodes',
+      'balance',
+      'predicted',
+    ],
   ),
   Receipts: object({ id: text, receipts: list(ref('Receipt')), next: integer }, ['next']),
   Receipt: object({
@@ -371,20 +396,53 @@ const schemas: Json = {
     epoch: integer,
     pause_ms: { type: ['number', 'null'] },
   }),
-  Move: object({
-    id: text,
-    slots: text,
-    slot_count: integer,
-    from: text,
-    to: text,
-    phase: text,
-    keys: optionalInteger,
-    bytes: optionalInteger,
-    rate: { type: ['number', 'null'] },
-    eta_ms: optionalInteger,
-    pause_ms: optionalInteger,
-    checksum: { type: ['string', 'null'] },
+  Place: object({ node: text, zone: optionalText, host: optionalText, leads: { type: 'boolean' } }),
+  Balance: object({
+    shard: text,
+    weight: number,
+    excluded: { type: 'boolean' },
+    slots_before: integer,
+    slots_after: integer,
+    keys_before: optionalInteger,
+    keys_after: optionalInteger,
+    bytes_before: optionalInteger,
+    bytes_after: optionalInteger,
   }),
+  Predicted: object({
+    time_ms: optionalInteger,
+    pause_ms: optionalInteger,
+    pause_ms_max: optionalInteger,
+    batches: optionalInteger,
+    basis: { enum: ['measured', 'defaults'] },
+    from: text,
+  }),
+  SomeSlots: object({ slots: text, slot_count: integer }),
+  Ending: object({
+    outcome: { enum: ['undone', 'undoing', 'forward'] },
+    forward: ref('SomeSlots'),
+    undoing: ref('SomeSlots'),
+    undone: ref('SomeSlots'),
+    not_begun: ref('SomeSlots'),
+    why: text,
+  }),
+  Move: object(
+    {
+      id: text,
+      slots: text,
+      slot_count: integer,
+      from: text,
+      to: text,
+      phase: text,
+      keys: optionalInteger,
+      bytes: optionalInteger,
+      rate: { type: ['number', 'null'] },
+      eta_ms: optionalInteger,
+      pause_ms: optionalInteger,
+      checksum: optionalText,
+      ending: ref('Ending'),
+    },
+    ['ending'],
+  ),
 };
 
 /** Rendered once. */

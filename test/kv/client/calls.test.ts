@@ -75,6 +75,7 @@ test('reshard, move and their status', async () => {
   const plan = { id: '5', state: 'running', created: 'now', moves: [] };
   const { client, sent } = fixture(() => json(202, plan));
   expect(await client.reshard({ shards: 3, replicas: 2, dryRun: true, maxPause_ms: 50 })).toEqual(plan);
+  await client.reshard({ shards: 3, by: 'keys', weights: { s1: 2 }, excludeShards: ['s3'], excludeNodes: ['n2'] });
   await client.move({ slots: '0-99', to: 's2', maxRate_bytes: 2_048 });
   await client.planAction('5', 'pause');
   await client.planStatus('5');
@@ -83,6 +84,11 @@ test('reshard, move and their status', async () => {
     sent.map(({ method, url, body }) => [method, new URL(url).pathname, body && JSON.parse(String(body))]),
   ).toEqual([
     ['POST', '/v1/admin/reshard', { shards: 3, replicas: 2, dry_run: true, max_pause_ms: 50 }],
+    [
+      'POST',
+      '/v1/admin/reshard',
+      { shards: 3, dry_run: false, by: 'keys', weights: { s1: 2 }, exclude_shards: ['s3'], exclude_nodes: ['n2'] },
+    ],
     ['POST', '/v1/admin/move', { slots: '0-99', to: 's2', max_rate_bytes: 2_048 }],
     ['POST', '/v1/admin/reshard/5/pause', {}],
     ['GET', '/v1/admin/reshard/5', undefined],

@@ -98,6 +98,35 @@ describe('reshard and move', () => {
     ]);
   });
 
+  it('hand on what is to be evened out, weights, and who takes no part', async () => {
+    const wish = {
+      by: 'bytes',
+      weights: { s1: 2, s12: 0.5 },
+      exclude_shards: ['s3'],
+      exclude_nodes: ['n2', 'rack-7.a'],
+    };
+    const body = JSON.stringify({ shards: 4, ...wish });
+    expect((await api.call('POST', '/v1/admin/reshard', { body })).status).toBe(202);
+    expect(api.admin.calls).toEqual([['reshard', { shards: 4, dry_run: false, ...wish }, 8_000]]);
+  });
+
+  it('give a plan as it is, with what becomes of its moves', async () => {
+    const some = { slots: '0-99', slot_count: 100 };
+    const none = { slots: '', slot_count: 0 };
+    const ending = {
+      outcome: 'forward',
+      forward: some,
+      undoing: none,
+      undone: none,
+      not_begun: none,
+      why: 'x',
+    } as const;
+    const plan = { ...PLAN, moves: [{ ...PLAN.moves[0]!, ending }] };
+    api.admin.shownPlan = plan;
+    expect((await api.call('POST', '/v1/admin/reshard/p1/cancel')).json()).toEqual(plan);
+    expect((await api.call('GET', '/v1/admin/reshard/p1')).json()).toEqual(plan);
+  });
+
   it.each(['pause', 'resume', 'cancel'])('%s steers a plan, with or without an empty object', async (action) => {
     const path = `/v1/admin/reshard/p1/${action}`;
     for (const body of ['', '{}']) {
@@ -142,6 +171,14 @@ describe('reshard and move', () => {
     '{"shards":4,"dry_run":"yes"}',
     '{"shards":4,"replicas":0}',
     '{"shards":20000}',
+    '{"shards":4,"by":"size"}',
+    '{"shards":4,"weights":{"one":2}}',
+    '{"shards":4,"weights":{"s1":0}}',
+    '{"shards":4,"weights":{"s1":"2"}}',
+    '{"shards":4,"weights":["s1"]}',
+    '{"shards":4,"exclude_shards":"s1"}',
+    '{"shards":4,"exclude_shards":["one"]}',
+    '{"shards":4,"exclude_nodes":["-"]}',
     `{"shards":4${' '.repeat(70_000)}}`,
   ])('refuse the body %.40s', async (body) => {
     await expectCode('POST', '/v1/admin/reshard', 400, 'invalid_body', body);

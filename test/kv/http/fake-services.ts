@@ -176,6 +176,7 @@ export const MEMBERS: MembersView = {
 export class FakeAdmin implements AdminService {
   readonly calls: unknown[][] = [];
   failure: Answer<never> | null = null;
+  shownPlan: PlanView = PLAN;
   throws: Error | null = null;
   view: ReadinessView = { ready: true, checks: [{ name: 'map', ok: true, detail: 'epoch 7' }] };
 
@@ -209,7 +210,7 @@ export class FakeAdmin implements AdminService {
   }
 
   async steerPlan(id: string, action: PlanAction, timeout_ms: number) {
-    return this.#answer(['steerPlan', id, action, timeout_ms], PLAN);
+    return this.#answer(['steerPlan', id, action, timeout_ms], this.shownPlan);
   }
 
   async receipts(id: string, after: number, limit: number, timeout_ms: number) {
@@ -217,7 +218,7 @@ export class FakeAdmin implements AdminService {
   }
 
   async plan(id: string | null, timeout_ms: number) {
-    return this.#answer(['plan', id, timeout_ms], PLAN);
+    return this.#answer(['plan', id, timeout_ms], this.shownPlan);
   }
 
   async addNode(request: AddNodeRequest, timeout_ms: number) {
