@@ -142,6 +142,46 @@ export function nameLists<F extends string>(
   return lists;
 }
 
+/** Numbers above 0 by name: `s1=2,s2=0.5`. */
+export function numbersByName(flag: string, text: string): Record<string, number> {
+  const numbers: Record<string, number> = {};
+  for (const pair of text.split(',')) {
+    const match = /^\s*([^=\s]+)=([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*$/.exec(pair);
+    const [name = '', value = 0] = [match?.[1], Number(match?.[2] ?? 0)];
+    if (match === null || value <= 0) {
+      throw new UsageError(`${flag}: must be names with a number above 0, like s1=2, not ${JSON.stringify(pair)}`);
+    }
+    if (numbers[name] !== undefined) throw new UsageError(`${flag}: names ${name} twice`);
+    numbers[name] = value;
+  }
+  return numbers;
+}
+
+/**
+ * The same arguments with the values of a flag that is given several times joined by commas: yargs, which is told to take
+ * everything as it is typed, would keep the last one only.
+ */
+export function joinRepeated(args: readonly string[], flags: readonly string[]): string[] {
+  const joined: string[] = [];
+  const places = new Map<string, number>();
+  for (let i = 0; i < args.length; i++) {
+    const arg = args[i]!;
+    if (arg === '--') return [...joined, ...args.slice(i)];
+    const flag = flags.find((name) => arg === `--${name}` || arg.startsWith(`--${name}=`));
+    const equals = arg.indexOf('=');
+    const value = equals < 0 ? args[i + 1] : arg.slice(equals + 1);
+    if (flag === undefined || value === undefined || (equals < 0 && value.startsWith('-'))) {
+      joined.push(arg);
+      continue;
+    }
+    if (equals < 0) i++;
+    const place = places.get(flag);
+    if (place === undefined) places.set(flag, joined.push(`--${flag}=${value}`) - 1);
+    else joined[place] = `${joined[place]},${value}`;
+  }
+  return joined;
+}
+
 /** The bytes that a KEY or PREFIX on the command line stands for. */
 export function keyArgument(text: string, enc: string): Uint8Array {
   if (enc === 'utf8') return Buffer.from(text, 'utf8');

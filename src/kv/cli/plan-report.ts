@@ -1,6 +1,8 @@
 /** A plan in tables: what it would do before it starts, and what it proves when it has ended (the receipts). */
 import type { PlanMoveView, PlanView, ReceiptView } from '../client/index.js';
 import { type Colors, type Column, renderTable } from './output.js';
+import { hasEndings, renderEndings } from './plan-endings.js';
+import { newShardText, predictedText, renderBalance, wishText } from './plan-outlook-report.js';
 import { byteText, countText, durationText, shorten } from './text.js';
 
 const SLOTS_WIDTH = 48;
@@ -12,8 +14,12 @@ const PLAN_COLUMNS: readonly Column[] = [
   { title: 'FROM' },
   { title: 'TO' },
   { title: 'COUNT', right: true },
-  { title: 'SLOTS' },
 ];
+const HELD_COLUMNS: readonly Column[] = [
+  { title: 'KEYS', right: true },
+  { title: 'BYTES', right: true },
+];
+const SLOTS_COLUMN: Column = { title: 'SLOTS' };
 
 export function planSummary(plan: PlanView): string {
   const slots = plan.moves.reduce((sum, move) => sum + move.slot_count, 0);
@@ -22,23 +28,33 @@ export function planSummary(plan: PlanView): string {
 
 /** What is going to move where, and what will be there afterwards. */
 export async function renderPlan(colors: Colors, plan: PlanView): Promise<string> {
-  const lines = [colors.bold(planSummary(plan))];
-  if (plan.moves.length > 0) {
-    const rows = plan.moves.map((move) => [
-      move.id,
-      move.from,
-      move.to,
-      String(move.slot_count),
-      shorten(move.slots, SLOTS_WIDTH),
-    ]);
-    lines.push(await renderTable(colors, PLAN_COLUMNS, rows));
-  }
-  for (const shard of plan.new_shards ?? []) lines.push(`new shard ${shard.id} on ${shard.members.join(', ')}`);
+  const wish = wishText(plan);
+  const lines = [colors.bold(planSummary(plan) + (wish === '' ? '' : `; ${wish}`))];
+  if (plan.moves.length > 0) lines.push(await renderPlanned(colors, plan));
+  for (const shard of plan.new_shards ?? []) lines.push(newShardText(shard));
   const retired = plan.retired_shards ?? [];
   if (retired.length > 0) lines.push(`retired afterwards: ${retired.join(', ')}`);
   const shares = Object.entries(plan.shares ?? {});
   if (shares.length > 0) lines.push(`slots afterwards: ${shares.map(([id, count]) => `${id} ${count}`).join(', ')}`);
+  if ((plan.balance ?? []).length > 0) lines.push(await renderBalance(colors, plan));
+  const predicted = predictedText(plan);
+  if (predicted !== '') lines.push(predicted);
   return lines.join('\n');
+}
+
+/** With keys and bytes where it is known what the slots hold. */
+function renderPlanned(colors: Colors, plan: PlanView): Promise<string> {
+  // Of a plan that runs they are what has moved so far.
+  const held = plan.state === 'planned' && plan.moves.some((move) => move.keys !== null);
+  const rows = plan.moves.map((move) => [
+    move.id,
+    move.from,
+    move.to,
+    String(move.slot_count),
+    ...(held ? [countText(move.keys), byteText(move.bytes)] : []),
+    shorten(move.slots, SLOTS_WIDTH),
+  ]);
+  return renderTable(colors, [...PLAN_COLUMNS, ...(held ? HELD_COLUMNS : []), SLOTS_COLUMN], rows);
 }
 
 const RECEIPT_COLUMNS: readonly Column[] = [
@@ -91,8 +107,16 @@ export function planHeadline(colors: Colors, plan: PlanView): string {
 }
 
 export async function renderStatus(colors: Colors, plan: PlanView): Promise<string> {
-  const head = `${planHeadline(colors, plan)}  (${planSummary(plan)}, created ${plan.created})`;
-  return plan.moves.length === 0 ? head : `${head}\n${await renderMoves(colors, plan)}`;
+  const lines = [`${planHeadline(colors, plan)}  (${planSummary(plan)}, created ${plan.created})`];
+  if (plan.moves.length > 0) lines.push(await renderMoves(colors, plan));
+  if (hasEndings(plan)) lines.push('', await renderEndings(colors, plan));
+  return lines.join('\n');
+}
+
+/** What was asked to end, and what becomes of it move by move. */
+export async function renderEnding(colors: Colors, plan: PlanView): Promise<string> {
+  const head = planHeadline(colors, plan);
+  return hasEndings(plan) ? `${head}\n${await renderEndings(colors, plan)}` : head;
 }
 
 const BATCH_COLUMNS: readonly Column[] = [

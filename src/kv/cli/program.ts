@@ -21,7 +21,7 @@ import { reshardCommand } from './commands/reshard.js';
 import { settingsCommand } from './commands/settings.js';
 import { shardsCommand } from './commands/shards.js';
 import { statusCommand } from './commands/status.js';
-import { type Globals, withGlobals } from './flags.js';
+import { type Globals, joinRepeated, withGlobals } from './flags.js';
 import { say } from './output.js';
 
 const COMMANDS: readonly ((yargs: Argv<Globals>) => Argv<Globals>)[] = [
@@ -44,6 +44,9 @@ const COMMANDS: readonly ((yargs: Argv<Globals>) => Argv<Globals>)[] = [
   settingsCommand,
 ];
 
+/** Flags that may be given several times. */
+const REPEATED: readonly string[] = ['weight', 'exclude-shard', 'exclude-node'];
+
 function version(): string {
   const file = new URL('../../../package.json', import.meta.url);
   const { version: text } = JSON.parse(readFileSync(file, 'utf8')) as { version: string };
@@ -51,7 +54,7 @@ function version(): string {
 }
 
 function parser(args: readonly string[], env: NodeJS.ProcessEnv): Argv<Globals> {
-  const bare = yargs([...args])
+  const bare = yargs(joinRepeated(args, REPEATED))
     .scriptName('quorate')
     .usage('$0 <command>\n\nA sharded key-value store that does not lose data.')
     // Keys and values are taken as they are typed: no number is parsed out of 0042, no object out of a.b.

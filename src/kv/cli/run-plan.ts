@@ -22,6 +22,10 @@ export async function runPlan(client: BasicClient, { output, dryRun, watch, ask 
   if (output === 'table') await write(`${await renderPlan(colors, draft)}\n`);
 
   const started = await ask(false);
+  if (output === 'table' && !sameMoves(draft, started)) {
+    warn('the cluster has changed meanwhile: this is the plan that was started');
+    await write(`${await renderPlan(colors, started)}\n`);
+  }
   if (!watch) {
     await print(output, started, (tints) =>
       isOver(started)
@@ -34,6 +38,12 @@ export async function runPlan(client: BasicClient, { output, dryRun, watch, ask 
   await print(output, ended, (tints) => renderStatus(tints, ended));
   failUnlessWell(ended);
 }
+
+/** What slots hold may change between the two answers, and with it a plan that goes by that. */
+const sameMoves = (a: PlanView, b: PlanView): boolean => {
+  const text = ({ moves }: PlanView): string => moves.map(({ from, to, slots }) => `${from} ${to} ${slots}`).join('\n');
+  return text(a) === text(b);
+};
 
 function failUnlessWell(plan: PlanView): void {
   if (plan.state !== 'failed' && plan.state !== 'cancelled') return;

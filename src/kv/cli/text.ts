@@ -62,3 +62,7 @@ export function labelText(labels: Readonly<Record<string, string>>): string {
   const pairs = Object.entries(labels).map(([name, value]) => `${name}=${value}`);
   return pairs.length === 0 ? '-' : pairs.join(',');
 }
+
+/** Weights are shown where somebody has given one. */
+export const areWeighed = (shards: readonly { readonly weight?: number }[]): boolean =>
+  shards.some(({ weight = 1 }) => weight !== 1);

@@ -4,13 +4,15 @@ import { type Globals, wholeNumber } from '../flags.js';
 import { type Colors, print, renderTable } from '../output.js';
 import { leadersOf, renderRing } from '../ring-report.js';
 import { countSlots, slotRanges } from '../slot-text.js';
-import { labelText, shorten } from '../text.js';
+import { areWeighed, labelText, shorten } from '../text.js';
 import { withClient } from '../with-client.js';
 
 async function render(colors: Colors, view: MapView): Promise<string> {
-  const shards = view.shards.map(({ id, slots, members }) => [
+  const weighed = areWeighed(view.shards);
+  const shards = view.shards.map(({ id, slots, members, weight = 1 }) => [
     id,
     String(countSlots(slotRanges(slots))),
+    ...(weighed ? [String(weight)] : []),
     members.join(','),
     slots === '' ? '-' : shorten(slots, 80),
   ]);
@@ -20,7 +22,13 @@ async function render(colors: Colors, view: MapView): Promise<string> {
     '',
     await renderTable(
       colors,
-      [{ title: 'SHARD' }, { title: 'COUNT', right: true }, { title: 'MEMBERS' }, { title: 'SLOTS' }],
+      [
+        { title: 'SHARD' },
+        { title: 'COUNT', right: true },
+        ...(weighed ? [{ title: 'WEIGHT', right: true }] : []),
+        { title: 'MEMBERS' },
+        { title: 'SLOTS' },
+      ],
       shards,
     ),
     '',

@@ -1,14 +1,16 @@
 import type { Argv } from 'yargs';
 import type { PlanAction } from '../../client/index.js';
 import { CliError, UsageError } from '../cli-error.js';
-import { type Globals, PLAN_LIMIT_OPTIONS, planLimits, wholeNumber } from '../flags.js';
+import { type Globals, nameLists, numbersByName, PLAN_LIMIT_OPTIONS, planLimits, wholeNumber } from '../flags.js';
 import { print } from '../output.js';
 import { planHeadline, renderReceipts, renderStatus } from '../plan-report.js';
 import { runPlan } from '../run-plan.js';
 import { withClient } from '../with-client.js';
+import { reshardCancelCommand } from './reshard-cancel.js';
 
 const SHARDS_MAX = 16_384;
 const REPLICAS_MAX = 64;
+const SHARE_BY = ['slots', 'bytes', 'keys'] as const;
 
 const status = (yargs: Argv<Globals>) =>
   yargs.command(
@@ -39,7 +41,7 @@ const receipts = (yargs: Argv<Globals>) =>
     },
   );
 
-const control = (action: PlanAction, describe: string) => (yargs: Argv<Globals>) =>
+const control = (action: Exclude<PlanAction, 'cancel'>, describe: string) => (yargs: Argv<Globals>) =>
   yargs.command(
     `${action} [id]`,
     describe,
@@ -54,6 +56,25 @@ const control = (action: PlanAction, describe: string) => (yargs: Argv<Globals>)
     },
   );
 
+interface PartFlags {
+  readonly by: (typeof SHARE_BY)[number] | undefined;
+  readonly weight: string | undefined;
+  readonly excludeShard: string | undefined;
+  readonly excludeNode: string | undefined;
+}
+
+/** Who gets which part, as far as it was said. */
+function partsOf({ by, weight, excludeShard, excludeNode }: PartFlags) {
+  const lists = nameLists({ 'exclude-shard': excludeShard, 'exclude-node': excludeNode });
+  const { 'exclude-shard': excludeShards, 'exclude-node': excludeNodes } = lists;
+  return {
+    ...(by === undefined ? {} : { by }),
+    ...(weight === undefined ? {} : { weights: numbersByName('--weight', weight) }),
+    ...(excludeShards === undefined ? {} : { excludeShards }),
+    ...(excludeNodes === undefined ? {} : { excludeNodes }),
+  };
+}
+
 export const reshardCommand = (yargs: Argv<Globals>) =>
   yargs.command(
     'reshard',
@@ -62,16 +83,25 @@ export const reshardCommand = (yargs: Argv<Globals>) =>
       const whole = command
         .option('shards', { type: 'string', requiresArg: true, describe: 'how many shards there are to be' })
         .option('replicas', { type: 'string', requiresArg: true, describe: 'replicas of each new shard' })
+        .option('by', { choices: SHARE_BY, requiresArg: true, describe: 'what is evened out; default: slots' })
+        .option('weight', { type: 'string', requiresArg: true, describe: 'a shard with its weight, like s1=2: kept' })
+        .option('exclude-shard', { type: 'string', requiresArg: true, describe: 'one that neither gives nor takes' })
+        .option('exclude-node', {
+          type: 'string',
+          requiresArg: true,
+          describe: 'one that gets no replica of a new shard',
+        })
         .option('dry-run', { type: 'boolean', default: false, describe: 'only show the plan' })
         .options(PLAN_LIMIT_OPTIONS)
         .option('watch', { type: 'boolean', default: false, describe: 'follow it to its end' })
-        .example('$0 reshard --shards 4 --watch', 'grow to four shards and look on');
+        .example('$0 reshard --shards 4 --watch', 'grow to four shards and look on')
+        .example('$0 reshard --shards 2 --by bytes --dry-run', 'how would shares of bytes even out?');
       for (const add of [
         status,
         receipts,
         control('pause', 'begin no further move'),
         control('resume', 'go on'),
-        control('cancel', 'undo what is not finished'),
+        reshardCancelCommand,
       ]) {
         add(whole);
       }
@@ -87,6 +117,7 @@ export const reshardCommand = (yargs: Argv<Globals>) =>
       const replicas =
         args.replicas === undefined ? undefined : wholeNumber('--replicas', args.replicas, 2, REPLICAS_MAX);
       const limits = planLimits(args);
+      const parts = partsOf(args);
       await withClient(args, (client) =>
         runPlan(client, {
           output: args.output,
@@ -98,6 +129,7 @@ export const reshardCommand = (yargs: Argv<Globals>) =>
               dryRun,
               ...(replicas === undefined ? {} : { replicas }),
               ...limits,
+              ...parts,
             }),
         }),
       );

@@ -4,7 +4,7 @@ import type { Globals } from '../flags.js';
 import { missingLines } from '../missing-text.js';
 import { renderNodes } from '../node-table.js';
 import { type Colors, type Column, print, renderTable } from '../output.js';
-import { byteText, countText } from '../text.js';
+import { areWeighed, byteText, countText } from '../text.js';
 import { withClient } from '../with-client.js';
 
 type Shard = ClusterView['shards'][number];
@@ -29,10 +29,12 @@ function cell(colors: Colors, shard: Shard, node: string): string {
 
 function renderShards(colors: Colors, view: ClusterView): Promise<string> {
   const nodes = view.nodes.map((node) => node.id);
+  const weighed = areWeighed(view.shards);
   const columns: Column[] = [
     { title: 'SHARD' },
     { title: 'STATE' },
     { title: 'SLOTS', right: true },
+    ...(weighed ? [{ title: 'WEIGHT', right: true }] : []),
     { title: 'LEADER' },
     { title: 'TERM', right: true },
     { title: 'KEYS', right: true },
@@ -43,6 +45,7 @@ function renderShards(colors: Colors, view: ClusterView): Promise<string> {
     shard.id,
     stateText(colors, shard.state),
     String(shard.slot_count),
+    ...(weighed ? [String(shard.weight ?? 1)] : []),
     shard.leader ?? colors.red('none'),
     countText(shard.term),
     countText(shard.keys),
