@@ -156,7 +156,8 @@ export class ControllerStateMachine implements StateMachine, ControllerView {
   /** How fast the newest plan went that has moved anything; null: none has. */
   pace(): PlanPace | null {
     for (const { id } of this.history()) {
-      const pace = paceOf(id, this.receipts(id));
+      const plan = this.plan(id);
+      const pace = plan === null ? null : paceOf(plan, this.receipts(id));
       if (pace !== null) return pace;
     }
     return null;

@@ -4,7 +4,7 @@
  */
 import { countBatches } from './batch-packing.js';
 import type { DriverSettings } from './driver-settings.js';
-import type { PlanId, StoredReceipt } from './plan.js';
+import type { PlanId, PlanState, StoredReceipt } from './plan.js';
 import type { SlotMove } from './planner.js';
 import type { SlotSizes } from './slot-figures.js';
 
@@ -13,6 +13,8 @@ export interface PlanPace {
   readonly plan: PlanId | null;
   /** How many receipts. */
   readonly batches: number;
+  /** Before the first batch and after the last: shards are made, space is given back, what is left of shards is removed. */
+  readonly around_ms: number;
   /** What a batch costs beside what is in it. */
   readonly batch_ms: number;
   readonly keys_per_s: number;
@@ -22,10 +24,11 @@ export interface PlanPace {
   readonly pause_ms_max: number;
 }
 
-/** Three nodes and their clients on two cores, with small values: what `npm run bench:reshard` shows there. */
+/** Of three nodes that share two cores with their clients. */
 export const PACE_DEFAULT: PlanPace = {
   plan: null,
   batches: 0,
+  around_ms: 1_500,
   batch_ms: 60,
   keys_per_s: 8_000,
   bytes_per_s: 8 * 1024 * 1024,
@@ -33,32 +36,50 @@ export const PACE_DEFAULT: PlanPace = {
   pause_ms_max: 150,
 };
 
-/** With less than that in all, what a batch costs by itself hides what its keys cost. */
-const KEYS_TOLD = 1_000;
-
 /** null: the receipts do not tell when their batches ran, or there are none. */
-export function paceOf(plan: PlanId, receipts: readonly StoredReceipt[]): PlanPace | null {
+export function paceOf(plan: PlanState, receipts: readonly StoredReceipt[]): PlanPace | null {
   const timed = receipts.filter(
     ({ started_ms, published_ms }) => started_ms !== undefined && published_ms !== undefined,
   );
   if (timed.length === 0) return null;
-  const busy_ms = busyTime_ms(timed.map(({ started_ms, published_ms }) => [started_ms!, published_ms!]));
+  const spans = timed.map(({ started_ms, published_ms }): Span => [started_ms!, published_ms!]);
   const keys = timed.reduce((sum, receipt) => sum + receipt.keys, 0);
   const bytes = timed.reduce((sum, receipt) => sum + receipt.bytes, 0);
-  const pauses_ms = timed.flatMap(({ pause_ms }) => (pause_ms === null ? [] : [pause_ms])).sort((a, b) => a - b);
-  const told = { plan, batches: timed.length, ...pausesOf(pauses_ms) };
-  const spent_ms = busy_ms - timed.length * PACE_DEFAULT.batch_ms;
-  // What its content cost shows only where there was some, and where it cost more than the batches by themselves.
-  if (keys < KEYS_TOLD || spent_ms <= 0) {
-    const { keys_per_s, bytes_per_s } = PACE_DEFAULT;
-    return { ...told, batch_ms: busy_ms / timed.length, keys_per_s, bytes_per_s };
-  }
-  const { batch_ms } = PACE_DEFAULT;
-  return { ...told, batch_ms, keys_per_s: (keys * 1_000) / spent_ms, bytes_per_s: (bytes * 1_000) / spent_ms };
+  // One plan cannot tell what batches cost, what keys and what bytes: only how much slower all of it was than by the defaults.
+  const times = busyTime_ms(spans) / contentTime_ms(PACE_DEFAULT, { batches: spans.length, keys, bytes });
+  const { batch_ms, keys_per_s, bytes_per_s } = PACE_DEFAULT;
+  return {
+    plan: plan.id,
+    batches: spans.length,
+    around_ms: aroundTime_ms(plan, spans) ?? PACE_DEFAULT.around_ms,
+    batch_ms: batch_ms * times,
+    keys_per_s: keys_per_s / times,
+    bytes_per_s: bytes_per_s / times,
+    ...pausesOf(timed),
+  };
+}
+
+type Span = readonly [from_ms: number, to_ms: number];
+
+interface Content {
+  readonly batches: number;
+  readonly keys: number;
+  readonly bytes: number;
+}
+
+const contentTime_ms = (pace: PlanPace, { batches, keys, bytes }: Content): number =>
+  batches * pace.batch_ms + (1_000 * keys) / pace.keys_per_s + (1_000 * bytes) / pace.bytes_per_s;
+
+/** null: it has not ended yet. */
+function aroundTime_ms({ created_ms, ended_ms }: PlanState, spans: readonly Span[]): number | null {
+  if (ended_ms === null) return null;
+  const first_ms = Math.min(...spans.map(([from_ms]) => from_ms));
+  const last_ms = Math.max(...spans.map(([, to_ms]) => to_ms));
+  return Math.max(0, first_ms - created_ms) + Math.max(0, ended_ms - last_ms);
 }
 
 /** How long at least one of them ran: not while the plan was paused or waited for a shard. */
-function busyTime_ms(spans: readonly (readonly [from_ms: number, to_ms: number])[]): number {
+function busyTime_ms(spans: readonly Span[]): number {
   let [busy_ms, until_ms] = [0, Number.NEGATIVE_INFINITY];
   for (const [from_ms, to_ms] of [...spans].sort((a, b) => a[0] - b[0])) {
     busy_ms += Math.max(0, to_ms - Math.max(from_ms, until_ms));
@@ -67,12 +88,11 @@ function busyTime_ms(spans: readonly (readonly [from_ms: number, to_ms: number])
   return busy_ms;
 }
 
-function pausesOf(sorted_ms: readonly number[]): Pick<PlanPace, 'pause_ms' | 'pause_ms_max'> {
-  const [middle_ms, longest_ms] = [sorted_ms[sorted_ms.length >> 1], sorted_ms.at(-1)];
-  if (middle_ms === undefined || longest_ms === undefined) {
-    return { pause_ms: PACE_DEFAULT.pause_ms, pause_ms_max: PACE_DEFAULT.pause_ms_max };
-  }
-  return { pause_ms: middle_ms, pause_ms_max: longest_ms };
+function pausesOf(receipts: readonly StoredReceipt[]): Pick<PlanPace, 'pause_ms' | 'pause_ms_max'> {
+  const pauses_ms = receipts.flatMap(({ pause_ms }) => (pause_ms === null ? [] : [pause_ms])).sort((a, b) => a - b);
+  const [pause_ms, pause_ms_max] = [pauses_ms[pauses_ms.length >> 1], pauses_ms.at(-1)];
+  if (pause_ms !== undefined && pause_ms_max !== undefined) return { pause_ms, pause_ms_max };
+  return { pause_ms: PACE_DEFAULT.pause_ms, pause_ms_max: PACE_DEFAULT.pause_ms_max };
 }
 
 export interface PlanForecast {
@@ -101,7 +121,8 @@ export function forecastOf(
     // As the driver will cut them, if nothing changes.
     batches += countBatches(slots, (slot) => sizes.of(slot), { keys: batchKeys, bytes: batchBytes, slots: batchSlots });
   }
-  const content_ms = Math.max((keys * 1_000) / pace.keys_per_s, (bytes * 1_000) / pace.bytes_per_s);
-  const { pause_ms, pause_ms_max } = batches === 0 ? { pause_ms: 0, pause_ms_max: 0 } : pace;
-  return { batches, time_ms: Math.round(batches * pace.batch_ms + content_ms), pause_ms, pause_ms_max };
+  if (batches === 0) return { batches, time_ms: 0, pause_ms: 0, pause_ms_max: 0 };
+  const { around_ms, pause_ms, pause_ms_max } = pace;
+  const time_ms = Math.round(around_ms + contentTime_ms(pace, { batches, keys, bytes }));
+  return { batches, time_ms, pause_ms, pause_ms_max };
 }

@@ -7,6 +7,7 @@ import {
   figuresOf,
   forecastOf,
   PACE_DEFAULT,
+  type PlanState,
   paceOf,
   SlotSizes,
   type StoredReceipt,
@@ -26,33 +27,44 @@ const receipt = (from_ms: number, to_ms: number, keys: number, pause_ms: number 
 });
 
 describe('the pace of a plan', () => {
+  const ended = { id: 'p3', created_ms: 0, ended_ms: 8_000 } as PlanState;
+  const { batch_ms, keys_per_s, bytes_per_s } = PACE_DEFAULT;
+
   it('is not known without receipts that tell when their batches ran', () => {
-    expect(paceOf('p1', [])).toBeNull();
+    expect(paceOf(ended, [])).toBeNull();
     const { started_ms: _started, published_ms: _published, ...old } = receipt(0, 100, 5_000);
-    expect(paceOf('p1', [old])).toBeNull();
+    expect(paceOf(ended, [old])).toBeNull();
   });
 
-  it('is told by what keys cost beside the batches, counting what ran at once but once', () => {
-    const pace = paceOf('p3', [receipt(0, 1_000, 4_000), receipt(0, 1_060, 4_000), receipt(5_000, 6_000, 2_000)])!;
-    expect(pace).toMatchObject({ plan: 'p3', batches: 3, batch_ms: PACE_DEFAULT.batch_ms });
-    // 2,060 ms in all, 180 of them for three batches.
-    expect(pace.keys_per_s).toBeCloseTo(10_000 / 1.88, 6);
-    expect(pace.bytes_per_s).toBeCloseTo(1_000_000 / 1.88, 6);
+  it('is that of the defaults, as many times slower as the batches were: what ran at once counts once', () => {
+    const pace = paceOf(ended, [receipt(500, 1_500, 4_000), receipt(500, 1_560, 4_000), receipt(5_500, 6_500, 2_000)])!;
+    const expected_ms = 3 * batch_ms + 10_000_000 / keys_per_s + 1_000_000_000 / bytes_per_s;
+    const times = 2_060 / expected_ms;
+    expect(pace).toMatchObject({ plan: 'p3', batches: 3 });
+    expect(pace.batch_ms).toBeCloseTo(batch_ms * times, 6);
+    expect(pace.keys_per_s).toBeCloseTo(keys_per_s / times, 6);
+    expect(pace.bytes_per_s).toBeCloseTo(bytes_per_s / times, 3);
   });
 
-  it('is told by the batches alone where they held next to nothing, or went faster than any should', () => {
-    expect(paceOf('p1', [receipt(0, 30, 0), receipt(30, 50, 3)])).toMatchObject({
-      batch_ms: 25,
-      keys_per_s: PACE_DEFAULT.keys_per_s,
-      bytes_per_s: PACE_DEFAULT.bytes_per_s,
-    });
-    expect(paceOf('p1', [receipt(0, 20, 5_000)])).toMatchObject({ batch_ms: 20, keys_per_s: PACE_DEFAULT.keys_per_s });
+  it('tells also what comes before the first batch and after the last, but nothing of pauses in between', () => {
+    const receipts = [receipt(500, 600, 1), receipt(5_000, 6_000, 1)];
+    expect(paceOf(ended, receipts)).toMatchObject({ around_ms: 2_500 });
+    expect(paceOf({ ...ended, ended_ms: null }, receipts)).toMatchObject({ around_ms: PACE_DEFAULT.around_ms });
+  });
+
+  it('foretells the same plan as it went', () => {
+    const receipts = [receipt(500, 900, 1_000), receipt(900, 1_700, 1_000)];
+    const pace = paceOf({ ...ended, ended_ms: 2_000 }, receipts)!;
+    const stats = [0, 1].map((slot) => ({ slot, keys: 1_000, bytes: 100_000 }));
+    const sizes = new SlotSizes(figuresOf(1, stats, []));
+    const moves = [{ from: 1, to: 2, slots: [[0, 1]] as const }];
+    expect(forecastOf(moves, sizes, pace, DRIVER_DEFAULTS)).toMatchObject({ batches: 2, time_ms: 2_000 });
   });
 
   it('tells the pause in the middle and the longest', () => {
     const pauses = [90, 10, 30, null].map((pause_ms, i) => receipt(i * 100, i * 100 + 50, 1, pause_ms));
-    expect(paceOf('p1', pauses)).toMatchObject({ pause_ms: 30, pause_ms_max: 90 });
-    expect(paceOf('p1', [receipt(0, 10, 1, null)])).toMatchObject({ pause_ms: PACE_DEFAULT.pause_ms });
+    expect(paceOf(ended, pauses)).toMatchObject({ pause_ms: 30, pause_ms_max: 90 });
+    expect(paceOf(ended, [receipt(0, 10, 1, null)])).toMatchObject({ pause_ms: PACE_DEFAULT.pause_ms });
   });
 });
 
@@ -64,19 +76,19 @@ describe('a forecast', () => {
       [[1_000, 1_099]],
     ),
   );
-  const pace = { ...PACE_DEFAULT, batch_ms: 10, keys_per_s: 1_000, bytes_per_s: 1_000_000 };
+  const pace = { ...PACE_DEFAULT, around_ms: 7, batch_ms: 10, keys_per_s: 1_000, bytes_per_s: 1_000_000 };
   const move = (first: number, last: number) => ({ from: 1, to: 2, slots: [[first, last]] as const });
 
   it('counts batches as the driver cuts them, and what they hold', () => {
-    // Ten slots of a hundred keys a batch: ten batches; ten thousand keys take ten seconds.
+    // Ten slots of a hundred keys a batch: ten batches; ten thousand keys take ten seconds, a million bytes one.
     expect(forecastOf([move(0, 99)], sizes, pace, DRIVER_DEFAULTS)).toEqual({
       batches: 10,
-      time_ms: 10_100,
+      time_ms: 11_107,
       pause_ms: pace.pause_ms,
       pause_ms_max: pace.pause_ms_max,
     });
     // Empty ones: 512 a batch.
-    expect(forecastOf([move(2_000, 2_999)], sizes, pace, DRIVER_DEFAULTS)).toMatchObject({ batches: 2, time_ms: 20 });
+    expect(forecastOf([move(2_000, 2_999)], sizes, pace, DRIVER_DEFAULTS)).toMatchObject({ batches: 2, time_ms: 27 });
   });
 
   it('counts as many batches as are packed one after the other', () => {

@@ -201,7 +201,7 @@ describe('a plan that is ended', () => {
     controller.apply({ kind: 'publish', move, receipt: receiptOf({ keys: 10 }) });
     controller.apply({ kind: 'batch_done', move, pause_ms: 9 });
     expect(controller.machine.receipts('p1')).toMatchObject([{ started_ms: 2_000, published_ms: 2_500, pause_ms: 9 }]);
-    expect(controller.machine.pace()).toMatchObject({ plan: 'p1', batches: 1, batch_ms: 500, pause_ms: 9 });
+    expect(controller.machine.pace()).toMatchObject({ plan: 'p1', batches: 1, pause_ms: 9 });
     // A plan that moves nothing tells nothing.
     controller.apply({ kind: 'plan_finished', plan: 'p1', warnings: [] });
     controller.apply({ kind: 'reshard', shards: 2 });

@@ -60,9 +60,14 @@ export function predictedView(forecast: PlanForecast | null, pace: PlanPace): Pr
   };
 }
 
-function sourceOf({ plan, batches, batch_ms, keys_per_s, bytes_per_s }: PlanPace): string {
-  const rates = `${Math.round(batch_ms)} ms a batch and ${Math.round(keys_per_s)} keys/s or ${(bytes_per_s / MIB).toFixed(1)} MiB/s`;
-  return plan === null
-    ? `defaults, as no plan has moved anything yet: ${rates}`
-    : `as plan ${plan} went, by its ${batches} receipts: ${rates}`;
+function sourceOf({ plan, batches, around_ms, batch_ms, keys_per_s, bytes_per_s }: PlanPace): string {
+  const rates = [
+    `${Math.round(batch_ms)} ms a batch`,
+    `${Math.round(keys_per_s)} keys/s`,
+    `${(bytes_per_s / MIB).toFixed(1)} MiB/s`,
+    `${(around_ms / 1_000).toFixed(1)} s before and after`,
+  ];
+  const whose =
+    plan === null ? 'defaults, as no plan has moved anything yet' : `as plan ${plan} went, by its ${batches} receipts`;
+  return `${whose}: ${rates.join(', ')}`;
 }
