@@ -2,7 +2,7 @@
 import type { GroupId } from '../raft/index.js';
 import type { CommandOf, ControllerResult } from './commands.js';
 import type { ControllerState } from './controller-state.js';
-import { isMoved, isOver, type PlanId, type PlanState, ZERO_DIGEST } from './plan.js';
+import { isMoved, isOver, type PlanId, type PlanLimits, type PlanState, ZERO_DIGEST } from './plan.js';
 import { type Drafted, draftMove, draftReshard, type PlanDraft } from './plan-draft.js';
 import { type ShardMap, shardName } from './shard-map.js';
 import type { SlotFigures } from './slot-figures.js';
@@ -10,8 +10,6 @@ import { equalSlots } from './slot-ranges.js';
 
 /** How long a slot may be frozen, unless the plan says otherwise. */
 export const MAX_PAUSE_DEFAULT_MS = 5_000;
-
-type PlanLimits = Pick<CommandOf<'reshard'>, 'max_pause_ms' | 'maxRate'>;
 
 const NOTHING_RUNS: ControllerResult = { kind: 'nothing', detail: 'no such plan runs' };
 

@@ -4,7 +4,7 @@
  */
 import { countBatches } from './batch-packing.js';
 import type { DriverSettings } from './driver-settings.js';
-import type { PlanId, PlanState, StoredReceipt } from './plan.js';
+import type { PlanId, PlanLimits, PlanState, StoredReceipt } from './plan.js';
 import type { SlotMove } from './planner.js';
 import type { SlotSizes } from './slot-figures.js';
 
@@ -109,7 +109,8 @@ export function forecastOf(
   moves: readonly SlotMove[],
   sizes: SlotSizes,
   pace: PlanPace,
-  limits: BatchSizes,
+  batchSizes: BatchSizes,
+  limits: PlanLimits,
 ): PlanForecast | null {
   let [batches, keys, bytes] = [0, 0, 0];
   for (const { slots } of moves) {
@@ -117,12 +118,19 @@ export function forecastOf(
     if (held === null) return null;
     keys += held.keys;
     bytes += held.bytes;
-    const { batchKeys, batchBytes, batchSlots } = limits;
+    const { batchKeys, batchBytes, batchSlots } = batchSizes;
     // As the driver will cut them, if nothing changes.
     batches += countBatches(slots, (slot) => sizes.of(slot), { keys: batchKeys, bytes: batchBytes, slots: batchSlots });
   }
   if (batches === 0) return { batches, time_ms: 0, pause_ms: 0, pause_ms_max: 0 };
-  const { around_ms, pause_ms, pause_ms_max } = pace;
-  const time_ms = Math.round(around_ms + contentTime_ms(pace, { batches, keys, bytes }));
-  return { batches, time_ms, pause_ms, pause_ms_max };
+  const limited_ms = limits.maxRate === null ? 0 : (1_000 * bytes) / limits.maxRate;
+  const content_ms = Math.max(contentTime_ms(pace, { batches, keys, bytes }), limited_ms);
+  // Longer they must not be.
+  const within = (pause_ms: number): number => Math.min(pause_ms, limits.max_pause_ms ?? pause_ms);
+  return {
+    batches,
+    time_ms: Math.round(pace.around_ms + content_ms),
+    pause_ms: within(pace.pause_ms),
+    pause_ms_max: within(pace.pause_ms_max),
+  };
 }

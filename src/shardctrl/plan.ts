@@ -65,6 +65,13 @@ export interface ShardBalance {
   readonly bytes: readonly [before: number, after: number] | null;
 }
 
+/** What an operator holds a plan to. */
+export interface PlanLimits {
+  readonly max_pause_ms: number | null;
+  /** Bytes a second that its copies may send. */
+  readonly maxRate: number | null;
+}
+
 export interface PlanState {
   readonly id: PlanId;
   readonly kind: 'reshard' | 'move';

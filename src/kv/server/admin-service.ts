@@ -152,7 +152,7 @@ export class AdminServiceImpl implements AdminService {
     const deadline_ms = clock.monotonic_ms() + timeout_ms;
     const wish = wishOf(request);
     if (!wish.ok) return wish;
-    if (request.dry_run) return this.#drafts.reshard(wish.value, timeout_ms);
+    if (request.dry_run) return this.#drafts.reshard(wish.value, limitsOf(request), timeout_ms);
     const figures = await this.#drafts.figures(wish.value, timeout_ms);
     if (!figures.ok) return figures;
     const left_ms = Math.max(1, deadline_ms - clock.monotonic_ms());
@@ -167,7 +167,7 @@ export class AdminServiceImpl implements AdminService {
     if (to === null)
       return fail({ code: 'invalid_argument', detail: `to: "${request.to}" is not the name of a shard like s1` });
     if (request.dry_run) {
-      return this.#drafts.move(slots.slots, to, timeout_ms, (map) => noShard(shardName(to), map));
+      return this.#drafts.move(slots.slots, to, limitsOf(request), timeout_ms, (map) => noShard(shardName(to), map));
     }
     const started = await this.#command({ kind: 'move', slots: slots.slots, to, ...limitsOf(request) }, timeout_ms);
     const { map } = this.#options.maps;

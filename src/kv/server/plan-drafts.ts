@@ -11,6 +11,7 @@ import {
   forecastOf,
   intersectSlots,
   PACE_DEFAULT,
+  type PlanLimits,
   parseShardName,
   type ReshardWish,
   type ShardMap,
@@ -58,6 +59,13 @@ export function wishOf(request: ReshardRequest): Answer<ReshardWish> {
   });
 }
 
+/** What a draft is made from, beside what is asked for. */
+interface Basis {
+  readonly map: ShardMap;
+  readonly figures: SlotFigures;
+  readonly limits: PlanLimits;
+}
+
 export class PlanDrafts {
   readonly #options: PlanDraftsOptions;
 
@@ -65,7 +73,7 @@ export class PlanDrafts {
     this.#options = options;
   }
 
-  async reshard(wish: ReshardWish, timeout_ms: number): Promise<Answer<PlanView>> {
+  async reshard(wish: ReshardWish, limits: PlanLimits, timeout_ms: number): Promise<Answer<PlanView>> {
     const deadline_ms = this.#deadline_ms(timeout_ms);
     const answer = await this.#options.map(timeout_ms);
     if (!answer.ok) return answer;
@@ -73,13 +81,15 @@ export class PlanDrafts {
     const nextShard = Math.max(0, ...retired, ...map.shards.map((shard) => shard.id)) + 1;
     const figures = await this.#census(map, deadline_ms, wish.by ?? 'slots');
     const silent = whoIsSilent(map, wish, figures);
-    return silent ?? this.#view(draftReshard(map, nextShard, { ...wish, figures }), map, figures, deadline_ms);
+    if (silent !== null) return silent;
+    return this.#view(draftReshard(map, nextShard, { ...wish, figures }), { map, figures, limits }, deadline_ms);
   }
 
   /** Fails with `unknown` where there is no such shard. */
   async move(
     slots: SlotRanges,
     to: number,
+    limits: PlanLimits,
     timeout_ms: number,
     unknown: (map: ShardMap) => ApiError,
   ): Promise<Answer<PlanView>> {
@@ -89,7 +99,7 @@ export class PlanDrafts {
     const { map } = answer.value;
     if (!map.shards.some((shard) => shard.id === to)) return fail(unknown(map));
     const figures = await this.#census(map, deadline_ms, 'slots');
-    return this.#view(draftMove(map, slots, to, figures), map, figures, deadline_ms);
+    return this.#view(draftMove(map, slots, to, figures), { map, figures, limits }, deadline_ms);
   }
 
   /** What goes with the command that starts the plan; null: it does not go by what slots hold. */
@@ -119,14 +129,14 @@ export class PlanDrafts {
     return takeCensus({ clock, shards }, map, by === 'slots' ? Math.min(half_ms, PATIENCE_MS) : half_ms);
   }
 
-  async #view(drafted: Drafted, map: ShardMap, figures: SlotFigures, deadline_ms: number): Promise<Answer<PlanView>> {
+  async #view(drafted: Drafted, { map, figures, limits }: Basis, deadline_ms: number): Promise<Answer<PlanView>> {
     if (!drafted.ok) return fail({ code: 'plan_impossible', detail: drafted.missing });
     const { draft } = drafted;
     const { controller, clock } = this.#options;
     const sizes = new SlotSizes(figures);
     const pace = (await controller.pace(Math.min(PATIENCE_MS, this.#left_ms(deadline_ms)))) ?? PACE_DEFAULT;
-    const forecast = forecastOf(draft.moves, sizes, pace, DRIVER_DEFAULTS);
-    return ok(draftView(draft, { map, sizes, pace, forecast, now_ms: clock.wall_ms() }));
+    const forecast = forecastOf(draft.moves, sizes, pace, DRIVER_DEFAULTS, limits);
+    return ok(draftView(draft, { map, sizes, pace, limits, forecast, now_ms: clock.wall_ms() }));
   }
 }
 

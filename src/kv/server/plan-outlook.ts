@@ -3,6 +3,7 @@ import {
   type GroupMembers,
   type PlacedShard,
   type PlanForecast,
+  type PlanLimits,
   type PlanPace,
   type ShardBalance,
   type ShardMap,
@@ -43,10 +44,16 @@ export function placedShardView(shard: PlacedShard, map: ShardMap): NewShardView
 const MIB = 1024 * 1024;
 
 /** `forecast` null: it is not known what the slots hold. */
-export function predictedView(forecast: PlanForecast | null, pace: PlanPace): PredictedView {
+export function predictedView(
+  forecast: PlanForecast | null,
+  pace: PlanPace,
+  { maxRate }: Pick<PlanLimits, 'maxRate'>,
+): PredictedView {
+  const held = maxRate === null ? '' : `; copies are held to ${(maxRate / MIB).toFixed(1)} MiB/s`;
+  const source = `${sourceOf(pace)}${held}`;
   const basis = pace.plan === null ? 'defaults' : 'measured';
   if (forecast === null) {
-    const from = `not known: some shards did not tell what their slots hold; ${sourceOf(pace)}`;
+    const from = `not known: some shards did not tell what their slots hold; ${source}`;
     return { time_ms: null, pause_ms: null, pause_ms_max: null, batches: null, basis, from };
   }
   const { time_ms, pause_ms, pause_ms_max, batches } = forecast;
@@ -56,7 +63,7 @@ export function predictedView(forecast: PlanForecast | null, pace: PlanPace): Pr
     pause_ms_max: Math.round(pause_ms_max),
     batches,
     basis,
-    from: sourceOf(pace),
+    from: source,
   };
 }
 

@@ -6,6 +6,7 @@ import {
   isMoved,
   type PlanDraft,
   type PlanForecast,
+  type PlanLimits,
   type PlanMove,
   type PlanPace,
   type PlanState,
@@ -51,13 +52,14 @@ export interface DraftContext {
   readonly map: ShardMap;
   readonly sizes: SlotSizes;
   readonly pace: PlanPace;
+  readonly limits: PlanLimits;
   /** null: it is not known what the slots hold. */
   readonly forecast: PlanForecast | null;
   readonly now_ms: number;
 }
 
 /** A dry run: what the plan would be if it were started now. */
-export function draftView(draft: PlanDraft, { map, sizes, pace, forecast, now_ms }: DraftContext): PlanView {
+export function draftView(draft: PlanDraft, { map, sizes, pace, limits, forecast, now_ms }: DraftContext): PlanView {
   return {
     id: 'dry-run',
     state: 'planned',
@@ -81,7 +83,7 @@ export function draftView(draft: PlanDraft, { map, sizes, pace, forecast, now_ms
     retired_shards: draft.retiring.map(shardName),
     warnings: draft.warnings,
     ...outlookOf(draft),
-    predicted: predictedView(forecast, pace),
+    predicted: predictedView(forecast, pace, limits),
   };
 }
 
