@@ -25,7 +25,10 @@ describe('wrong usage is exit 2 and one line', () => {
       ['get', 'k', '--endpoints', 'ftp://x'],
       `quorate: --endpoints: "ftp://x" must look like http://127.0.0.1:7001${HELP}`,
     ],
-    [['reshard'], `quorate: --shards: say how many there are to be, or name status, pause, resume or cancel${HELP}`],
+    [
+      ['reshard'],
+      `quorate: --shards: say how many there are to be, or name status, receipts, pause, resume or cancel${HELP}`,
+    ],
     [['reshard', '--shards', '0'], `quorate: --shards: must be a whole number from 1 to 16384, not "0"${HELP}`],
     [['move', '--to', 's2'], `quorate: Missing required argument: slots${HELP}`],
     [['nodes'], `quorate: name what to do: list, add or drain${HELP}`],
