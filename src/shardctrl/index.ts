@@ -1,5 +1,6 @@
 /** The door of the room: what `kv` may use of the controller. */
 
+export * from './balance.js';
 export { decodeControllerCommand, encodeControllerCommand } from './command-codec.js';
 export type { CheckedCommand, ControllerCommand, ControllerResult } from './commands.js';
 export { ControllerStateMachine } from './controller-state-machine.js';
@@ -9,6 +10,7 @@ export { completed } from './map-delta.js';
 export * from './member-change.js';
 export { MemberDriver, type MemberDriverOptions } from './member-driver.js';
 export { hasMajority } from './member-repair.js';
+export type { Resource } from './overload.js';
 export * from './placement.js';
 export * from './plan.js';
 export { MAX_PAUSE_DEFAULT_MS } from './plan-commands.js';
