@@ -3,6 +3,7 @@
  * then changes nothing. Schemas are checked at apply, since a peer of another build may have proposed anything.
  */
 import { z } from 'zod';
+import { type BalanceSettings, HOLD_S_MAX, LIMIT_PERCENT_MAX, LIMIT_PERCENT_MIN } from './balance-settings.js';
 import type { PlanId } from './plan.js';
 import { WEIGHT_MAX, WEIGHT_MIN } from './reshard-wish.js';
 import { REBUILD_AFTER_MIN_MS } from './settings.js';
@@ -91,6 +92,24 @@ const move = z.object({
   maxRate,
 });
 
+const slotMove = z.object({ from: group, to: group, slots });
+/** Moves slots off overloaded shards. `auto`: found due by the controller's leader, and not asked for by an operator. */
+const balance = z.object({
+  kind: z.literal('balance'),
+  moves: z.array(slotMove).min(1).max(10_000).readonly(),
+  auto: z.boolean(),
+  cause: reason,
+  max_pause_ms: z.number().min(1).nullable().default(null),
+  maxRate,
+});
+/** null: as before. */
+const balanceSettings = z.object({
+  kind: z.literal('balance_settings'),
+  auto: z.boolean().nullable().default(null),
+  limit_percent: z.int().min(LIMIT_PERCENT_MIN).max(LIMIT_PERCENT_MAX).nullable().default(null),
+  hold_s: z.int().min(1).max(HOLD_S_MAX).nullable().default(null),
+});
+
 const planControl = z.object({
   kind: z.literal('plan_control'),
   plan: name,
@@ -151,6 +170,8 @@ export const controllerCommandSchema = z.discriminatedUnion('kind', [
   registerNode,
   reshard,
   move,
+  balance,
+  balanceSettings,
   planControl,
   startBatch,
   cancelBatch,
@@ -188,6 +209,8 @@ export type ControllerResult =
   | { readonly kind: 'conflict'; readonly plan: PlanId; readonly detail: string }
   | { readonly kind: 'plan_impossible'; readonly missing: string }
   | { readonly kind: 'unknown_plan'; readonly plan: PlanId }
+  /** As they are from now on. */
+  | { readonly kind: 'balance_settings'; readonly settings: BalanceSettings }
   /** `change`: its id. */
   | { readonly kind: 'change_started'; readonly change: number; readonly epoch: number }
   /** The members of that group are being changed already. */

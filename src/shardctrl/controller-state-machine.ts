@@ -11,6 +11,7 @@ import {
   type StateMachine,
   type StateRows,
 } from '../raft/index.js';
+import { applyBalance, applyBalanceSettings } from './balance-commands.js';
 import {
   applyBatchAborted,
   applyBatchDone,
@@ -134,6 +135,11 @@ export class ControllerStateMachine implements StateMachine, ControllerView {
     return runningPlan(this.#opened);
   }
 
+  /** When shards were last balanced, milliseconds since 1970; null: never. */
+  lastBalance_ms(): number | null {
+    return this.#opened.lastPlan_ms('balance');
+  }
+
   /** All plans ever, newest first. */
   history(): PlanSummary[] {
     return this.#opened.summaries();
@@ -198,6 +204,10 @@ function carryOut(state: ControllerState, command: CheckedCommand, index: number
       return applyReshard(state, command, stamp_ms);
     case 'move':
       return applyMove(state, command, stamp_ms);
+    case 'balance':
+      return applyBalance(state, command, stamp_ms);
+    case 'balance_settings':
+      return applyBalanceSettings(state, command);
     case 'plan_control':
       return applyPlanControl(state, command);
     case 'start_batch':

@@ -238,6 +238,13 @@ export class ControllerState {
     return all.map((plan) => ({ id: plan.id, state: plan.status, created_ms: plan.created_ms }));
   }
 
+  /** When the newest plan of this kind was made, milliseconds since 1970; null: there has been none. */
+  lastPlan_ms(kind: PlanState['kind']): number | null {
+    let last: number | null = null;
+    for (const plan of this.#plans.values()) if (plan.kind === kind) last = plan.created_ms;
+    return last;
+  }
+
   /** Writes a new plan under the next id, with the figures that it goes by, and lets go of the oldest one's details. */
   addPlan(plan: Omit<PlanState, 'id'>, figures: SlotFigures | null = null): PlanState {
     const number = this.#known().nextPlan;

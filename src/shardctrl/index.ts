@@ -1,6 +1,9 @@
 /** The door of the room: what `kv` may use of the controller. */
 
 export * from './balance.js';
+export { draftBalance } from './balance-commands.js';
+export * from './balance-driver.js';
+export * from './balance-settings.js';
 export { decodeControllerCommand, encodeControllerCommand } from './command-codec.js';
 export type { CheckedCommand, ControllerCommand, ControllerResult } from './commands.js';
 export { ControllerStateMachine } from './controller-state-machine.js';

@@ -42,7 +42,7 @@ export function applyMove(state: ControllerState, command: CommandOf<'move'>, st
   return startPlan(state, 'move', draft, command, stamp_ms);
 }
 
-function startPlan(
+export function startPlan(
   state: ControllerState,
   kind: PlanState['kind'],
   draftFrom: (map: ShardMap) => Drafted,

@@ -137,7 +137,7 @@ export function draftMove(map: ShardMap, slots: SlotRanges, to: GroupId, figures
   return { ok: true, draft };
 }
 
-function sharesAfter(
+export function sharesAfter(
   map: ShardMap,
   added: readonly GroupId[],
   retired: readonly GroupId[],

@@ -74,11 +74,13 @@ export interface PlanLimits {
 
 export interface PlanState {
   readonly id: PlanId;
-  readonly kind: 'reshard' | 'move';
+  readonly kind: 'reshard' | 'move' | 'balance';
   readonly status: PlanStatus;
   readonly ending: PlanEnding | null;
   /** Why it failed or was cancelled. */
   readonly reason: string | null;
+  /** What it is for, where nobody asked for it in these words. */
+  readonly cause?: string;
   readonly created_ms: number;
   readonly ended_ms: number | null;
   /** No slot may be frozen longer than this. */

@@ -30,7 +30,7 @@ export function rebuildView(seen: {
   readonly changes: readonly MemberChange[];
   /** The one that runs; null: none. */
   readonly plan: Pick<PlanState, 'retiring'> | null;
-  readonly settings: ClusterSettings;
+  readonly settings: Pick<ClusterSettings, 'rebuildAfter_ms'>;
   readonly healthy: (node: NodeId) => boolean;
   readonly downFor_ms: (node: NodeId) => number | null;
 }): RebuildView {

@@ -532,3 +532,87 @@ describe('the state', () => {
     expect(heard).toBe(1);
   });
 });
+
+describe('the balance of shards', () => {
+  const moves = [{ from: 1, to: 2, slots: [[0, 9]] as const }];
+
+  it('has settings that survive a restart and a snapshot, each said by itself', async () => {
+    const controller = await MemoryController.cluster(3, 2);
+    expect(controller.machine.settings().balance).toEqual({ auto: false, limit_percent: 30, hold_s: 120 });
+    const said = controller.apply({ kind: 'balance_settings', auto: true });
+    expect(said).toEqual({ kind: 'balance_settings', settings: { auto: true, limit_percent: 30, hold_s: 120 } });
+    controller.apply({ kind: 'balance_settings', limit_percent: 50, hold_s: 60 });
+    const again = await controller.reopened();
+    expect(again.machine.settings().balance).toEqual({ auto: true, limit_percent: 50, hold_s: 60 });
+    expect(again.machine.stateHash()).toBe(controller.machine.stateHash());
+    again.apply({ kind: 'balance_settings', auto: false });
+    expect(again.machine.settings().balance).toEqual({ auto: false, limit_percent: 50, hold_s: 60 });
+    expect(again.apply({ kind: 'balance_settings', limit_percent: 1 })).toMatchObject({ kind: 'malformed' });
+  });
+
+  it('changes no epoch by its settings', async () => {
+    const controller = await MemoryController.cluster(3, 2);
+    controller.apply({ kind: 'balance_settings', auto: true });
+    expect(controller.map.epoch).toBe(1);
+  });
+
+  it('is brought about by a plan like any other, one at a time', async () => {
+    const controller = await MemoryController.cluster(3, 2);
+    const balance: ControllerCommand = { kind: 'balance', moves, auto: false, cause: 's1 was too hot' };
+    expect(controller.machine.lastBalance_ms()).toBeNull();
+    expect(controller.apply(balance)).toEqual({ kind: 'plan_started', plan: 'p1', done: false });
+    expect(controller.latest).toMatchObject({
+      kind: 'balance',
+      cause: 's1 was too hot',
+      shares: [
+        [1, 8182],
+        [2, 8202],
+      ],
+    });
+    expect(controller.apply(balance)).toMatchObject({ kind: 'conflict', plan: 'p1' });
+    carryOut(controller);
+    expect(controller.latest.status).toBe('done');
+    expect(shares(controller)).toEqual([8182, 8202]);
+    const again = await controller.reopened();
+    expect(again.latest.cause).toBe('s1 was too hot');
+    expect(again.machine.lastBalance_ms()).toBe(controller.now_ms);
+  });
+
+  it('moves only what its shards own: a proposal of yesterday changes nothing', async () => {
+    const controller = await MemoryController.cluster(3, 2);
+    const asked = (from: number, to: number, ...slots: [number, number][]) =>
+      controller.apply({ kind: 'balance', moves: [{ from, to, slots }], auto: false, cause: '' });
+    expect(asked(1, 2, [8000, 9000])).toMatchObject({ kind: 'plan_impossible' });
+    expect(asked(1, 9, [0, 9])).toMatchObject({ kind: 'plan_impossible' });
+    expect(asked(1, 1, [0, 9])).toMatchObject({ kind: 'plan_impossible' });
+    expect(asked(1, 2)).toMatchObject({ kind: 'plan_impossible' });
+    const twice = [...moves, { from: 1, to: 2, slots: [[5, 5]] as const }];
+    expect(controller.apply({ kind: 'balance', moves: twice, auto: false, cause: '' })).toMatchObject({
+      kind: 'plan_impossible',
+    });
+    expect(controller.machine.history()).toEqual([]);
+  });
+
+  it('comes about by itself only where that is still wanted, and neither soon nor amid other changes', async () => {
+    const controller = await MemoryController.cluster(3, 2);
+    controller.apply({ kind: 'register_node', node: nodeOf('n4') });
+    const balance: ControllerCommand = { kind: 'balance', moves, auto: true, cause: '' };
+    expect(controller.apply(balance)).toMatchObject({ kind: 'nothing' });
+    controller.apply({ kind: 'balance_settings', auto: true });
+    const begun = controller.apply({ kind: 'change_members', group: 1, add: ['n4'], remove: [], cause: 'a test' });
+    expect(controller.apply(balance)).toMatchObject({ kind: 'nothing', detail: 'members are being changed' });
+    controller.apply({ kind: 'members_changed', change: (begun as { change: number }).change });
+    expect(controller.apply(balance)).toMatchObject({ kind: 'plan_started' });
+    carryOut(controller);
+    const back: ControllerCommand = {
+      kind: 'balance',
+      moves: [{ ...moves[0]!, from: 2, to: 1 }],
+      auto: true,
+      cause: '',
+    };
+    expect(controller.apply(back, controller.now_ms + 599_999)).toMatchObject({ kind: 'nothing' });
+    expect(controller.apply({ ...back, auto: false } as ControllerCommand)).toMatchObject({ kind: 'plan_started' });
+    carryOut(controller);
+    expect(controller.apply(balance, controller.now_ms + 1_300_000)).toMatchObject({ kind: 'plan_started' });
+  });
+});
