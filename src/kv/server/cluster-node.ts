@@ -29,6 +29,7 @@ import { type Hello, HelloService } from './hello.js';
 import { Joiner } from './joiner.js';
 import { Leaders } from './leaders.js';
 import { ListService } from './list-service.js';
+import { LoadMeter } from './load-meter.js';
 import { MapKeeper } from './map-keeper.js';
 import { MapWatcher } from './map-watcher.js';
 import { MembersService } from './members-service.js';
@@ -114,6 +115,7 @@ export class ClusterNode {
   readonly host: ReplicaHost;
   readonly maps: MapKeeper;
   readonly router: Router;
+  readonly load: LoadMeter;
   readonly #closers: (() => void)[];
   readonly #handOver: () => Promise<void>;
   readonly #admit: (node: NodeId) => string | null;
@@ -124,6 +126,7 @@ export class ClusterNode {
     host: ReplicaHost;
     maps: MapKeeper;
     router: Router;
+    load: LoadMeter;
     admit: (node: NodeId) => string | null;
     closers: (() => void)[];
     handOver: () => Promise<void>;
@@ -133,6 +136,7 @@ export class ClusterNode {
     this.host = parts.host;
     this.maps = parts.maps;
     this.router = parts.router;
+    this.load = parts.load;
     this.#closers = parts.closers;
     this.#handOver = parts.handOver;
     this.#admit = parts.admit;
@@ -225,6 +229,7 @@ export class ClusterNode {
     const requests = (): number => router.taken + forwards.taken;
     shardService = new ShardService({ host, rpc, clock, stampOf, caller, slotsChanged, requests, failed });
     const members = new MembersService({ host, clock, rpc, failed });
+    const meter = new LoadMeter(clock, ports.random);
     const shardPort = new ShardPortAdapter({
       self,
       clock,
@@ -236,7 +241,7 @@ export class ClusterNode {
       down: (node) => node !== self && hello.state(node) === 'down',
       failed,
     });
-    const forwards = new ForwardService({ host, rpc, stampOf });
+    const forwards = new ForwardService({ host, rpc, load: meter, stampOf });
     const router = new Router({
       self,
       clock,
@@ -245,6 +250,7 @@ export class ClusterNode {
       maps,
       leaders,
       clusterClock,
+      load: meter,
       stampOf,
       attempt_ms: Math.max(500, setup.raft.election_timeout_ms),
       maxOperations: setup.maxOperations,
@@ -401,6 +407,7 @@ export class ClusterNode {
       host,
       maps,
       router,
+      load: meter,
       admit: (node) => book.admit(node),
       handOver: () => handOver(host, clock, self, (node) => hello.state(node) === 'healthy', HAND_OVER_MS),
       closers: [
@@ -411,6 +418,7 @@ export class ClusterNode {
         () => groups.close(),
         () => hello.close(),
         () => router.close(),
+        () => meter.close(),
         () => rpc.close(),
       ],
     });

@@ -3,6 +3,7 @@
  * on further: it answers with what it knows of the leader, and the asker decides.
  */
 import type { Replica, ReplicaHost } from '../../raft/index.js';
+import { slotOfKey } from '../../shardctrl/index.js';
 import {
   encodeLookup,
   encodeResult,
@@ -10,6 +11,7 @@ import {
   type KvStateMachine,
   needsTime,
   stampCommand,
+  writeTarget,
 } from '../store/index.js';
 import {
   decodeGetRequest,
@@ -21,6 +23,7 @@ import {
   type Refusal,
   UNKNOWN_REPLY,
 } from './forward-codec.js';
+import type { RequestCounter } from './load-meter.js';
 import { Method, type Reply, type Rpc } from './rpc.js';
 import { refusalOf } from './slot-refusal.js';
 import type { StampClock } from './stamp-clock.js';
@@ -28,6 +31,8 @@ import type { StampClock } from './stamp-clock.js';
 export interface ForwardServiceOptions {
   readonly host: ReplicaHost;
   readonly rpc: Rpc;
+  /** Told of what replicas here carry out. */
+  readonly load: RequestCounter;
   readonly stampOf: (shard: number) => StampClock;
 }
 
@@ -57,6 +62,7 @@ export class ForwardService {
     const stamps = this.#options.stampOf(request.shard);
     if (needsTime(command) && !stamps.agreed) return reply(encodeRefusal('clock_unsure', null));
     stampCommand(command, stamps.next(machine.clock_ms));
+    this.#countWrite(request.slot, command);
     replica.propose(command, {
       applied: (result) => reply(encodeResultReply(machine.clock_ms, encodeResult(result as KvResult))),
       refused: (reason) => reply(encodeRefusal(toRefusal(reason), replica.leaderNode)),
@@ -72,19 +78,29 @@ export class ForwardService {
     if (replica === undefined || replica.damage !== null) return reply(encodeRefusal('not_here', null));
     if (request.maxStaleness_ms !== null) {
       if (replica.staleness_ms() > request.maxStaleness_ms) return reply(encodeRefusal('too_old', replica.leaderNode));
-      return answerGet(replica, request, reply);
+      return this.#answerGet(replica, request, reply);
     }
     if (replica.leaderNode === null) return reply(encodeRefusal('not_leader', null));
     replica.read({
-      ready: () => answerGet(replica, request, reply),
+      ready: () => this.#answerGet(replica, request, reply),
       refused: () => reply(encodeRefusal('not_leader', null)),
     });
   }
-}
 
-function answerGet(replica: Replica, request: GetForward, reply: Reply): void {
-  const machine = replica.machine as KvStateMachine;
-  reply(encodeResultReply(machine.clock_ms, encodeLookup(machine.lookup(request.key))));
+  #answerGet(replica: Replica, { key }: GetForward, reply: Reply): void {
+    const { load } = this.#options;
+    const machine = replica.machine as KvStateMachine;
+    const result = machine.lookup(key);
+    if (result.kind !== 'not_serving' && load.read(slotOfKey(key))) load.note(key);
+    reply(encodeResultReply(machine.clock_ms, encodeLookup(result)));
+  }
+
+  #countWrite(slot: number, command: Buffer): void {
+    const { load } = this.#options;
+    if (!load.wrote(slot)) return;
+    const target = writeTarget(command);
+    if (target !== null) load.note(target.key);
+  }
 }
 
 const toRefusal = (reason: string): Refusal => REFUSALS.find((known) => known === reason) ?? 'not_leader';

@@ -24,6 +24,7 @@ import { Attempt, type AttemptOwner } from './attempt.js';
 import type { ClusterClock } from './cluster-clock.js';
 import { decodeForwardReply, encodeGetRequest, encodeWriteRequest, type ForwardReply } from './forward-codec.js';
 import type { Leaders } from './leaders.js';
+import type { RequestCounter } from './load-meter.js';
 import type { MapKeeper } from './map-keeper.js';
 import { Operation, type WaitReason } from './operation.js';
 import { foundOutcome, writeOutcome } from './outcomes.js';
@@ -49,6 +50,8 @@ export interface RouterOptions {
   readonly maps: MapKeeper;
   readonly leaders: Leaders;
   readonly clusterClock: ClusterClock;
+  /** Told of what replicas here carry out; what is passed on is counted where it is carried out. */
+  readonly load: RequestCounter;
   readonly stampOf: (shard: number) => StampClock;
   /** How long an attempt that may be repeated is waited for. */
   readonly attempt_ms: number;
@@ -161,6 +164,8 @@ export class Router implements AttemptOwner {
       return this.#wait(operation, { kind: 'clock_unsure', shard: operation.shard });
     }
     stampCommand(command, stamps.next(machine.clock_ms));
+    const { load } = this.#options;
+    if (load.wrote(operation.slot)) load.note(operation.request.key);
     replica.propose(command, this.#sent(operation, this.#options.self));
   }
 
@@ -177,7 +182,7 @@ export class Router implements AttemptOwner {
         return replica.read(this.#sent(operation, self));
       }
       if (stale_ms !== null && turn && replica.staleness_ms() <= stale_ms) {
-        return this.#lookedUp(operation, (replica.machine as KvStateMachine).lookup(request.key), 0, shard, true);
+        return this.#lookUp(operation, replica, shard, 0, true);
       }
     }
     const reason: WaitReason = stale_ms === null ? { kind: 'no_leader', shard } : { kind: 'too_old', shard };
@@ -213,8 +218,16 @@ export class Router implements AttemptOwner {
     if (operation.finished) return;
     const replica = this.#hosted(shard);
     if (replica === undefined) return this.refused(attempt, 'not_leader');
-    const machine = replica.machine as KvStateMachine;
-    this.#lookedUp(operation, machine.lookup(operation.request.key), machine.clock_ms, shard, attempt.current);
+    this.#lookUp(operation, replica, shard, (replica.machine as KvStateMachine).clock_ms, attempt.current);
+  }
+
+  /** On this node's own replica. `clock_ms` as for `#lookedUp`. */
+  #lookUp(operation: Operation, replica: Replica, shard: GroupId, clock_ms: number, current: boolean): void {
+    const { load } = this.#options;
+    const { key } = operation.request;
+    const result = (replica.machine as KvStateMachine).lookup(key);
+    if (result.kind !== 'not_serving' && load.read(operation.slot)) load.note(key);
+    this.#lookedUp(operation, result, clock_ms, shard, current);
   }
 
   answered(attempt: Attempt, result: CallResult): void {

@@ -40,6 +40,8 @@ function observeNode(meter: Meter, node: string, cluster: ClusterNode, log: LogS
   const term = gauge('raft_term', 'Current term');
   const applied = gauge('raft_applied_index', 'Applied index');
   const damaged = gauge('raft_damaged', '1 where the replica is damaged and does not serve');
+  const reads = gauge('shard_reads_per_second', 'Reads a second that replicas here carry out, decayed by half in 60 s');
+  const writes = gauge('shard_writes_per_second', 'The same of writes');
   const logBytes = gauge('log_bytes', 'Bytes of the write-ahead log on disk');
   const segments = gauge('log_segments', 'Segments of the write-ahead log');
   const syncs = meter.createObservableCounter('quorate_log_syncs', { description: 'Syncs of the write-ahead log' });
@@ -58,6 +60,10 @@ function observeNode(meter: Meter, node: string, cluster: ClusterNode, log: LogS
         result.observe(term, replica.term, labels);
         result.observe(applied, replica.applied, labels);
         result.observe(damaged, replica.damage === null ? 0 : 1, labels);
+        if (group === CONTROLLER) continue;
+        const load = cluster.load.sum(cluster.maps.shard(group)?.slots ?? []);
+        result.observe(reads, load.reads, labels);
+        result.observe(writes, load.writes, labels);
       }
       const stats = log.stats();
       result.observe(logBytes, stats.bytes, { node });
@@ -65,6 +71,6 @@ function observeNode(meter: Meter, node: string, cluster: ClusterNode, log: LogS
       result.observe(syncs, stats.syncs, { node });
       result.observe(records, stats.records, { node });
     },
-    [epoch, active, leader, term, applied, damaged, logBytes, segments, syncs, records],
+    [epoch, active, leader, term, applied, damaged, reads, writes, logBytes, segments, syncs, records],
   );
 }

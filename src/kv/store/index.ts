@@ -1,4 +1,12 @@
-export { COMMAND_HEAD_BYTES, decodeCommand, encodeCommand, isWrite, needsTime, stampCommand } from './command-codec.js';
+export {
+  COMMAND_HEAD_BYTES,
+  decodeCommand,
+  encodeCommand,
+  isWrite,
+  needsTime,
+  stampCommand,
+  writeTarget,
+} from './command-codec.js';
 export { KEY_MAX_BYTES } from './command-format.js';
 export * from './commands.js';
 export { DamagedState } from './damaged-state.js';

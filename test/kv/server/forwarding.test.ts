@@ -15,6 +15,8 @@ import { type Handler, Method, type Rpc } from '../../../src/kv/server/rpc.js';
 import type { StampClock } from '../../../src/kv/server/stamp-clock.js';
 import { decodeCommand, decodeLookup, encodeCommand } from '../../../src/kv/store/index.js';
 import type { ProposalWaiter, ReadWaiter, ReplicaHost } from '../../../src/raft/index.js';
+import { slotOfKey } from '../../../src/shardctrl/index.js';
+import { CountedRequests } from './counted-requests.js';
 import { put } from './sim-cluster.js';
 
 const bytes = fc.uint8Array({ minLength: 1, maxLength: 64 }).map((array) => Buffer.from(array));
@@ -54,6 +56,7 @@ function world(replica: Record<string, unknown> = {}, agreed = true) {
   const handlers = new Map<Method, Handler>();
   const proposed: { readonly data: Buffer; readonly waiter: ProposalWaiter }[] = [];
   const reads: ReadWaiter[] = [];
+  const load = new CountedRequests();
   const fake = {
     damage: null,
     isLeader: true,
@@ -69,14 +72,17 @@ function world(replica: Record<string, unknown> = {}, agreed = true) {
     host: { get: (group: number) => (group === 1 ? fake : undefined) } as unknown as ReplicaHost,
     rpc: { handle: (method: Method, handler: Handler) => handlers.set(method, handler) } as unknown as Rpc,
     stampOf: () => ({ next: () => 123, agreed }) as unknown as StampClock,
+    load,
   });
   const ask = (method: Method, body: Buffer): Buffer[] => {
     const answers: Buffer[] = [];
     handlers.get(method)!('n2', body, (answer) => answers.push(Buffer.from(answer)));
     return answers;
   };
-  return { ask, proposed, reads };
+  return { ask, proposed, reads, counted: load.counted };
 }
+
+const NOT_SERVED = { kind: 'not_serving', slot: 5, state: 0, move: 0 };
 
 const command = (): Buffer => encodeCommand(put('k', 'v') as never, 0);
 
@@ -150,5 +156,22 @@ describe('the other end of forwarding', () => {
     const refused = old.ask(Method.Get, encodeGetRequest({ ...get, maxStaleness_ms: 500 }));
     expect(decodeForwardReply(refused[0]!)).toMatchObject({ kind: 'refused', reason: 'too_old' });
     expect(old.ask(Method.Get, encodeGetRequest({ ...get, maxStaleness_ms: 700 }))).toHaveLength(1);
+  });
+
+  it('counts what its replica carries out, by slot and key, and nothing that it refuses', () => {
+    const slot = slotOfKey(Buffer.from('k'));
+    const { ask, reads, counted } = world();
+    ask(Method.Write, encodeWriteRequest(1, slot, command()));
+    ask(Method.Get, encodeGetRequest({ shard: 1, maxStaleness_ms: null, key: Buffer.from('k') }));
+    reads[0]!.ready();
+    expect(counted).toEqual([`wrote ${slot} k`, `read ${slot} k`]);
+    const elsewhere = world({ isLeader: false, staleness_ms: () => 600 });
+    elsewhere.ask(Method.Write, encodeWriteRequest(1, slot, command()));
+    elsewhere.ask(Method.Get, encodeGetRequest({ shard: 1, maxStaleness_ms: 500, key: Buffer.from('k') }));
+    const none = { clock_ms: 77, serves: () => false, stateOf: () => 0, moveOf: () => 0, lookup: () => NOT_SERVED };
+    const gone = world({ machine: none });
+    gone.ask(Method.Write, encodeWriteRequest(1, slot, command()));
+    gone.ask(Method.Get, encodeGetRequest({ shard: 1, maxStaleness_ms: 500, key: Buffer.from('k') }));
+    expect([elsewhere.counted, gone.counted]).toEqual([[], []]);
   });
 });

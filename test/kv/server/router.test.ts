@@ -11,6 +11,7 @@ import { encodeResult, type KvResult, type LookupResult, type NotServing } from 
 import type { ProposalRefusal, ProposalWaiter, ReadWaiter, ReplicaHost } from '../../../src/raft/index.js';
 import { ALL_SLOTS, completed, type ShardMap, SlotState, slotOfKey } from '../../../src/shardctrl/index.js';
 import { SimClock, SimScheduler } from '../../sim/fakes/clock.js';
+import { CountedRequests } from './counted-requests.js';
 import { errorOf, get, put } from './sim-cluster.js';
 
 const SHARD = 1;
@@ -93,6 +94,7 @@ class World {
   readonly leaders: Leaders;
   readonly router: Router;
   readonly clusterClock: ClusterClock = new ClusterClock(this.clock, () => 0);
+  readonly load = new CountedRequests();
   voters: readonly string[] = [];
   hosted = true;
   away = '';
@@ -116,6 +118,7 @@ class World {
       maps: this.maps,
       leaders: this.leaders,
       clusterClock: this.clusterClock,
+      load: this.load,
       stampOf: () => stamps,
       attempt_ms: 1_000,
       maxOperations: options.maxOperations ?? 100,
@@ -615,5 +618,39 @@ describe('limits', () => {
     await world.run(4_000);
     expect(world.calls.length).toBeGreaterThan(0);
     expect(world.calls.length).toBeLessThan(20);
+  });
+});
+
+describe('the load of this node', () => {
+  it('is what replicas here carry out, each attempt of it', async () => {
+    const world = new World();
+    world.replica.lead();
+    world.execute(plain);
+    world.execute(get('k'));
+    expect(world.load.counted).toEqual([`wrote ${SLOT} k`]);
+    world.replica.reads[0]!.ready();
+    world.replica.follow('n2');
+    world.execute({ ...get('k'), consistency: 'stale' } as KvRequest);
+    world.replica.proposed[0]!.waiter.refused('not_leader');
+    world.replica.lead();
+    await world.run(50);
+    expect(world.load.counted).toEqual([`wrote ${SLOT} k`, `read ${SLOT} k`, `read ${SLOT} k`, `wrote ${SLOT} k`]);
+  });
+
+  it('is neither what is passed on nor what is refused', async () => {
+    const world = new World();
+    world.replica.follow('n2');
+    world.execute(plain);
+    world.hosted = false;
+    world.execute(get('k'));
+    expect(world.calls).toHaveLength(2);
+    world.hosted = true;
+    world.replica.lead();
+    world.replica.refusal = FROZEN;
+    world.replica.found = FROZEN;
+    world.execute(plain);
+    world.execute(get('k'));
+    world.replica.reads[0]!.ready();
+    expect(world.load.counted).toEqual([]);
   });
 });
