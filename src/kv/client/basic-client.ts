@@ -3,7 +3,10 @@
  * (again) is the caller's business (`retrying-caller.ts`), who leads what the directory's (`leader-directory.ts`).
  */
 import type {
+  BalanceSettingsView,
+  BalanceView,
   ClusterView,
+  HotView,
   LeaderView,
   LocateView,
   MapView,
@@ -22,6 +25,8 @@ import { LeaderDirectory, type SlotMath } from './leader-directory.js';
 import { type Call, RetryingCaller, type Safety } from './retrying-caller.js';
 import { drawIdempotencyKey, systemClock, systemRandom } from './system-ports.js';
 import type {
+  BalanceOptions,
+  BalanceSettingsOptions,
   BasicClientOptions,
   CallOptions,
   ChangeMembersOptions,
@@ -232,6 +237,33 @@ export class BasicClient {
       after = page.next;
     }
     return receipts;
+  }
+
+  /** The slots and keys that are asked for most: `limit` of each at most, 10 by default. */
+  async hot({ limit, ...options }: CallOptions & { readonly limit?: number } = {}): Promise<HotView> {
+    const query = limit === undefined ? [] : [`limit=${limit}`];
+    return readView<HotView>(await this.#read('/v1/cluster/hot', query, options, null), 'slots');
+  }
+
+  /** What shards carry, and what would be done about it. */
+  async balanceStatus(options: CallOptions = {}): Promise<BalanceView> {
+    return readView<BalanceView>(await this.#read('/v1/admin/balance', [], options, null), 'plan');
+  }
+
+  /**
+   * Relieves overloaded shards. Where there is nothing to move, nothing is started and the plan's state is `planned`. Never
+   * sent twice, as `reshard`.
+   */
+  async balance({ dryRun, maxPause_ms, maxRate_bytes, ...options }: BalanceOptions = {}): Promise<PlanView> {
+    const limits = { max_pause_ms: maxPause_ms, max_rate_bytes: maxRate_bytes };
+    return this.#plan('/v1/admin/balance', { dry_run: dryRun ?? false, ...limits }, options);
+  }
+
+  /** What is left out stays as it is. */
+  async setBalance({ auto, limitPercent, hold_s, ...options }: BalanceSettingsOptions): Promise<BalanceSettingsView> {
+    const body = { auto, limit_percent: limitPercent, hold_s };
+    const response = await this.#command('PUT', '/v1/admin/balance', body, 'repeatable', options);
+    return readView<BalanceSettingsView>(response, 'auto');
   }
 
   /** `peer`: `host:port` of a node that runs and belongs to no cluster yet. The node as the cluster knows it then. */

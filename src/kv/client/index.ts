@@ -1,8 +1,13 @@
 /** The door of the room, and of the package: the TypeScript client. */
 export type {
+  BalanceLine,
+  BalanceSettingsView,
+  BalanceState,
+  BalanceView,
   ClusterView,
   Consistency,
   ErrorCode,
+  HotView,
   LeaderView,
   LocateView,
   MapView,

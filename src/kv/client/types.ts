@@ -130,6 +130,22 @@ export interface MoveOptions extends CallOptions {
   readonly maxRate_bytes?: number;
 }
 
+export interface BalanceOptions extends CallOptions {
+  /** Only the plan. */
+  readonly dryRun?: boolean;
+  readonly maxPause_ms?: number;
+  readonly maxRate_bytes?: number;
+}
+
+export interface BalanceSettingsOptions extends CallOptions {
+  /** The controller carries out what it proposes. */
+  readonly auto?: boolean;
+  /** A shard is overloaded when it carries so much more than its fair share. */
+  readonly limitPercent?: number;
+  /** It counts once it has been so for as long. */
+  readonly hold_s?: number;
+}
+
 /** Node ids; at least one in all, each at most once. */
 export interface ChangeMembersOptions extends CallOptions {
   readonly add?: readonly string[];

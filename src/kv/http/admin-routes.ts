@@ -5,6 +5,7 @@
 import type { Answer, PlanAction } from '../server/api.js';
 import { type AdminRoute, type AdminServices, refused, respond } from './admin-route.js';
 import { parseMove, parseNothing, parseReshard } from './admin-schemas.js';
+import { BALANCE_ROUTES } from './balance-routes.js';
 import { type HttpResponse, jsonResponse, problemResponse, refuse } from './http-response.js';
 import { KEY_BYTES_MAX, keyMembers } from './key-text.js';
 import { MEMBER_ROUTES } from './member-routes.js';
@@ -137,6 +138,7 @@ export const ADMIN_ROUTES: readonly AdminRoute[] = [
   { path: '/v1/admin/reshard/:id/resume', method: 'POST', parameters: ['timeout'], handle: steer('resume') },
   { path: '/v1/admin/reshard/:id/cancel', method: 'POST', parameters: ['timeout'], handle: steer('cancel') },
   { path: '/v1/admin/move', method: 'POST', parameters: ['timeout'], handle: move },
+  ...BALANCE_ROUTES,
   ...MEMBER_ROUTES,
   ...SETTINGS_ROUTES,
   { path: '/livez', method: 'GET', parameters: null, handle: livez },

@@ -3,6 +3,9 @@
  */
 import { z } from 'zod';
 import {
+  HOLD_S_MAX,
+  LIMIT_PERCENT_MAX,
+  LIMIT_PERCENT_MIN,
   parseShardName,
   REBUILD_AFTER_MIN_MS,
   SHARDS_MAX,
@@ -11,7 +14,15 @@ import {
   WEIGHT_MAX,
   WEIGHT_MIN,
 } from '../../shardctrl/index.js';
-import type { AddNodeRequest, MembersRequest, MoveRequest, ReshardRequest, SettingsRequest } from '../server/api.js';
+import type {
+  AddNodeRequest,
+  BalanceRequest,
+  BalanceSettingsRequest,
+  MembersRequest,
+  MoveRequest,
+  ReshardRequest,
+  SettingsRequest,
+} from '../server/api.js';
 import { parseAddress } from '../server/config.js';
 import { parseDuration } from './duration.js';
 import { refuse } from './http-response.js';
@@ -152,6 +163,38 @@ export function parseMembers(body: unknown): Parsed<MembersRequest> {
 export function parseTransferLeader(body: unknown): Parsed<string> {
   const parsed = parseBody(transferLeaderSchema, body);
   return parsed.ok ? { ok: true, value: parsed.value.to } : parsed;
+}
+
+export const balanceSchema = z.strictObject({ dry_run: z.boolean().optional(), max_pause_ms, max_rate_bytes });
+
+/** None: to carry out what `GET` shows is all there is to ask for. */
+export function parseBalance(body: unknown): Parsed<BalanceRequest> {
+  const parsed = parseBody(balanceSchema.optional(), body);
+  if (!parsed.ok) return parsed;
+  const { dry_run = false, ...limits } = parsed.value ?? {};
+  return { ok: true, value: { dry_run, ...limitsOf(limits) } };
+}
+
+export const balanceSettingsSchema = z
+  .strictObject({
+    auto: z.boolean().optional(),
+    limit_percent: z.int().min(LIMIT_PERCENT_MIN).max(LIMIT_PERCENT_MAX).optional(),
+    hold_s: z.int().min(1).max(HOLD_S_MAX).optional(),
+  })
+  .refine((settings) => Object.keys(settings).length > 0, 'auto, limit_percent, hold_s: name at least one');
+
+export function parseBalanceSettings(body: unknown): Parsed<BalanceSettingsRequest> {
+  const parsed = parseBody(balanceSettingsSchema, body);
+  if (!parsed.ok) return parsed;
+  const { auto, limit_percent, hold_s } = parsed.value;
+  return {
+    ok: true,
+    value: {
+      ...(auto === undefined ? {} : { auto }),
+      ...(limit_percent === undefined ? {} : { limit_percent }),
+      ...(hold_s === undefined ? {} : { hold_s }),
+    },
+  };
 }
 
 /** The `{id}` of a path that names a node. */

@@ -51,6 +51,12 @@ function tooLarge(what: string, bytesMax: number): Refusal {
   return refuse('key_too_large', `${what} is longer than ${bytesMax} bytes`);
 }
 
+/** As JSON shows a key. */
+export function encodedKey(key: Buffer): { readonly key: string; readonly key_encoding: 'utf8' | 'base64' } {
+  const encoding = isUtf8(key) ? 'utf8' : 'base64';
+  return { key: key.toString(encoding), key_encoding: encoding };
+}
+
 /** `"key":…,"key_encoding":…` without braces. */
 export function keyMembers(key: Buffer): string {
   if (isUtf8(key)) return `"key":${JSON.stringify(key.toString('utf8'))},"key_encoding":"utf8"`;

@@ -6,12 +6,15 @@ import { z } from 'zod';
 import { SHARE_BY } from '../../shardctrl/index.js';
 import {
   addNodeSchema,
+  balanceSchema,
+  balanceSettingsSchema,
   membersSchema,
   moveSchema,
   reshardSchema,
   settingsSchema,
   transferLeaderSchema,
 } from './admin-schemas.js';
+import { HOT_MAX } from './balance-routes.js';
 import { ERROR_MEANINGS } from './error-map.js';
 
 type Json = Readonly<Record<string, unknown>>;
@@ -205,6 +208,34 @@ const settingsPaths: Json = {
   },
 };
 
+const balancePaths: Json = {
+  '/v1/cluster/hot': get(
+    'The slots and keys that are asked for most, merged over all nodes',
+    [query('limit', { type: 'integer', minimum: 1, maximum: HOT_MAX }, 'Of each; default 10'), timeout],
+    ref('Hot'),
+  ),
+  '/v1/admin/balance': {
+    ...get('What shards carry, and what would be done about it', [timeout], ref('ShardLoads')),
+    post: {
+      summary: 'Relieve overloaded shards: starts a plan like any other',
+      parameters: [timeout],
+      requestBody: { ...body(z.toJSONSchema(balanceSchema)), required: false },
+      responses: {
+        200: json('The plan (dry_run), or nothing to move: its state is `planned`', ref('Plan')),
+        202: json('Started', ref('Plan')),
+        default: problem,
+      },
+    },
+    put: post(
+      'When shards count as unbalanced, and whether that is put right by itself; what is left out stays',
+      [timeout],
+      balanceSettingsSchema,
+      200,
+      json('As they are from now on', ref('BalanceSettings')),
+    ),
+  },
+};
+
 const adminPaths: Json = {
   '/v1/cluster': get('Nodes, shards and controller', [timeout], ref('Cluster')),
   '/v1/cluster/map': get(
@@ -244,6 +275,12 @@ const adminPaths: Json = {
 };
 
 const nodeInMap = { id: text, http: text, peer: text, labels: { type: 'object', additionalProperties: text } };
+const balanceSettings = { auto: { type: 'boolean' }, limit_percent: integer, hold_s: integer };
+const balanceLine = {
+  auto: { type: 'boolean' },
+  state: { enum: ['balanced', 'watching', 'unbalanced', 'stuck', 'unknown'] },
+  detail: text,
+};
 const nodeState: Json = { enum: ['healthy', 'suspect', 'down', 'draining'] };
 
 const schemas: Json = {
@@ -296,9 +333,12 @@ const schemas: Json = {
         keys: optionalInteger,
         bytes: optionalInteger,
         weight: number,
+        reads_per_s: { type: ['number', 'null'] },
+        writes_per_s: { type: ['number', 'null'] },
       }),
     ),
     controller: object({ leader: { type: ['string', 'null'] }, term: optionalInteger, members: list(text) }),
+    balance: { anyOf: [object(balanceLine), { type: 'null' }], description: 'null: the controller does not say' },
     missing_replicas: list(
       object({
         group: { type: 'string', description: 'A shard, or `controller`' },
@@ -315,6 +355,41 @@ const schemas: Json = {
       description: 'So long a node has to be down before its replicas are made anew on others; null: they never are',
     },
   }),
+  Hot: object({
+    half_life_s: number,
+    shards: list(object({ id: text, reads_per_s: number, writes_per_s: number, share: number })),
+    slots: list(object({ slot: integer, shard: text, reads_per_s: number, writes_per_s: number, share: number })),
+    keys: list(
+      object({
+        key: text,
+        key_encoding: keyEncoding,
+        slot: integer,
+        shard: text,
+        requests_per_s: number,
+        error_per_s: { type: 'number', description: 'Most likely it is within so much of the truth' },
+      }),
+    ),
+    silent_shards: list(text),
+    silent_nodes: list(text),
+  }),
+  ShardLoads: object({
+    ...balanceLine,
+    ...balanceSettings,
+    overloaded_s: optionalInteger,
+    shards: list(
+      object({
+        id: text,
+        requests_per_s: number,
+        load_share: number,
+        bytes: integer,
+        bytes_share: number,
+        fair_share: number,
+      }),
+    ),
+    silent_shards: list(text),
+    plan: ref('Plan'),
+  }),
+  BalanceSettings: object(balanceSettings),
   Node: object({ ...nodeInMap, state: nodeState, since: { type: 'string', format: 'date-time' } }),
   Members: object({
     id: text,
@@ -346,6 +421,7 @@ const schemas: Json = {
       id: text,
       state: { enum: ['planned', 'running', 'paused', 'done', 'failed', 'cancelled'] },
       reason: text,
+      cause: { type: 'string', description: 'What it is for, where nobody asked for its moves' },
       created: { type: 'string', format: 'date-time' },
       max_pause_ms: integer,
       max_rate_bytes: integer,
@@ -363,6 +439,7 @@ const schemas: Json = {
     },
     [
       'reason',
+      'cause',
       'max_pause_ms',
       'max_rate_bytes',
       'shares',
@@ -449,6 +526,6 @@ const schemas: Json = {
 export const OPENAPI_DOCUMENT: string = JSON.stringify({
   openapi: '3.1.0',
   info: { title: 'Quorate', version: '1', description: 'Every answer carries X-Quorate-Epoch.' },
-  paths: { ...dataPaths, ...adminPaths, ...memberPaths, ...settingsPaths },
+  paths: { ...dataPaths, ...adminPaths, ...balancePaths, ...memberPaths, ...settingsPaths },
   components: { schemas },
 });

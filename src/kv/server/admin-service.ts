@@ -20,7 +20,12 @@ import type {
   AdminService,
   Answer,
   ApiError,
+  BalanceRequest,
+  BalanceSettingsRequest,
+  BalanceSettingsView,
+  BalanceView,
   ClusterView,
+  HotReport,
   LeaderView,
   LocateView,
   MapView,
@@ -36,11 +41,15 @@ import type {
   SettingsRequest,
   SettingsView,
 } from './api.js';
+import { BalanceAdmin } from './balance-admin.js';
+import type { BalanceService } from './balance-service.js';
 import { ClusterReporter } from './cluster-reporter.js';
 import { CONTROLLER, type ControllerCaller, type MapAnswer } from './controller-caller.js';
 import type { HelloService } from './hello.js';
 import type { Joiner } from './joiner.js';
 import type { Leaders } from './leaders.js';
+import type { LoadMeter } from './load-meter.js';
+import type { LoadService } from './load-service.js';
 import type { MapKeeper } from './map-keeper.js';
 import { MembersAdmin, noShard } from './members-admin.js';
 import type { PeerBook } from './peer-book.js';
@@ -62,6 +71,9 @@ export interface AdminServiceOptions {
   readonly shards: ShardPort;
   readonly book: PeerBook;
   readonly joiner: Joiner;
+  readonly meter: LoadMeter;
+  readonly loads: LoadService;
+  readonly balance: BalanceService;
   readonly controllerNodes: () => readonly NodeId[];
   readonly failed: (error: unknown) => void;
 }
@@ -80,6 +92,7 @@ export class AdminServiceImpl implements AdminService {
   readonly #members: MembersAdmin;
   readonly #settings: SettingsAdmin;
   readonly #drafts: PlanDrafts;
+  readonly #balance: BalanceAdmin;
 
   constructor(options: AdminServiceOptions) {
     this.#options = options;
@@ -88,6 +101,11 @@ export class AdminServiceImpl implements AdminService {
     this.#settings = new SettingsAdmin(options.controller);
     const { clock, shards, controller } = options;
     this.#drafts = new PlanDrafts({ clock, shards, controller, map: (timeout_ms) => this.#freshMap(timeout_ms) });
+    this.#balance = new BalanceAdmin({
+      ...options,
+      drafts: this.#drafts,
+      start: (command, timeout_ms) => this.#command(command, timeout_ms),
+    });
   }
 
   async cluster(timeout_ms: number): Promise<Answer<ClusterView>> {
@@ -268,6 +286,23 @@ export class AdminServiceImpl implements AdminService {
       }
     }
     return { ready: checks.every((check) => check.ok), checks };
+  }
+
+  async hot(limit: number, timeout_ms: number): Promise<Answer<HotReport>> {
+    const { map } = this.#options.maps;
+    return map === null ? fail(this.#noMap()) : this.#balance.hot(map, limit, timeout_ms);
+  }
+
+  balance(timeout_ms: number): Promise<Answer<BalanceView>> {
+    return this.#balance.balance(timeout_ms);
+  }
+
+  startBalance(request: BalanceRequest, timeout_ms: number): Promise<Answer<PlanView>> {
+    return this.#balance.start(request, timeout_ms);
+  }
+
+  setBalance(request: BalanceSettingsRequest, timeout_ms: number): Promise<Answer<BalanceSettingsView>> {
+    return this.#balance.set(request, timeout_ms);
   }
 
   addNode({ peer }: AddNodeRequest, timeout_ms: number): Promise<Answer<NodeView>> {

@@ -18,6 +18,7 @@ import { ControllerStateMachine, controllerMembers, type NodeEntry, type ShardMa
 import { KvStateMachine } from '../store/index.js';
 import { AdminServiceImpl } from './admin-service.js';
 import type { AdminService, KvService } from './api.js';
+import { BalanceService } from './balance-service.js';
 import { ClusterClock } from './cluster-clock.js';
 import { CONTROLLER, ControllerCaller, type MapAnswer } from './controller-caller.js';
 import { ControllerKeeper } from './controller-keeper.js';
@@ -30,6 +31,7 @@ import { Joiner } from './joiner.js';
 import { Leaders } from './leaders.js';
 import { ListService } from './list-service.js';
 import { LoadMeter } from './load-meter.js';
+import { LoadService } from './load-service.js';
 import { MapKeeper } from './map-keeper.js';
 import { MapWatcher } from './map-watcher.js';
 import { MembersService } from './members-service.js';
@@ -229,7 +231,10 @@ export class ClusterNode {
     const requests = (): number => router.taken + forwards.taken;
     shardService = new ShardService({ host, rpc, clock, stampOf, caller, slotsChanged, requests, failed });
     const members = new MembersService({ host, clock, rpc, failed });
+    const down = (node: NodeId): boolean => node !== self && hello.state(node) === 'down';
     const meter = new LoadMeter(clock, ports.random);
+    const loads = new LoadService({ self, host, rpc, meter, down, failed });
+    const balance = new BalanceService({ clock, host, rpc, caller, driver: () => controllerKeeper.balance, failed });
     const shardPort = new ShardPortAdapter({
       self,
       clock,
@@ -238,7 +243,7 @@ export class ClusterNode {
       maps,
       caller,
       members,
-      down: (node) => node !== self && hello.state(node) === 'down',
+      down,
       failed,
     });
     const forwards = new ForwardService({ host, rpc, load: meter, stampOf });
@@ -314,6 +319,7 @@ export class ClusterNode {
       host,
       stamp: stampOf(CONTROLLER),
       shards: shardPort,
+      loads,
       hello,
       bootstrap: setup.bootstrap,
       event: hooks.event,
@@ -394,6 +400,9 @@ export class ClusterNode {
       shards: shardPort,
       book,
       joiner,
+      meter,
+      loads,
+      balance,
       controllerNodes,
       failed,
     });

@@ -13,13 +13,23 @@ import {
   shardName,
 } from '../../shardctrl/index.js';
 import type { KvStateMachine } from '../store/index.js';
-import type { ClusterView } from './api.js';
+import type { BalanceLine, ClusterView } from './api.js';
+import type { BalanceService } from './balance-service.js';
+import { balanceLine, roundedRate } from './balance-view.js';
 import { CONTROLLER, type ControllerCaller } from './controller-caller.js';
 import type { HelloService } from './hello.js';
 import { callJson, handleJson } from './json-rpc.js';
+import type { LoadMeter } from './load-meter.js';
+import type { MapKeeper } from './map-keeper.js';
 import { anyDown, missingReplicas } from './missing-replicas.js';
 import { nodeView } from './node-view.js';
 import { Method, type Rpc } from './rpc.js';
+
+const balanceSchema: z.ZodType<BalanceLine> = z.object({
+  auto: z.boolean(),
+  state: z.enum(['balanced', 'watching', 'unbalanced', 'stuck', 'unknown']),
+  detail: z.string(),
+});
 
 const replicaSchema = z.object({
   group: z.number(),
@@ -31,6 +41,11 @@ const replicaSchema = z.object({
   state: z.enum(['ok', 'damaged', 'snapshot']),
   keys: z.number().nullable(),
   bytes: z.number().nullable(),
+  /** Requests a second that this replica carries out; nodes of earlier builds do not say. */
+  reads_per_s: z.number().default(0),
+  writes_per_s: z.number().default(0),
+  /** Of the controller's leader. */
+  balance: balanceSchema.nullable().default(null),
 });
 type ReplicaReport = z.infer<typeof replicaSchema>;
 const reportSchema = z.array(replicaSchema);
@@ -46,6 +61,9 @@ export interface ClusterReporterOptions {
   readonly controller: Pick<ControllerCaller, 'plan' | 'members'>;
   readonly hello: HelloService;
   readonly rpc: Rpc;
+  readonly maps: Pick<MapKeeper, 'shard'>;
+  readonly meter: Pick<LoadMeter, 'sum'>;
+  readonly balance: Pick<BalanceService, 'last'>;
   readonly controllerNodes: () => readonly NodeId[];
   readonly failed: (error: unknown) => void;
 }
@@ -65,8 +83,19 @@ export class ClusterReporter {
     const { host } = this.#options;
     return host.groups().flatMap((group) => {
       const replica = host.get(group);
-      return replica === undefined ? [] : [reportOf(group, replica)];
+      return replica === undefined ? [] : [{ ...reportOf(group, replica), ...this.#loadOf(group, replica) }];
     });
+  }
+
+  #loadOf(group: GroupId, replica: Replica): Pick<ReplicaReport, 'reads_per_s' | 'writes_per_s' | 'balance'> {
+    const { maps, meter, balance } = this.#options;
+    const standing = group === CONTROLLER && replica.leads ? balance.last : null;
+    const { reads, writes } = meter.sum(maps.shard(group)?.slots ?? []);
+    return {
+      reads_per_s: reads,
+      writes_per_s: writes,
+      balance: standing === null ? null : balanceLine(standing),
+    };
   }
 
   async report(map: ShardMap, timeout_ms: number): Promise<ClusterView> {
@@ -89,7 +118,7 @@ export class ClusterReporter {
     );
     const plan = (await asked)?.plan ?? null;
     const shards = map.shards.map((shard) => this.#shard(shard, reports, plan));
-    const controllerView = this.#controller(reports);
+    const { balance, ...controllerView } = this.#controller(reports);
     return {
       cluster_id: map.clusterId,
       epoch: map.epoch,
@@ -97,6 +126,7 @@ export class ClusterReporter {
       nodes: map.nodes.map((node) => nodeView(node, map, hello, self)),
       shards,
       controller: controllerView,
+      balance,
       missing_replicas: missing ? missingReplicas(map, await wanted, plan, hello, self) : [],
     };
   }
@@ -128,21 +158,27 @@ export class ClusterReporter {
       keys: leading?.report?.keys ?? null,
       bytes: leading?.report?.bytes ?? null,
       weight: shard.weight,
+      // Followers serve reads as well.
+      reads_per_s: leading === undefined ? null : sumOf(said, 'reads_per_s'),
+      writes_per_s: leading === undefined ? null : sumOf(said, 'writes_per_s'),
     };
   }
 
-  #controller(reports: ReadonlyMap<NodeId, NodeReport>): ClusterView['controller'] {
+  #controller(
+    reports: ReadonlyMap<NodeId, NodeReport>,
+  ): ClusterView['controller'] & { readonly balance: BalanceLine | null } {
     let leader: NodeId | null = null;
     let term: number | null = null;
+    let balance: BalanceLine | null = null;
     for (const [node, report] of reports) {
       const own = report.find(({ group, role }) => group === CONTROLLER && role === 'leader');
-      if (own !== undefined && own.term > (term ?? -1)) [leader, term] = [node, own.term];
+      if (own !== undefined && own.term > (term ?? -1)) [leader, term, balance] = [node, own.term, own.balance];
     }
-    return { leader, term, members: this.#options.controllerNodes() };
+    return { leader, term, members: this.#options.controllerNodes(), balance };
   }
 }
 
-function reportOf(group: GroupId, replica: Replica): ReplicaReport {
+function reportOf(group: GroupId, replica: Replica): Omit<ReplicaReport, 'reads_per_s' | 'writes_per_s' | 'balance'> {
   const status = replica.status();
   const totals = group !== CONTROLLER && replica.leads ? (replica.machine as KvStateMachine).totals() : null;
   return {
@@ -166,6 +202,12 @@ function stateOf(shard: ShardEntry, led: boolean, up: number, plan: PlanState | 
   if (up < shard.members.length) return 'degraded';
   if (made) return 'creating';
   return running && plan.retiring.includes(shard.id) ? 'retiring' : 'ok';
+}
+
+type LoadField = 'reads_per_s' | 'writes_per_s';
+
+function sumOf(said: readonly { readonly report: ReplicaReport | undefined }[], field: LoadField): number {
+  return roundedRate(said.reduce((sum, { report }) => sum + (report?.[field] ?? 0), 0));
 }
 
 function memberView(node: NodeId, report: ReplicaReport | undefined, last: number | null): MemberView {

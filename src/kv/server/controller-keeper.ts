@@ -4,17 +4,20 @@
  */
 import type { Clock, EventSink, NodeId, Random, Replica, ReplicaHost, Timer } from '../../raft/index.js';
 import {
+  BalanceDriver,
   type ControllerCommand,
   type ControllerPort,
   type ControllerProposed,
   type ControllerResult,
   type ControllerStateMachine,
   encodeControllerCommand,
+  type LoadPort,
   MemberDriver,
   type NodeEntry,
   PlanDriver,
   type ShardPort,
 } from '../../shardctrl/index.js';
+import { balanceSentence } from './balance-view.js';
 import { CONTROLLER } from './controller-caller.js';
 import type { HelloService } from './hello.js';
 import type { StampClock } from './stamp-clock.js';
@@ -32,6 +35,7 @@ export interface ControllerKeeperOptions {
   readonly host: ReplicaHost;
   readonly stamp: StampClock;
   readonly shards: ShardPort;
+  readonly loads: LoadPort;
   readonly hello: HelloService;
   readonly bootstrap: {
     readonly nodes: ReadonlyMap<NodeId, string>;
@@ -46,6 +50,7 @@ export class ControllerKeeper {
   readonly #options: ControllerKeeperOptions;
   #driver: PlanDriver | null = null;
   #members: MemberDriver | null = null;
+  #balance: BalanceDriver | null = null;
   #driverTerm = 0;
   #busy = false;
   #closed = false;
@@ -54,6 +59,11 @@ export class ControllerKeeper {
   constructor(options: ControllerKeeperOptions) {
     this.#options = options;
     this.#timer = options.clock.after(EVERY_MS, () => this.#round());
+  }
+
+  /** null: this node does not lead the controller. */
+  get balance(): BalanceDriver | null {
+    return this.#balance;
   }
 
   #round(): void {
@@ -137,17 +147,25 @@ export class ControllerKeeper {
     this.#driverTerm = replica.term;
     this.#driver = new PlanDriver({ clock, shards, controller, event });
     this.#driver.start();
-    this.#members = new MemberDriver({
-      clock,
-      shards,
-      controller,
-      event,
-      healthy: (node) => node === this.#options.self.id || this.#options.hello.state(node) === 'healthy',
-      downFor_ms: (node) => (node === this.#options.self.id ? null : this.#options.hello.downFor_ms(node)),
-      steady: (node) => this.#steady(node),
-      confirm: () => readBarrier(replica, clock, CONFIRM_MS),
-    });
+    const healthy = (node: NodeId): boolean =>
+      node === this.#options.self.id || this.#options.hello.state(node) === 'healthy';
+    const confirm = (): Promise<boolean> => readBarrier(replica, clock, CONFIRM_MS);
+    const downFor_ms = (node: NodeId): number | null =>
+      node === this.#options.self.id ? null : this.#options.hello.downFor_ms(node);
+    const steady = (node: NodeId): boolean => this.#steady(node);
+    this.#members = new MemberDriver({ clock, shards, controller, event, healthy, downFor_ms, steady, confirm });
     this.#members.start();
+    this.#balance = new BalanceDriver({
+      clock,
+      loads: this.#options.loads,
+      state: () => replica.machine as ControllerStateMachine,
+      propose: (command) => this.#propose(replica, command),
+      event,
+      healthy,
+      confirm,
+      explain: (standing) => `by itself: ${balanceSentence(standing)}`,
+    });
+    this.#balance.start();
   }
 
   #steady(node: NodeId): boolean {
@@ -161,6 +179,8 @@ export class ControllerKeeper {
     this.#driver = null;
     this.#members?.stop();
     this.#members = null;
+    this.#balance?.stop();
+    this.#balance = null;
   }
 
   close(): void {

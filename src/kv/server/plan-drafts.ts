@@ -6,6 +6,7 @@ import type { Clock } from '../../raft/index.js';
 import {
   DRIVER_DEFAULTS,
   type Drafted,
+  draftBalance,
   draftMove,
   draftReshard,
   forecastOf,
@@ -18,6 +19,7 @@ import {
   type ShardPort,
   type ShareBy,
   type SlotFigures,
+  type SlotMove,
   type SlotRanges,
   SlotSizes,
   shardName,
@@ -100,6 +102,22 @@ export class PlanDrafts {
     if (!map.shards.some((shard) => shard.id === to)) return fail(unknown(map));
     const figures = await this.#census(map, deadline_ms, 'slots');
     return this.#view(draftMove(map, slots, to, figures), { map, figures, limits }, deadline_ms);
+  }
+
+  /** Of moves that the controller's leader has found due. `warnings`: what is to be said of them beside. */
+  async balance(
+    moves: readonly SlotMove[],
+    warnings: readonly string[],
+    limits: PlanLimits,
+    timeout_ms: number,
+  ): Promise<Answer<PlanView>> {
+    const deadline_ms = this.#deadline_ms(timeout_ms);
+    const answer = await this.#options.map(timeout_ms);
+    if (!answer.ok) return answer;
+    const { map } = answer.value;
+    const figures = await this.#census(map, deadline_ms, 'slots');
+    const view = await this.#view(draftBalance(map, moves, figures), { map, figures, limits }, deadline_ms);
+    return view.ok ? ok({ ...view.value, warnings }) : view;
   }
 
   /** What goes with the command that starts the plan; null: it does not go by what slots hold. */

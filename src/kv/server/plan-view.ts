@@ -35,6 +35,7 @@ export function planView(report: PlanReport & { readonly plan: PlanState }, now_
     id: plan.id,
     state: plan.status,
     ...(reason === null ? {} : { reason }),
+    ...(plan.cause === undefined ? {} : { cause: plan.cause }),
     created: new Date(plan.created_ms).toISOString(),
     max_pause_ms: plan.max_pause_ms,
     ...(plan.maxRate === undefined ? {} : { max_rate_bytes: plan.maxRate }),

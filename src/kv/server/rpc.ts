@@ -30,6 +30,8 @@ export const Method = {
   NodeStatus: 10,
   NodeReport: 11,
   Members: 12,
+  Load: 13,
+  Balance: 14,
 } as const;
 export type Method = (typeof Method)[keyof typeof Method];
 

@@ -1,6 +1,14 @@
 /** Schemas of what nodes ask of each other's shard leaders (methods SlotCommand, Copy, Page, ShardQuery). */
 import { z } from 'zod';
-import type { Membership, SlotAnswer, SlotCommand, SlotRanges, SlotStats, StepAnswer } from '../../shardctrl/index.js';
+import type {
+  Membership,
+  SlotAnswer,
+  SlotCommand,
+  SlotRanges,
+  SlotStats,
+  Standing,
+  StepAnswer,
+} from '../../shardctrl/index.js';
 import { COMMAND_HEAD_BYTES } from '../store/index.js';
 
 const slots: z.ZodType<SlotRanges> = z.array(z.tuple([z.number().int(), z.number().int()]));
@@ -115,6 +123,34 @@ const stepAnswer = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('refused'), detail: z.string() }),
 ]);
 
+const fraction = z.number().min(0);
+const resource = z.enum(['load', 'bytes']);
+const overload = z.object({ shard: count, resource, share: fraction, fairShare: fraction });
+const burden = z.object({
+  id: count,
+  load: fraction,
+  bytes: fraction,
+  loadShare: fraction,
+  bytesShare: fraction,
+  fairShare: fraction,
+});
+
+/** Of the controller's leader: how the balance of shards stands. */
+const standingSchema: z.ZodType<Standing> = z.object({
+  settings: z.object({ auto: z.boolean(), limit_percent: z.number(), hold_s: z.number() }),
+  assessment: z
+    .object({
+      shards: z.array(burden),
+      worst: overload.nullable(),
+      rest: overload.nullable(),
+      moves: z.array(z.object({ from: count, to: count, slots })),
+      hot: z.array(z.object({ slot: count, shard: count, resource, share: fraction })),
+    })
+    .nullable(),
+  silent: z.array(count),
+  overloaded_ms: z.number().nullable(),
+});
+
 const statsSchema = z.array(z.object({ slot: count, keys: count, bytes: count }));
 
 export type LeaderAnswer<T> =
@@ -136,4 +172,5 @@ export const leaderAnswers = {
   done: leaderAnswer(z.literal(true)),
   membership: leaderAnswer(membership as unknown as z.ZodType<Membership>),
   step: leaderAnswer<StepAnswer>(stepAnswer),
+  standing: leaderAnswer(standingSchema),
 };

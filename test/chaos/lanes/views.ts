@@ -22,6 +22,8 @@ export function shardOf(id: string, members: string): Shard {
     term: 1,
     keys: null,
     bytes: null,
+    reads_per_s: null,
+    writes_per_s: null,
   };
 }
 
@@ -34,6 +36,7 @@ export function viewOf(nodes: string, shards: Readonly<Record<string, string>>, 
     nodes: nodes.split(' ').map((id) => ({ id, http: '', peer: '', labels: {}, state: 'healthy', since: '' })),
     shards: Object.entries(shards).map(([id, members]) => shardOf(id, members)),
     controller: { leader: null, term: null, members: controller.split(' ') },
+    balance: null,
     missing_replicas: [],
   };
 }

@@ -108,6 +108,40 @@ test('receipts are asked for until there are no more', async () => {
   expect(sent.map(({ url }) => new URL(url).searchParams.get('after'))).toEqual(['0', '2']);
 });
 
+test('load and balance', async () => {
+  const plan = { id: '5', state: 'running', created: 'now', moves: [] };
+  const hot = { slots: [], keys: [] };
+  const settings = { auto: true, limit_percent: 30, hold_s: 60 };
+  const { client, sent } = fixture(({ method, url }) => {
+    if (url.includes('/hot')) return json(200, hot);
+    if (method === 'PUT') return json(200, settings);
+    return method === 'GET' ? json(200, { ...settings, plan }) : json(202, plan);
+  });
+  expect(await client.hot()).toEqual(hot);
+  await client.hot({ limit: 20, timeout_ms: 1_000 });
+  expect(await client.balanceStatus()).toEqual({ ...settings, plan });
+  expect(await client.balance({ dryRun: true, maxPause_ms: 50, maxRate_bytes: 4_096 })).toEqual(plan);
+  await client.balance();
+  expect(await client.setBalance({ auto: true, limitPercent: 30, hold_s: 60 })).toEqual(settings);
+  await client.setBalance({ auto: false });
+  expect(
+    sent.map(({ method, url, body }) => [
+      method,
+      new URL(url).pathname,
+      new URL(url).searchParams.get('limit'),
+      body && JSON.parse(String(body)),
+    ]),
+  ).toEqual([
+    ['GET', '/v1/cluster/hot', null, undefined],
+    ['GET', '/v1/cluster/hot', '20', undefined],
+    ['GET', '/v1/admin/balance', null, undefined],
+    ['POST', '/v1/admin/balance', null, { dry_run: true, max_pause_ms: 50, max_rate_bytes: 4_096 }],
+    ['POST', '/v1/admin/balance', null, { dry_run: false }],
+    ['PUT', '/v1/admin/balance', null, { auto: true, limit_percent: 30, hold_s: 60 }],
+    ['PUT', '/v1/admin/balance', null, { auto: false }],
+  ]);
+});
+
 test('nodes come and go, members change, leadership moves', async () => {
   const node = { id: 'n4', http: 'h:1', peer: 'h:2', labels: {}, state: 'healthy', since: 'now' };
   const members = { id: 's1', members: ['n1'], joining: ['n4'], leaving: [], waits_for: 'n4 is being filled' };

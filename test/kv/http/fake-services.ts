@@ -6,6 +6,10 @@ import type {
   AddNodeRequest,
   AdminService,
   Answer,
+  BalanceRequest,
+  BalanceSettingsRequest,
+  BalanceView,
+  HotReport,
   KvOutcome,
   KvRequest,
   KvService,
@@ -173,11 +177,40 @@ export const MEMBERS: MembersView = {
   waits_for: 'n4 is being filled',
 };
 
+export const BALANCE: BalanceView = {
+  auto: false,
+  state: 'unbalanced',
+  detail: 's1 carries 71 % of the load',
+  limit_percent: 30,
+  hold_s: 120,
+  overloaded_s: 200,
+  shards: [
+    { id: 's1', requests_per_s: 71, load_share: 0.71, bytes: 10, bytes_share: 0, fair_share: 0.5 },
+    { id: 's2', requests_per_s: 29, load_share: 0.29, bytes: 20, bytes_share: 0, fair_share: 0.5 },
+  ],
+  silent_shards: [],
+  plan: PLAN,
+};
+
+export const HOT: HotReport = {
+  half_life_s: 60,
+  shards: [{ id: 's1', reads_per_s: 60, writes_per_s: 11, share: 1 }],
+  slots: [{ slot: 5, shard: 's1', reads_per_s: 60, writes_per_s: 11, share: 1 }],
+  keys: [
+    { key: Buffer.from('{a}1'), slot: 5, shard: 's1', requests_per_s: 40, error_per_s: 2 },
+    { key: Buffer.from([0xff]), slot: 5, shard: 's1', requests_per_s: 20, error_per_s: 3 },
+  ],
+  silent_shards: [],
+  silent_nodes: ['n3'],
+};
+
 export class FakeAdmin implements AdminService {
   readonly calls: unknown[][] = [];
   failure: Answer<never> | null = null;
   shownPlan: PlanView = PLAN;
   throws: Error | null = null;
+  /** What a balance that is asked for comes to. */
+  balanced: PlanView['state'] = 'running';
   view: ReadinessView = { ready: true, checks: [{ name: 'map', ok: true, detail: 'epoch 7' }] };
 
   #answer<T>(call: unknown[], value: T): Answer<T> {
@@ -188,7 +221,15 @@ export class FakeAdmin implements AdminService {
 
   async cluster(timeout_ms: number) {
     const controller = { leader: 'n1', term: 3, members: ['n1'] };
-    const value = { cluster_id: 'c1', epoch: 7, health: 'all is well', nodes: [], shards: [], controller };
+    const value = {
+      cluster_id: 'c1',
+      epoch: 7,
+      health: 'all is well',
+      nodes: [],
+      shards: [],
+      controller,
+      balance: null,
+    };
     return this.#answer(['cluster', timeout_ms], { ...value, missing_replicas: [] });
   }
 
@@ -219,6 +260,22 @@ export class FakeAdmin implements AdminService {
 
   async plan(id: string | null, timeout_ms: number) {
     return this.#answer(['plan', id, timeout_ms], this.shownPlan);
+  }
+
+  async hot(limit: number, timeout_ms: number) {
+    return this.#answer(['hot', limit, timeout_ms], HOT);
+  }
+
+  async balance(timeout_ms: number) {
+    return this.#answer(['balance', timeout_ms], BALANCE);
+  }
+
+  async startBalance(request: BalanceRequest, timeout_ms: number) {
+    return this.#answer(['startBalance', request, timeout_ms], { ...PLAN, state: this.balanced });
+  }
+
+  async setBalance(request: BalanceSettingsRequest, timeout_ms: number) {
+    return this.#answer(['setBalance', request, timeout_ms], { auto: true, limit_percent: 30, hold_s: 120 });
   }
 
   async addNode(request: AddNodeRequest, timeout_ms: number) {
