@@ -108,6 +108,7 @@ export function planHeadline(colors: Colors, plan: PlanView): string {
 
 export async function renderStatus(colors: Colors, plan: PlanView): Promise<string> {
   const lines = [`${planHeadline(colors, plan)}  (${planSummary(plan)}, created ${plan.created})`];
+  if (plan.cause !== undefined) lines.push(plan.cause);
   if (plan.moves.length > 0) lines.push(await renderMoves(colors, plan));
   if (hasEndings(plan)) lines.push('', await renderEndings(colors, plan));
   return lines.join('\n');

@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import yargs, { type Argv } from 'yargs';
 import { Exit, explain, UsageError } from './cli-error.js';
+import { balanceCommand } from './commands/balance.js';
 import { configCommand } from './commands/config-print.js';
 import { delCommand } from './commands/del.js';
 import { devCommand } from './commands/dev.js';
@@ -39,6 +40,7 @@ const COMMANDS: readonly ((yargs: Argv<Globals>) => Argv<Globals>)[] = [
   locateCommand,
   reshardCommand,
   moveCommand,
+  balanceCommand,
   nodesCommand,
   shardsCommand,
   settingsCommand,

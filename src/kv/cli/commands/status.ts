@@ -1,6 +1,8 @@
 import type { Argv } from 'yargs';
 import type { ClusterView } from '../../client/index.js';
-import type { Globals } from '../flags.js';
+import { UsageError } from '../cli-error.js';
+import { type Globals, wholeNumber } from '../flags.js';
+import { renderHot } from '../hot-report.js';
 import { missingLines } from '../missing-text.js';
 import { renderNodes } from '../node-table.js';
 import { type Colors, type Column, print, renderTable } from '../output.js';
@@ -9,6 +11,7 @@ import { withClient } from '../with-client.js';
 
 type Shard = ClusterView['shards'][number];
 
+const HOT_MAX = 1_000;
 const GOOD = new Set(['ok', 'healthy', 'leader', 'follower']);
 
 function stateText(colors: Colors, state: string): string {
@@ -55,6 +58,13 @@ function renderShards(colors: Colors, view: ClusterView): Promise<string> {
   return renderTable(colors, columns, rows);
 }
 
+/** Only where there is something to say: what is balanced, or too short to count, is not. Nodes of earlier builds say nothing. */
+function balanceLines(colors: Colors, { balance }: ClusterView): string[] {
+  if (balance?.state !== 'unbalanced' && balance?.state !== 'stuck') return [];
+  const soon = balance.auto && balance.state === 'unbalanced' ? ' (by itself, as soon as all is calm)' : '';
+  return [colors.yellow(`${balance.detail}${soon}`)];
+}
+
 async function render(colors: Colors, view: ClusterView): Promise<string> {
   const { controller } = view;
   const wellTold =
@@ -63,6 +73,7 @@ async function render(colors: Colors, view: ClusterView): Promise<string> {
     wellTold ? colors.green(view.health) : colors.yellow(view.health),
     // A node of an earlier version does not say.
     ...missingLines(view.missing_replicas ?? []).map((line) => colors.yellow(line)),
+    ...balanceLines(colors, view),
     `cluster ${view.cluster_id}  epoch ${view.epoch}  controller ${controller.leader ?? 'without a leader'}` +
       ` (term ${countText(controller.term)}, of ${controller.members.join(', ')})`,
     '',
@@ -76,9 +87,19 @@ export const statusCommand = (yargs: Argv<Globals>) =>
   yargs.command(
     'status',
     'how the cluster is: health, shards and nodes',
-    (command) => command,
+    (command) =>
+      command
+        .option('hot', { type: 'boolean', default: false, describe: 'the slots and keys that are asked for most' })
+        .option('limit', { type: 'string', requiresArg: true, describe: 'with --hot: so many of each; default: 10' })
+        .example('$0 status --hot --limit 20', 'see where the load comes from'),
     async (args) => {
+      if (args.hot) {
+        const options = args.limit === undefined ? {} : { limit: wholeNumber('--limit', args.limit, 1, HOT_MAX) };
+        const hot = await withClient(args, (client) => client.hot(options));
+        return print(args.output, hot, (colors) => renderHot(colors, hot));
+      }
+      if (args.limit !== undefined) throw new UsageError('--limit: goes with --hot');
       const view = await withClient(args, (client) => client.cluster());
-      await print(args.output, view, (colors) => render(colors, view));
+      return print(args.output, view, (colors) => render(colors, view));
     },
   );
