@@ -31,3 +31,21 @@ export async function keysOfShard(
   }
   return keys;
 }
+
+/** The first `count` hash tags `{prefix0}`, `{prefix1}`, … whose slots the shard owns now. */
+export async function tagsOfShard(
+  cluster: LocalCluster,
+  shard: string,
+  prefix: string,
+  count: number,
+): Promise<string[]> {
+  const owned = (await cluster.map()).shards.find((each) => each.id === shard);
+  if (owned === undefined) throw new Error(`no shard ${shard}`);
+  const slots = slotsOf(owned.slots);
+  const tags: string[] = [];
+  for (let i = 0; tags.length < count; i++) {
+    const tag = `{${prefix}${i}}`;
+    if (slots.has(slotOfKey(Buffer.from(tag)))) tags.push(tag);
+  }
+  return tags;
+}
