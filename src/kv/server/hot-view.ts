@@ -41,7 +41,8 @@ export function hotReport(map: ShardMap, load: ClusterLoad, limit: number): HotR
         key,
         slot,
         shard: nameOf(slot),
-        requests_per_s: roundedRate(rate),
+        // Slots are counted exactly, keys are not.
+        requests_per_s: roundedRate(Math.min(rate, reads[slot]! + writes[slot]!)),
         error_per_s: roundedRate(error),
       };
     }),

@@ -80,7 +80,12 @@ export interface LoadAnswer {
   readonly rates: Uint8Array;
   /** The shards that it leads. */
   readonly leads: readonly { readonly shard: number; readonly term: number; readonly sizes: Uint8Array }[];
-  readonly keys: readonly { readonly key: Uint8Array; readonly rate: number; readonly error: number }[];
+  readonly keys: readonly {
+    readonly key: Uint8Array;
+    readonly rate: number;
+    readonly excess: number;
+    readonly deviation: number;
+  }[];
   readonly floor: number;
 }
 
@@ -92,6 +97,6 @@ export const loadAnswerSchema: z.ZodType<LoadAnswer> = z.object({
   leads: z.array(
     z.object({ shard: z.number(), term: z.number(), sizes: bytes.refine(soundSizes, 'no table of sizes') }),
   ),
-  keys: z.array(z.object({ key: bytes, rate, error: rate })).max(KEYS_MAX),
+  keys: z.array(z.object({ key: bytes, rate, excess: rate, deviation: rate })).max(KEYS_MAX),
   floor: rate,
 });

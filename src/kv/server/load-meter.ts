@@ -40,12 +40,14 @@ export interface SlotRate {
   readonly writes: number;
 }
 
+/** In requests a second. */
 export interface KeyRate {
   readonly key: Buffer;
-  /** Requests a second. */
   readonly rate: number;
-  /** Most likely (two standard deviations) it is within so much of the truth. */
-  readonly error: number;
+  /** What the sketch may have counted too much. */
+  readonly excess: number;
+  /** Standard deviation of what sampling makes of it. */
+  readonly deviation: number;
 }
 
 export interface HeavyKeys {
@@ -169,14 +171,13 @@ export class LoadMeter implements RequestCounter {
     const scale = this.#scale();
     const keys = this.#keys.entries().map(({ key, count, error }): KeyRate => {
       const rate = count * scale;
-      return { key: Buffer.from(key, 'latin1'), rate, error: error * scale + this.#chance(rate) };
+      return { key: Buffer.from(key, 'latin1'), rate, excess: error * scale, deviation: this.#deviation(rate) };
     });
     return { keys, floor: this.#keys.floor * scale };
   }
 
-  /** What sampling may be wrong by: two standard deviations. */
-  #chance(rate: number): number {
-    return (2 * Math.sqrt((SAMPLE - 1) * rate * this.#window_s(HALF_LIFE_S / 2))) / this.#window_s(HALF_LIFE_S);
+  #deviation(rate: number): number {
+    return Math.sqrt((SAMPLE - 1) * rate * this.#window_s(HALF_LIFE_S / 2)) / this.#window_s(HALF_LIFE_S);
   }
 
   close(): void {

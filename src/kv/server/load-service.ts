@@ -16,7 +16,7 @@ import {
   loadAnswerSchema,
   loadRequestSchema,
 } from './load-codec.js';
-import type { KeyRate, LoadMeter } from './load-meter.js';
+import type { LoadMeter } from './load-meter.js';
 import { Method, type Rpc } from './rpc.js';
 
 export interface LoadServiceOptions {
@@ -29,6 +29,14 @@ export interface LoadServiceOptions {
   readonly failed: (error: unknown) => void;
 }
 
+/** In requests a second. */
+export interface KeyLoad {
+  readonly key: Buffer;
+  readonly rate: number;
+  /** Most likely (two standard deviations) it is within so much of the truth. */
+  readonly error: number;
+}
+
 /** Arrays by slot. */
 export interface ClusterLoad {
   /** Requests a second. */
@@ -37,7 +45,7 @@ export interface ClusterLoad {
   /** Stored; all 0 where they were not asked for. */
   readonly bytes: Float64Array;
   /** The keys asked for most, the first one most. */
-  readonly keys: readonly KeyRate[];
+  readonly keys: readonly KeyLoad[];
   readonly silentNodes: readonly NodeId[];
   /** Shards of which nobody has said that it leads them. */
   readonly silentShards: readonly GroupId[];
@@ -118,19 +126,23 @@ function leadersOf(answers: readonly LoadAnswer[]): ReadonlyMap<GroupId, LoadAns
 }
 
 /** A key that one node tells of may have been asked for at another as often as the least that is told of there. */
-function mergedKeys(answers: readonly LoadAnswer[]): KeyRate[] {
-  const sums = new Map<string, { rate: number; error: number; floor: number }>();
+function mergedKeys(answers: readonly LoadAnswer[]): KeyLoad[] {
+  const sums = new Map<string, { rate: number; excess: number; variance: number }>();
   const floors = answers.reduce((sum, { floor }) => sum + floor, 0);
   for (const { keys, floor } of answers) {
-    for (const { key, rate, error } of keys) {
+    for (const { key, rate, excess, deviation } of keys) {
       const name = Buffer.from(key).toString('latin1');
-      const sum = sums.get(name) ?? { rate: 0, error: 0, floor: floors };
-      sums.set(name, { rate: sum.rate + rate, error: sum.error + error, floor: sum.floor - floor });
+      const sum = sums.get(name) ?? { rate: 0, excess: floors, variance: 0 };
+      sums.set(name, {
+        rate: sum.rate + rate,
+        excess: sum.excess + excess - floor,
+        variance: sum.variance + deviation ** 2,
+      });
     }
   }
   return [...sums]
-    .map(([name, { rate, error, floor }]) => {
-      return { key: Buffer.from(name, 'latin1'), rate, error: error + Math.max(0, floor) };
+    .map(([name, { rate, excess, variance }]) => {
+      return { key: Buffer.from(name, 'latin1'), rate, error: Math.max(0, excess) + 2 * Math.sqrt(variance) };
     })
     .sort((a, b) => b.rate - a.rate || Buffer.compare(a.key, b.key));
 }
