@@ -8,6 +8,7 @@ import {
   formatSlots,
   isMoved,
 } from '../../src/shardctrl/index.js';
+import { completedSettings } from '../../src/shardctrl/settings.js';
 import { carryOut, expectWhole, MemoryController, nodeOf, nodesOf, receiptOf } from './memory-controller.js';
 
 const shares = (controller: MemoryController): number[] =>
@@ -548,6 +549,17 @@ describe('the balance of shards', () => {
     again.apply({ kind: 'balance_settings', auto: false });
     expect(again.machine.settings().balance).toEqual({ auto: false, limit_percent: 50, hold_s: 60 });
     expect(again.apply({ kind: 'balance_settings', limit_percent: 1 })).toMatchObject({ kind: 'malformed' });
+    again.apply({ kind: 'change_settings', rebuildAfter_ms: 60_000 });
+    again.apply({ kind: 'balance_settings', auto: true });
+    const balance = { auto: true, limit_percent: 50, hold_s: 60 };
+    expect((await again.reopened()).machine.settings()).toEqual({ rebuildAfter_ms: 60_000, balance });
+    // As a build wrote them that knew of no balance.
+    expect(completedSettings({ rebuildAfter_ms: 5_000 }).balance).toEqual({
+      ...balance,
+      auto: false,
+      limit_percent: 30,
+      hold_s: 120,
+    });
   });
 
   it('changes no epoch by its settings', async () => {

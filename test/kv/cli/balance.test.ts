@@ -206,9 +206,7 @@ slots afterwards: s1 8188, s2 8196
       0,
       'a shard is overloaded at 50 % above its fair share for 5m00s; that is put right by itself\n',
     ]);
-    expect(asked(seen)).toEqual([
-      ['PUT', '/v1/admin/balance', { auto: true, limit_percent: 50, hold_s: 300 }],
-    ]);
+    expect(asked(seen)).toEqual([['PUT', '/v1/admin/balance', { auto: true, limit_percent: 50, hold_s: 300 }]]);
     const off = await against(() => json(200, { ...set, auto: false }), ['balance', '--auto', 'off', '-o', 'json']);
     expect(JSON.parse(off.out)).toEqual({ ...set, auto: false });
     expect(asked(off.seen)).toEqual([['PUT', '/v1/admin/balance', { auto: false }]]);
