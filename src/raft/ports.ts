@@ -223,13 +223,23 @@ export interface StateRows {
   delete(key: Uint8Array): void;
 }
 
+/** What the runtime gives a state machine: rows, and views of them at one index. */
+export interface ViewableRows extends StateRows {
+  /**
+   * Called while an entry is applied: its round ends with it, and once the engine has it, `taken` is given a snapshot of the
+   * rows of exactly that index, which the taker closes; null where it never will be (the replica stops, or its state is
+   * replaced). Nothing that replicas have in common depends on it.
+   */
+  view(taken: (snapshot: EngineSnapshot | null) => void): void;
+}
+
 /**
  * A deterministic function of rows and entries. Rows of the runtime itself live under the first byte 0x00; a state machine
  * uses neither that nor 0xff, nor the empty key.
  */
 export interface StateMachine {
   /** Reads what it keeps in memory. Called once, before anything is applied, and again on a new instance after a snapshot. */
-  open(engine: StateEngine, rows: StateRows): Promise<void>;
+  open(engine: StateEngine, rows: ViewableRows): Promise<void>;
   /** The result goes to the proposer's waiter, if it still waits. Must not throw on any bytes that peers may propose. */
   apply(entry: Entry): unknown;
   /** After the last entry of a round, before its rows are written as one atomic batch. */

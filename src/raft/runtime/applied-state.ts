@@ -4,10 +4,13 @@
  * Applying is synchronous, the engine is not. So a round's rows go to an open batch in memory, where they are visible at
  * once; while one batch is being written, later rounds gather in the next. Each batch is atomic and carries the applied
  * index, term and configuration (F31): the rows in the engine always are those of exactly one index.
+ *
+ * A view is a snapshot of the engine at the index of one entry. So the batch with that entry's round is sealed: later rounds
+ * go into another one, and the snapshot is taken between the two.
  */
 import { crc32c } from '@node-rs/crc32';
 import type { ConfState, Index, SnapshotMeta, Term } from '../core/index.js';
-import type { EngineOp, EngineSnapshot, StateEngine, StateRows } from '../ports.js';
+import type { EngineOp, EngineSnapshot, StateEngine, ViewableRows } from '../ports.js';
 import { ReplicaDamaged } from './damage.js';
 import { asBuffer, type RowScope } from './row-cache.js';
 
@@ -28,9 +31,12 @@ interface Op extends EngineOp {
   value: Uint8Array | null;
 }
 
+type ViewTaker = (snapshot: EngineSnapshot | null) => void;
+
 interface Batch {
   readonly ops: Op[];
   readonly byName: Map<string, Op>;
+  readonly views: ViewTaker[];
   bytes: number;
   meta: AppliedMeta | null;
 }
@@ -40,7 +46,7 @@ interface SettledWaiter {
   readonly resolve: () => void;
 }
 
-const newBatch = (): Batch => ({ ops: [], byName: new Map(), bytes: 0, meta: null });
+const newBatch = (): Batch => ({ ops: [], byName: new Map(), views: [], bytes: 0, meta: null });
 
 /** As JSON: a configuration goes with every batch, and rarely changes. */
 const confTexts = new WeakMap<ConfState, string>();
@@ -78,9 +84,11 @@ export function decodeMeta(row: Buffer): AppliedMeta {
 /** No row of the state machine: the runtime checks it where it reads it. */
 export const isRuntimeRow = (key: Buffer): boolean => key[0] === META_KEY[0];
 
-export class AppliedState implements StateRows {
+export class AppliedState implements ViewableRows {
   readonly engine: StateEngine;
   #open = newBatch();
+  /** Rounds up to one that somebody wants to see, waiting to be written, the oldest first. Usually none. */
+  readonly #sealed: Batch[] = [];
   #flying: Batch | null = null;
   #written: AppliedMeta;
   #settledWaiters: SettledWaiter[] = [];
@@ -124,10 +132,18 @@ export class AppliedState implements StateRows {
     const name = this.#cache.nameOf(key);
     const cached = this.#cache.get(name);
     if (cached !== undefined) return cached ?? undefined;
-    const op = this.#open.byName.get(name) ?? this.#flying?.byName.get(name);
+    const op = this.#open.byName.get(name) ?? this.#sealedOp(name) ?? this.#flying?.byName.get(name);
     const value = op === undefined ? (this.engine.get(key) ?? null) : op.value;
     this.#cache.learn(name, value);
     return value === null ? undefined : asBuffer(value);
+  }
+
+  #sealedOp(name: string): Op | undefined {
+    for (let i = this.#sealed.length - 1; i >= 0; i--) {
+      const op = this.#sealed[i]!.byName.get(name);
+      if (op !== undefined) return op;
+    }
+    return undefined;
   }
 
   put(key: Uint8Array, value: Uint8Array): void {
@@ -157,9 +173,22 @@ export class AppliedState implements StateRows {
     open.bytes += key.length + (value?.length ?? 0);
   }
 
+  view(taken: ViewTaker): void {
+    this.#open.views.push(taken);
+  }
+
+  /** Somebody wants to see the state as it is after the entry that was applied last: its round ends with it. */
+  get viewed(): boolean {
+    return this.#open.views.length > 0;
+  }
+
   /** Closes a round: its rows and `meta` become one atomic batch, perhaps together with rounds that wait already. */
   endRound(meta: AppliedMeta): void {
     this.#open.meta = meta;
+    if (this.viewed) {
+      this.#sealed.push(this.#open);
+      this.#open = newBatch();
+    }
     this.#writeInTime();
   }
 
@@ -168,8 +197,8 @@ export class AppliedState implements StateRows {
    * row that many of them change is written once.
    */
   #writeInTime(): void {
-    if (this.#flying !== null || this.#open.meta === null || this.#closed) return;
-    if (this.#settledWaiters.length > 0 || this.#open.bytes >= WRITE_AT_BYTES) {
+    if (this.#flying !== null || !this.#anyToWrite || this.#closed) return;
+    if (this.#sealed.length > 0 || this.#settledWaiters.length > 0 || this.#open.bytes >= WRITE_AT_BYTES) {
       this.#write();
     } else if (!this.#pacing) {
       this.#pacing = true;
@@ -180,17 +209,30 @@ export class AppliedState implements StateRows {
     }
   }
 
-  #write(): void {
-    if (this.#flying !== null || this.#open.meta === null || this.#closed) return;
+  get #anyToWrite(): boolean {
+    return this.#sealed.length > 0 || this.#open.meta !== null;
+  }
+
+  #next(): Batch {
+    const sealed = this.#sealed.shift();
+    if (sealed !== undefined) return sealed;
     const batch = this.#open;
-    const meta = this.#open.meta;
     this.#open = newBatch();
+    return batch;
+  }
+
+  #write(): void {
+    if (this.#flying !== null || !this.#anyToWrite || this.#closed) return;
+    const batch = this.#next();
+    const meta = batch.meta!;
     this.#flying = batch;
     batch.ops.push({ key: META_KEY, value: encodeMeta(meta) });
     this.engine.write(batch.ops).then(
       () => {
         this.#flying = null;
         this.#written = meta;
+        // Before anything more is written.
+        for (const taken of batch.views) taken(this.#closed ? null : this.engine.snapshot());
         this.#wakeSettled();
         this.#writeInTime();
         const drained = this.#onDrained;
@@ -200,6 +242,7 @@ export class AppliedState implements StateRows {
         }
       },
       (error: unknown) => {
+        for (const taken of batch.views) taken(null);
         if (!this.#closed) this.#onFailure(error instanceof Error ? error : new Error(String(error)));
       },
     );
@@ -212,7 +255,7 @@ export class AppliedState implements StateRows {
 
   /** Too much waits for the engine: apply nothing more until `onDrained` has run. */
   get saturated(): boolean {
-    return this.#open.bytes > MAX_WAITING_BYTES;
+    return this.#sealed.reduce((sum, batch) => sum + batch.bytes, this.#open.bytes) > MAX_WAITING_BYTES;
   }
 
   onDrained(run: () => void): void {
@@ -247,6 +290,7 @@ export class AppliedState implements StateRows {
     this.#onDrained = null;
     for (const waiter of this.#settledWaiters) waiter.resolve();
     this.#settledWaiters = [];
+    for (const { views } of [...this.#sealed, this.#open]) for (const taken of views.splice(0)) taken(null);
   }
 
   /** Freezes, and waits for the batch in flight. */

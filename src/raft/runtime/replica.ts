@@ -511,26 +511,30 @@ export class Replica {
         this.#state.onDrained(() => this.#env.schedule(this));
         return;
       }
-      this.#applyRound(this.#applyQueue.take(ROUND_ENTRIES, ROUND_BYTES));
+      const entries = this.#applyQueue.take(ROUND_ENTRIES, ROUND_BYTES);
+      for (let from = 0; from < entries.length; ) from = this.#applyRound(entries, from);
     }
     this.#reads.applied(this.#core.appliedIndex);
     this.#maybeCompact();
   }
 
-  /** Some entries, one atomic batch of rows, then the answers. */
-  #applyRound(entries: readonly Entry[]): void {
+  /** Some entries, one atomic batch of rows, then the answers. Returns where the next round begins: a view ends this one. */
+  #applyRound(entries: readonly Entry[], from: number): number {
     const results: unknown[] = [];
-    for (const entry of entries) {
+    let to = from;
+    while (to < entries.length && !this.#state.viewed) {
+      const entry = entries[to++]!;
       results.push(entry.kind === EntryKind.Command ? this.#machine.apply(entry) : undefined);
     }
-    const last = entries[entries.length - 1]!;
+    const last = entries[to - 1]!;
     this.#machine.endRound();
     this.#core.applied(last.index);
     this.#state.endRound({ index: last.index, term: last.term, conf: this.#core.conf });
-    for (let i = 0; i < entries.length; i++) {
+    for (let i = from; i < to; i++) {
       const entry = entries[i]!;
-      this.#proposals.committed(entry.index, entry.term, results[i]);
+      this.#proposals.committed(entry.index, entry.term, results[i - from]);
     }
+    return to;
   }
 
   #maybeCompact(): void {

@@ -1,7 +1,7 @@
 /** Rows that are visible at once, written later, and always of exactly one index. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type ConfState, index, type StateEngine, term } from '../../../src/raft/index.js';
+import { type ConfState, type EngineSnapshot, index, type StateEngine, term } from '../../../src/raft/index.js';
 import { type AppliedMeta, AppliedState } from '../../../src/raft/runtime/applied-state.js';
 import { RowCache } from '../../../src/raft/runtime/row-cache.js';
 import { SimClock, SimScheduler } from '../../sim/fakes/clock.js';
@@ -92,6 +92,64 @@ describe('AppliedState', () => {
       }),
       { seed: 31, numRuns: 60 },
     );
+  });
+
+  it('gives views of exactly the round that asked for them, whatever comes before and after', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.integer(), async (seed) => {
+        const bench = new Bench(seed);
+        const { random } = bench;
+        const { state } = await bench.open();
+        const model = new Map<string, string>();
+        const due: { readonly at: number; readonly rows: Model }[] = [];
+        const taken: { readonly at: number; readonly snapshot: EngineSnapshot }[] = [];
+        for (let at = 1; at <= 60; at++) {
+          for (let op = random.int(0, 3); op > 0; op--) {
+            const name = random.pick(KEYS);
+            state.put(key(name), Buffer.from(`${at}-${op}`));
+            model.set(name, `${at}-${op}`);
+          }
+          for (let views = random.pick([0, 0, 0, 1, 2]); views > 0; views--) {
+            state.view((snapshot) => taken.push({ at, snapshot: snapshot! }));
+            due.push({ at, rows: new Map(model) });
+          }
+          expect(state.viewed).toBe(due.at(-1)?.at === at);
+          state.endRound({ index: index(at), term: term(1), conf: CONF });
+          expect(state.viewed).toBe(false);
+          expectRows(state, model);
+          if (random.chance(0.4)) await bench.scheduler.runFor(random.between(0, 8));
+        }
+        await bench.run(state.settled(index(60)));
+        expect(taken.map(({ at }) => at)).toEqual(due.map(({ at }) => at));
+        for (const [i, { snapshot }] of taken.entries()) {
+          const rows = await bench.run(snapshot.range({ gte: Buffer.of(1), lt: Buffer.of(2) }));
+          const found = new Map(rows.map((row) => [row.key.toString('latin1', 1), row.value.toString()]));
+          expect(found).toEqual(due[i]!.rows);
+          expect((await bench.run(AppliedState.readMetaOf(snapshot)))!.index).toBe(due[i]!.at);
+          await snapshot.close();
+        }
+      }),
+      { seed: 8, numRuns: 60 },
+    );
+  });
+
+  it('tells who waits for a view that there will be none', async () => {
+    const bench = new Bench(6);
+    const { state } = await bench.open();
+    const told: unknown[] = [];
+    const round = (i: number): void => {
+      state.put(key('a'), Buffer.from(String(i)));
+      state.view((snapshot) => told.push(snapshot));
+      state.endRound({ index: index(i), term: term(1), conf: CONF });
+    };
+    round(1);
+    round(2);
+    // This one is broken off.
+    state.view((snapshot) => told.push(snapshot));
+    state.freeze();
+    await bench.scheduler.runFor(100);
+    expect(told).toEqual([null, null, null]);
+    expect(bench.engines.openSnapshots('g1-1')).toBe(0);
   });
 
   it('settles when everything up to the index can be read through the engine', async () => {
