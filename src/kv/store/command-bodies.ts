@@ -5,6 +5,7 @@
  *   page   := move:f64 slots count:u32 (length:u32 record)*
  *   purge  := move:f64 slots count:u32 (key_length:u16 key)* tokens
  *   init   := slots
+ *   mark   := length:u16 ascii                                   -- visible characters
  *   begin_export, abort_import, unfreeze, delete := move:f64 slots
  *   freeze, bar, thaw := move:f64 round:f64 slots
  *   install := move:f64 round:f64 slots digest:16 revision:f64 clock_ms:f64
@@ -14,7 +15,7 @@
 import { isNormalized, type SlotCommand, type SlotRange, type SlotRanges } from '../../shardctrl/index.js';
 import { BadBytes, ByteReader } from './byte-reader.js';
 import type { ByteWriter } from './byte-writer.js';
-import { CommandKind, KEY_MAX_BYTES } from './command-format.js';
+import { CommandKind, KEY_MAX_BYTES, MARK_TOKEN_MAX_BYTES } from './command-format.js';
 import type { KvCommand, WriteCommand } from './commands.js';
 import { isIdempotencyKey } from './idempotency-codec.js';
 
@@ -31,6 +32,7 @@ const KINDS: Readonly<Record<OtherCommand['kind'], number>> = {
   page: CommandKind.Page,
   purge: CommandKind.Purge,
   init: CommandKind.Init,
+  mark: CommandKind.Mark,
   begin_export: CommandKind.BeginExport,
   freeze: CommandKind.Freeze,
   install: CommandKind.Install,
@@ -64,9 +66,18 @@ export function encodeBody(writer: ByteWriter, command: OtherCommand): void {
       return encodeTokens(writer, command.idempotency);
     case 'init':
       return encodeSlots(writer, command.slots);
+    case 'mark':
+      return encodeMark(writer, command.token);
     default:
       return encodeSlotCommand(writer, command);
   }
+}
+
+const MARK_TOKEN = /^[\x21-\x7e]+$/;
+
+function encodeMark(writer: ByteWriter, token: string): void {
+  if (token.length > MARK_TOKEN_MAX_BYTES || !MARK_TOKEN.test(token)) throw new Error('invariant: an invalid mark');
+  writer.bytes16(Buffer.from(token, 'latin1'));
 }
 
 function encodeSlotCommand(writer: ByteWriter, command: SlotCommand): void {
@@ -122,6 +133,8 @@ function read(kind: number, reader: ByteReader): OtherCommand {
     }
     case CommandKind.Init:
       return { kind: 'init', slots: readSlots(reader) };
+    case CommandKind.Mark:
+      return { kind: 'mark', token: readMark(reader) };
     default:
       return readSlotCommand(kind, reader);
   }
@@ -160,6 +173,12 @@ function readSlotCommand(kind: number, reader: ByteReader): SlotCommand {
     default:
       return { kind: 'delete', move, slots };
   }
+}
+
+function readMark(reader: ByteReader): string {
+  const token = reader.bytes16('mark').toString('latin1');
+  if (token.length > MARK_TOKEN_MAX_BYTES || !MARK_TOKEN.test(token)) throw new BadBytes('has an invalid mark');
+  return token;
 }
 
 function readSlots(reader: ByteReader): SlotRanges {

@@ -6,6 +6,7 @@ export const CommandKind = {
   Page: 4,
   Purge: 5,
   Init: 6,
+  Mark: 7,
   BeginExport: 10,
   Freeze: 11,
   Install: 12,
@@ -17,3 +18,4 @@ export const CommandKind = {
 } as const;
 
 export const KEY_MAX_BYTES = 1_024;
+export const MARK_TOKEN_MAX_BYTES = 200;

@@ -71,7 +71,24 @@ export interface InitCommand {
   readonly slots: SlotRanges;
 }
 
-export type KvCommand = WriteCommand | ExpireCommand | PageCommand | PurgeCommand | InitCommand | SlotCommand;
+/**
+ * Names an index of the log at which replicas are compared: whoever was told of `token` before (`KvStateMachine.expectMark`)
+ * fixes a view of its rows there. It changes nothing, not even the clock: a build that does not know it has the same state.
+ */
+export interface MarkCommand {
+  readonly kind: 'mark';
+  /** 1 to 200 visible ASCII characters. */
+  readonly token: string;
+}
+
+export type KvCommand =
+  | WriteCommand
+  | ExpireCommand
+  | PageCommand
+  | PurgeCommand
+  | InitCommand
+  | MarkCommand
+  | SlotCommand;
 
 /** Every command carries the leader's stamp; the replicated clock is the largest stamp applied. */
 export interface StampedCommand {
@@ -110,7 +127,8 @@ export type KvResult =
   | Malformed
   | SlotAnswer
   | { readonly kind: 'expired'; readonly keys: number }
-  | { readonly kind: 'purged'; readonly left: number };
+  | { readonly kind: 'purged'; readonly left: number }
+  | { readonly kind: 'marked'; readonly index: number };
 
 /** A record as reads see it. */
 export interface KvRecord {

@@ -5,7 +5,7 @@
  * This file joins the parts: writes.ts, idempotency.ts, expiry.ts, moves.ts (guards in move-guards.ts), pages.ts change the
  * state; lists.ts, exports.ts and the queries here only read it.
  */
-import type { Entry, StateEngine, StateMachine, StateRows } from '../../raft/index.js';
+import type { Entry, StateEngine, StateMachine, ViewableRows } from '../../raft/index.js';
 import {
   type MoveId,
   NO_SLOTS,
@@ -18,7 +18,15 @@ import {
   slotsOf,
 } from '../../shardctrl/index.js';
 import { decodeCommand, isWrite, writeTarget } from './command-codec.js';
-import type { ExpireCommand, KvCommand, KvResult, ListPage, ListRequest, LookupResult } from './commands.js';
+import type {
+  ExpireCommand,
+  KvCommand,
+  KvResult,
+  ListPage,
+  ListRequest,
+  LookupResult,
+  MarkCommand,
+} from './commands.js';
 import { applyExpire, dueKeys, mayBeDue } from './expiry.js';
 import { type ExportCursor, type ExportPage, exportRecords, type PurgeCandidates, purgeCandidates } from './exports.js';
 import { idempotencyKey, placeOf, recordKey } from './key-layout.js';
@@ -29,6 +37,8 @@ import { decodeRecord, expiresOf, recordFault } from './record-codec.js';
 import { rowFault } from './row-faults.js';
 import { slotsWhere } from './slot-sets.js';
 import { StoreState } from './store-state.js';
+import { keptState } from './view/kept-state.js';
+import { MarkedView } from './view/marked-view.js';
 import { applyWrite } from './writes.js';
 
 const MISSING: LookupResult = { kind: 'missing' };
@@ -38,9 +48,13 @@ export class KvStateMachine implements StateMachine {
   /** What `servedSlots` last said, and the slots' states then: they change rarely, and to compare is quicker than to look. */
   #served: SlotRanges = NO_SLOTS;
   readonly #servedAt = new Uint8Array(SLOT_COUNT);
+  #rows: ViewableRows | null = null;
+  /** Who waits for which mark. Of this process: a mark that nobody waits for does nothing. */
+  readonly #expected = new Map<string, MarkTaker>();
 
   /** Rejects with `DamagedState`, or with a clear error for a layout that this build does not know. */
-  async open(engine: StateEngine, rows: StateRows): Promise<void> {
+  async open(engine: StateEngine, rows: ViewableRows): Promise<void> {
+    this.#rows = rows;
     this.#state = await StoreState.open(engine, rows);
   }
 
@@ -53,9 +67,35 @@ export class KvStateMachine implements StateMachine {
   apply(entry: Entry): KvResult {
     const decoded = decodeCommand(entry.data);
     if (!('command' in decoded)) return decoded;
+    if (decoded.command.kind === 'mark') return this.#mark(decoded.command, entry.index);
     const state = this.#opened;
     if (decoded.stamp_ms > state.clock_ms) state.clock_ms = decoded.stamp_ms;
     return applyCommand(state, decoded.command, entry.index);
+  }
+
+  /** The first mark of a token counts: it is the same entry on every replica that waited for it. */
+  #mark({ token }: MarkCommand, index: number): KvResult {
+    const taken = this.#expected.get(token);
+    if (taken !== undefined) {
+      this.#expected.delete(token);
+      const kept = keptState(this.#opened, index);
+      this.#rows?.view((snapshot) => taken(snapshot === null ? null : new MarkedView(snapshot, kept)));
+    }
+    return { kind: 'marked', index };
+  }
+
+  /**
+   * From now on the mark of this token fixes a view of the rows as they are then, which `taken` closes; null: it never will, for
+   * this state has come to its end. Returns how to stop waiting.
+   */
+  expectMark(token: string, taken: MarkTaker): () => void {
+    this.#expected.set(token, taken);
+    return () => this.#expected.delete(token);
+  }
+
+  /** The mark of this token has not come yet. Once it has, its view is there as soon as the engine has its round. */
+  expectsMark(token: string): boolean {
+    return this.#expected.has(token);
   }
 
   endRound(): void {
@@ -227,7 +267,9 @@ export class KvStateMachine implements StateMachine {
   }
 }
 
-function applyCommand(state: StoreState, command: KvCommand, index: number): KvResult {
+export type MarkTaker = (view: MarkedView | null) => void;
+
+function applyCommand(state: StoreState, command: Exclude<KvCommand, MarkCommand>, index: number): KvResult {
   if (isWrite(command)) return applyWrite(state, command);
   switch (command.kind) {
     case 'expire':

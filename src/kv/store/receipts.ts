@@ -4,7 +4,7 @@
  *
  *   row := version:u8=1 crc:u32 kind:u8 round:f64 index:f64 revision:f64 clock_ms:f64 keys:f64 bytes:f64 idempotency:f64 digest:16
  */
-import type { StateEngine, StateRows } from '../../raft/index.js';
+import type { StateRows } from '../../raft/index.js';
 import type { MoveId, SlotSums } from '../../shardctrl/index.js';
 import { BadBytes, ByteReader } from './byte-reader.js';
 import { ByteWriter } from './byte-writer.js';
@@ -12,7 +12,7 @@ import { crc32cOf } from './checksum.js';
 import { DamagedState } from './damaged-state.js';
 import { addHash, hashPair, subtractHash } from './digest.js';
 import { receiptKey, Table } from './key-layout.js';
-import { tableRows } from './slot-table.js';
+import { type RowReader, tableRows } from './slot-table.js';
 
 const FORMAT = 1;
 const HASH_SEED = 0x3c6ef372;
@@ -42,7 +42,7 @@ export class Receipts {
     this.#hash = hash;
   }
 
-  async open(engine: StateEngine): Promise<void> {
+  async open(engine: RowReader): Promise<void> {
     for (const { key, value } of await tableRows(engine, Table.Receipt)) {
       const move = Number(key.readBigUInt64BE(1));
       this.#keep(key, move, { receipt: decodeReceipt(key, value), row: value });

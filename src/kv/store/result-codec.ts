@@ -45,6 +45,7 @@ const ANSWERS: ReadonlySet<unknown> = new Set<KvResult['kind']>([
   'busy',
   'expired',
   'purged',
+  'marked',
 ]);
 
 function head(bytes: number, kind: number): Buffer {

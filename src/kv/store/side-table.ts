@@ -8,12 +8,12 @@
  * Events are counted (`newest`): what a copy has not told yet are those of a higher number. The count is this process's, not
  * part of the state; after a restart every subject gets a new one.
  */
-import type { StateEngine, StateRows } from '../../raft/index.js';
+import type { StateRows } from '../../raft/index.js';
 import { eachSlot, type SlotRanges } from '../../shardctrl/index.js';
 import { crc32cOf } from './checksum.js';
 import { DamagedState } from './damaged-state.js';
 import { addHash, hashPair, subtractHash } from './digest.js';
-import { tableRows } from './slot-table.js';
+import { type RowReader, tableRows } from './slot-table.js';
 
 export const SubjectKind = { Key: 0, Idempotency: 1 } as const;
 export type SubjectKind = (typeof SubjectKind)[keyof typeof SubjectKind];
@@ -46,7 +46,7 @@ export class SideTable {
     this.#hash = hash;
   }
 
-  async open(engine: StateEngine): Promise<void> {
+  async open(engine: RowReader): Promise<void> {
     for (const { key, value } of await tableRows(engine, this.#table)) {
       const fault = sideFault(key, value);
       if (fault !== null) throw new DamagedState(fault);

@@ -45,6 +45,26 @@ export class SlotControl {
     );
   }
 
+  copy(): SlotControl {
+    const copy = new SlotControl();
+    for (const name of ['state', 'outcome', 'move', 'floor', 'freezeRound', 'barredRound'] as const) {
+      copy[name].set(this[name]);
+    }
+    return copy;
+  }
+
+  /** The slot stands where it stands in `other`. */
+  agrees(other: SlotControl, slot: number): boolean {
+    return (
+      this.state[slot] === other.state[slot] &&
+      this.outcome[slot] === other.outcome[slot] &&
+      this.move[slot] === other.move[slot] &&
+      this.floor[slot] === other.floor[slot] &&
+      this.freezeRound[slot] === other.freezeRound[slot] &&
+      this.barredRound[slot] === other.barredRound[slot]
+    );
+  }
+
   /** No move of the slot has been seen yet. */
   isUnmoved(slot: number): boolean {
     return (

@@ -12,17 +12,12 @@ import {
   type SlotSums,
 } from '../../shardctrl/index.js';
 import { DamagedState } from './damaged-state.js';
-import { addHash, addSum, digestText, hash, hashWords, subtractHash, subtractSum } from './digest.js';
+import { addHash, addSum, digestText, subtractHash, subtractSum } from './digest.js';
 import { DirtySlots } from './dirty-slots.js';
 import { controlKey, Table, tableStart } from './key-layout.js';
 import { BLOCK_SLOTS, SlotControl } from './slot-control.js';
+import { hashSlot, isBlank } from './slot-hash.js';
 import { SumsTable } from './sums-table.js';
-
-const HASH_SEED = 0x77c1a0f3;
-
-/** Hashes of slots that are owned, empty and never moved: most are, in a store that has just been opened. */
-const unmovedHashes = new Uint32Array(SLOT_COUNT * 4);
-const unmovedKnown = new Uint8Array(SLOT_COUNT);
 
 /** What a step of a move changes of a slot. */
 export interface SlotStep {
@@ -57,7 +52,7 @@ export class SlotTable {
   }
 
   /** Throws `DamagedState` for rows that are not what was written. */
-  async open(engine: StateEngine): Promise<void> {
+  async open(engine: RowReader): Promise<void> {
     for (const { key, value } of await tableRows(engine, Table.Control)) {
       const fault = this.control.decodeBlock(key[1]!, value);
       if (fault !== null) throw new DamagedState(`${fault} (block ${key[1]})`);
@@ -69,20 +64,8 @@ export class SlotTable {
       if (floor > 0) this.#floorUses.set(floor, (this.#floorUses.get(floor) ?? 0) + 1);
       this.#countState(slot, 1);
       if (this.control.state[slot] === SlotState.None) this.#noticeLeftovers(slot);
-      if (!this.#isBlank(slot)) this.#dirtyHashes.add(slot);
+      if (!isBlank(this.control, this.#sums, slot)) this.#dirtyHashes.add(slot);
     }
-  }
-
-  /** Never seen, or as good as: counts nothing in the state's hash, whether it was read from rows or not. */
-  #isBlank(slot: number): boolean {
-    const { state, outcome, move, floor } = this.control;
-    return (
-      state[slot] === SlotState.None &&
-      outcome[slot] === 0 &&
-      move[slot] === 0 &&
-      floor[slot] === 0 &&
-      this.isEmpty(slot)
-    );
   }
 
   /** A record came: its hash is in `digest.hash`. */
@@ -187,60 +170,16 @@ export class SlotTable {
   stateHash(): string {
     for (const slot of this.#dirtyHashes.list) {
       subtractSum(this.#hash, this.#hashes, slot);
-      this.#hashSlot(slot);
+      hashSlot(this.control, this.#sums, slot, this.#hashes);
       addSum(this.#hash, this.#hashes, slot);
     }
     this.#dirtyHashes.clear();
     return digestText(this.#hash);
   }
-
-  /** All of them, whatever they say of each other: the hash is there to find out. */
-  #sumsAreZero(slot: number): boolean {
-    for (let i = slot * 4; i < slot * 4 + 4; i++) if (this.digest[i] !== 0) return false;
-    return this.isEmpty(slot) && this.bytes[slot] === 0;
-  }
-
-  /** Into `#hashes`. */
-  #hashSlot(slot: number): void {
-    if (this.#isBlank(slot)) {
-      this.#hashes.fill(0, slot * 4, slot * 4 + 4);
-      return;
-    }
-    const unmoved =
-      this.control.state[slot] === SlotState.Own && this.control.isUnmoved(slot) && this.#sumsAreZero(slot);
-    if (unmoved && unmovedKnown[slot] === 1) {
-      for (let i = slot * 4; i < slot * 4 + 4; i++) this.#hashes[i] = unmovedHashes[i]!;
-      return;
-    }
-    this.#describe(slot);
-    hashWords(HASH_SEED ^ slot, slotWords);
-    for (let i = 0; i < 4; i++) this.#hashes[slot * 4 + i] = hash[i]!;
-    if (!unmoved) return;
-    for (let i = 0; i < 4; i++) unmovedHashes[slot * 4 + i] = hash[i]!;
-    unmovedKnown[slot] = 1;
-  }
-
-  /** Into `slotNumbers` and `slotDigest`: all that is known of the slot. */
-  #describe(slot: number): void {
-    const { control } = this;
-    slotNumbers[0] = control.state[slot]! + 256 * control.outcome[slot]!;
-    slotNumbers[1] = control.move[slot]!;
-    slotNumbers[2] = control.floor[slot]!;
-    slotNumbers[3] = control.freezeRound[slot]!;
-    slotNumbers[4] = control.barredRound[slot]!;
-    slotNumbers[5] = this.keys[slot]!;
-    slotNumbers[6] = this.bytes[slot]!;
-    slotNumbers[7] = this.idempotency[slot]!;
-    for (let i = 0; i < 4; i++) slotDigest[i] = this.digest[slot * 4 + i]!;
-  }
 }
 
-/** What is hashed of a slot: eight numbers and its digest, as words in the machine's order. The hash is compared, never kept. */
-const SLOT_BYTES = 80;
-const described = new ArrayBuffer(SLOT_BYTES);
-const slotNumbers = new Float64Array(described, 0, 8);
-const slotDigest = new Uint32Array(described, 64, 4);
-const slotWords = new Int32Array(described);
+/** An engine, or a view of one. */
+export type RowReader = Pick<StateEngine, 'range'>;
 
-export const tableRows = (engine: StateEngine, table: number): ReturnType<StateEngine['range']> =>
+export const tableRows = (engine: RowReader, table: number): ReturnType<StateEngine['range']> =>
   engine.range({ gte: tableStart(table), lt: tableStart(table + 1) });

@@ -9,7 +9,7 @@ import { SlotState } from '../../shardctrl/index.js';
 import { crc32cOf } from './checksum.js';
 import type { NotServing } from './commands.js';
 import { DamagedState } from './damaged-state.js';
-import { addSum, digestText } from './digest.js';
+import { digestText } from './digest.js';
 import { DueHint } from './due-hint.js';
 import { LAYOUT_VERSION, META_KEY, Table, tableStart } from './key-layout.js';
 import { Receipts } from './receipts.js';
@@ -94,13 +94,19 @@ export class StoreState {
     return { kind: 'not_serving', slot, state: control.state[slot] as SlotState, move: control.move[slot]! };
   }
 
+  /** Of noted changes, removals and receipts. */
+  sideHash(): string {
+    return digestText(this.#sideHash);
+  }
+
   stateHash(): string {
-    const side = new Uint32Array(4);
-    addSum(side, this.#sideHash, 0);
-    const owned = this.everOwned ? 1 : 0;
-    return `${this.slots.stateHash()}-${digestText(side)}-${this.revision}-${this.clock_ms}-${owned}`;
+    return stateHashOf(this.slots.stateHash(), this.sideHash(), this);
   }
 }
+
+/** Of the hashes of its parts, wherever they come from. */
+export const stateHashOf = (slots: string, side: string, { revision, clock_ms, everOwned }: Meta): string =>
+  `${slots}-${side}-${revision}-${clock_ms}-${everOwned ? 1 : 0}`;
 
 export interface Meta {
   readonly revision: number;

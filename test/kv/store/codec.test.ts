@@ -63,6 +63,7 @@ const command: fc.Arbitrary<KvCommand> = fc.oneof(
   fc.record({ kind: kind('page'), move, slots, records: fc.array(bytes, { maxLength: 3 }) }),
   fc.record({ kind: kind('purge'), move, slots, keys: fc.array(key, { maxLength: 3 }), idempotency: tokens }),
   fc.record({ kind: kind('init'), slots }),
+  fc.record({ kind: kind('mark'), token: idempotencyKey }),
   fc.record({ kind: kind('begin_export'), move, slots }),
   fc.record({ kind: kind('freeze'), move, round, slots }),
   fc.record({
@@ -170,6 +171,7 @@ const RESULTS: readonly KvResult[] = [
   { kind: 'installed', index: 3, sums: { keys: 1, bytes: 2, digest: '0'.repeat(32), idempotencyRecords: 0 } },
   { kind: 'expired', keys: 3 },
   { kind: 'purged', left: 0 },
+  { kind: 'marked', index: 9 },
 ];
 
 const record = { value: Buffer.from('v'), contentType: 'text/plain', revision: 5, version: 2, expires_ms: 9 };

@@ -1,14 +1,14 @@
 import { crc32c } from '@node-rs/crc32';
 import { describe, expect, it } from 'vitest';
 import { DamagedState, KvStateMachine } from '../../../src/kv/store/index.js';
-import type { StateRows } from '../../../src/raft/index.js';
+import type { ViewableRows } from '../../../src/raft/index.js';
 import { del, EVERYTHING, put, token } from './support/commands.js';
 import { Machine } from './support/machine.js';
 
 /** These compute, they do not wait; a busy machine may take its time. */
 const BUSY = { timeout: 120_000 };
 
-const NOT_ROWS: StateRows = { get: () => undefined, put: () => {}, delete: () => {} };
+const NOT_ROWS: ViewableRows = { get: () => undefined, put: () => {}, delete: () => {}, view: () => {} };
 
 async function filled(): Promise<Machine> {
   const shard = await Machine.create();

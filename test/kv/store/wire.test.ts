@@ -90,6 +90,7 @@ const COMMANDS: readonly (readonly [KvCommand, string])[] = [
     bytesOf('0105', STAMP, TWO, SLOTS_BYTES, '01000000', '0100', text('k'), TOKENS),
   ],
   [{ kind: 'init', slots: SLOTS }, bytesOf('0106', STAMP, SLOTS_BYTES)],
+  [{ kind: 'mark', token: 'n1/s1' }, bytesOf('0107', STAMP, '0500', text('n1/s1'))],
   [{ kind: 'begin_export', move: 2, slots: SLOTS }, bytesOf('010a', STAMP, TWO, SLOTS_BYTES)],
   [{ kind: 'freeze', move: 2, round: 3, slots: SLOTS }, bytesOf('010b', STAMP, TWO, THREE, SLOTS_BYTES)],
   [
@@ -150,7 +151,11 @@ describe('a command', () => {
       'idempotency key',
     );
     expect(problem('0102', STAMP, '0000', '0100', ZERO, ZERO, text('k'), '00')).toBe('command has 1 bytes too many');
-    for (const kind of ['00', '07', '09', '12', 'ff'])
+    for (const mark of [text(''), text('a b'), '7f', 'c3'])
+      expect(problem('0107', STAMP, hex(Buffer.of(mark.length / 2, 0)), mark)).toBe('command has an invalid mark');
+    expect(problem('0107', STAMP, 'c900', '61'.repeat(201))).toBe('command has an invalid mark');
+    expect(problem('0107', STAMP, 'c800', '61'.repeat(200))).toBe('none');
+    for (const kind of ['00', '08', '09', '12', 'ff'])
       expect(problem('01', kind, STAMP, TWO, SLOTS_BYTES)).toContain('unknown kind');
   });
 
@@ -186,6 +191,9 @@ describe('a command', () => {
     const short = { key: 't', fingerprint: Buffer.alloc(15) };
     expect(encoded(put('k', 'v', { idempotency: short }))).toThrow('a fingerprint has 16 bytes');
     expect(encoded({ kind: 'init', slots: [] })).toThrow('names at least one slot');
+    for (const mark of ['', 'a b', 'ü', 'm'.repeat(201)]) {
+      expect(encoded({ kind: 'mark', token: mark })).toThrow('invalid mark');
+    }
     expect(encoded({ kind: 'init', slots: [[5, 4]] })).toThrow('in order');
     const install = { kind: 'install', move: 1, round: 1, slots: SLOTS, revision: 1, clock_ms: 1 } as const;
     expect(encoded({ ...install, digest: 'abc' })).toThrow('32 hexadecimal digits');
@@ -303,7 +311,7 @@ describe('a result', () => {
       'round_over',
       'mismatch',
     ];
-    for (const kind of [...kinds, 'busy', 'expired', 'purged']) {
+    for (const kind of [...kinds, 'busy', 'expired', 'purged', 'marked']) {
       expect(decodeResult(fromHex('010a', text(JSON.stringify({ kind }))))).toEqual({ kind });
     }
   });

@@ -69,7 +69,7 @@ export class SlotReference {
   /** What is wrong, or null. `machine`: after the command. */
   read(command: KvCommand, answer: KvResult, before: Before, machine: MachineView): string | null {
     if (isWrite(command)) return this.#write(slotOfKey(command.key), answer);
-    if (answer.kind === 'malformed' || command.kind === 'expire') return null;
+    if (answer.kind === 'malformed' || command.kind === 'expire' || command.kind === 'mark') return null;
     const wrong =
       command.kind === 'init'
         ? this.#init(command.slots, answer)

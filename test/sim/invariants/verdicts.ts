@@ -9,7 +9,7 @@
  * Reads have no entry in the log: each is judged by where its slot stands in the replica that answers it (F51).
  */
 import { type KvCommand, type KvResult, KvStateMachine, type LookupResult } from '../../../src/kv/store/index.js';
-import type { Entry, StateEngine, StateRows } from '../../../src/raft/index.js';
+import type { Entry, StateEngine, ViewableRows } from '../../../src/raft/index.js';
 import { SlotState, slotOfKey } from '../../../src/shardctrl/index.js';
 import { NOWHERE, type Place } from './guards-table.js';
 import { nameOf } from './invariant.js';
@@ -65,7 +65,7 @@ export class Verdicts {
   async during<T>(run: () => Promise<T>): Promise<T> {
     const { open, apply, lookup } = KvStateMachine.prototype;
     const self = this;
-    KvStateMachine.prototype.open = function (this: KvStateMachine, engine: StateEngine, rows: StateRows) {
+    KvStateMachine.prototype.open = function (this: KvStateMachine, engine: StateEngine, rows: ViewableRows) {
       self.opened(this, (engine as StateEngine & { readonly name?: string }).name ?? '');
       return open.call(this, engine, rows);
     };

@@ -5,14 +5,23 @@
 import { encodeCommand, type KvCommand, type KvResult, KvStateMachine } from '../../../../src/kv/store/index.js';
 import { Table } from '../../../../src/kv/store/key-layout.js';
 import { SumsTable } from '../../../../src/kv/store/sums-table.js';
-import { type EngineOp, EntryKind, index, type StateEngine, type StateRows, term } from '../../../../src/raft/index.js';
+import {
+  type EngineOp,
+  type EngineSnapshot,
+  EntryKind,
+  index,
+  type StateEngine,
+  term,
+  type ViewableRows,
+} from '../../../../src/raft/index.js';
 import { SLOT_COUNT } from '../../../../src/shardctrl/index.js';
 import { SimEngines } from '../../../sim/fakes/sim-engine.js';
 
 /** Rows of the open round over an engine, as the runtime keeps them. */
-class RoundRows implements StateRows {
+class RoundRows implements ViewableRows {
   readonly #engine: StateEngine;
   readonly #open = new Map<string, EngineOp>();
+  #views: ((snapshot: EngineSnapshot | null) => void)[] = [];
 
   constructor(engine: StateEngine) {
     this.#engine = engine;
@@ -32,10 +41,15 @@ class RoundRows implements StateRows {
     this.#open.set(Buffer.from(key).toString('latin1'), { key, value: null });
   }
 
+  view(taken: (snapshot: EngineSnapshot | null) => void): void {
+    this.#views.push(taken);
+  }
+
   async write(): Promise<void> {
     const ops = [...this.#open.values()];
     this.#open.clear();
     await this.#engine.write(ops);
+    for (const taken of this.#views.splice(0)) taken(this.#engine.snapshot());
   }
 }
 
