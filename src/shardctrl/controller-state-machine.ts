@@ -46,6 +46,7 @@ import {
 } from './plan-commands.js';
 import { type PlanPace, paceOf } from './plan-forecast.js';
 import type { ClusterSettings } from './settings.js';
+import type { AuditedReceipt, LaterPlan } from './receipt-audit.js';
 import type { ShardMap } from './shard-map.js';
 import type { SlotFigures } from './slot-figures.js';
 
@@ -167,6 +168,25 @@ export class ControllerStateMachine implements StateMachine, ControllerView {
       if (pace !== null) return pace;
     }
     return null;
+  }
+
+  /** Of receipts from number `first` on (from 1), at most so many, with what their epochs changed. */
+  auditedReceipts(id: PlanId, first: number, limit: number): AuditedReceipt[] {
+    const count = this.#opened.plan(id)?.receipts ?? 0;
+    const last = Math.min(count, first + limit - 1);
+    return Array.from({ length: Math.max(0, last - first + 1) }, (_, i) => {
+      const receipt = this.#opened.receipt(id, first + i);
+      return { receipt, change: this.#opened.ownerChangeAt(receipt.epoch) };
+    });
+  }
+
+  /** What plans that began after this one have moved, in order. */
+  laterPlans(id: PlanId): LaterPlan[] {
+    return this.#opened.plansAfter(id).map((plan) => ({
+      id: plan.id,
+      forgotten: plan.forgotten,
+      moves: plan.moves.map(({ from, to, moved }) => ({ from, to, moved })),
+    }));
   }
 
   /** Ids of shards that are gone for good, ascending. */

@@ -4,7 +4,15 @@
  */
 import { type GroupId, ReplicaDamaged, type StateEngine, type StateRows } from '../raft/index.js';
 import { DigestedRows, decodeRow, RowKind, rowKey } from './controller-rows.js';
-import { completed, type EpochRow, FULL_MAP_EVERY, type MapDelta, nextMap } from './map-delta.js';
+import {
+  completed,
+  type EpochRow,
+  FULL_MAP_EVERY,
+  type MapDelta,
+  nextMap,
+  type OwnerChange,
+  ownerChange,
+} from './map-delta.js';
 import type { MemberChange } from './member-change.js';
 import {
   type Batch,
@@ -172,6 +180,15 @@ export class ControllerState {
     return epoch === this.#map.epoch ? this.#map : this.#rebuild(epoch);
   }
 
+  /** How slots changed their owner in this epoch; null: they did not, or there is no such epoch. */
+  ownerChangeAt(epoch: number): OwnerChange | null {
+    if (epoch <= 1) return null;
+    const row = this.#rows.get(rowKey(RowKind.Epoch, epoch)) as EpochRow | undefined;
+    if (row === undefined) return null;
+    if (row.kind === 'delta') return row.delta.kind === 'owner' ? row.delta : null;
+    return ownerChange(this.#rebuild(epoch - 1), this.#rebuild(epoch));
+  }
+
   #rebuild(epoch: number): ShardMap {
     let map: ShardMap | null = null;
     const base = Math.max(1, epoch - (epoch % FULL_MAP_EVERY));
@@ -222,6 +239,11 @@ export class ControllerState {
   plan(id: PlanId): PlanState | null {
     const plan = this.#plans.get(planNumber(id));
     return plan !== undefined && plan.id === id ? plan : null;
+  }
+
+  /** Those that began after it, in order. */
+  plansAfter(id: PlanId): PlanState[] {
+    return [...this.#plans].filter(([number]) => number > planNumber(id)).map(([, plan]) => plan);
   }
 
   latestPlan(): PlanState | null {

@@ -9,7 +9,7 @@ export type { CheckedCommand, ControllerCommand, ControllerResult } from './comm
 export { ControllerStateMachine } from './controller-state-machine.js';
 export * from './driver-ports.js';
 export * from './driver-settings.js';
-export { completed } from './map-delta.js';
+export { completed, type OwnerChange } from './map-delta.js';
 export * from './member-change.js';
 export { MemberDriver, type MemberDriverOptions } from './member-driver.js';
 export { hasMajority } from './member-repair.js';
@@ -22,6 +22,7 @@ export { PlanDriver, type PlanDriverOptions } from './plan-driver.js';
 export * from './plan-forecast.js';
 export * from './planner.js';
 export * from './rebuild.js';
+export * from './receipt-audit.js';
 export { type ReshardWish, type ShardWeight, WEIGHT_DEFAULT, WEIGHT_MAX, WEIGHT_MIN } from './reshard-wish.js';
 export * from './settings.js';
 export * from './shard-map.js';

@@ -14,7 +14,7 @@ import {
   type ShardMap,
   type ShardMember,
 } from './shard-map.js';
-import { NO_SLOTS, type SlotRanges, subtractSlots, unionSlots } from './slot-ranges.js';
+import { includesSlots, NO_SLOTS, type SlotRanges, subtractSlots, unionSlots } from './slot-ranges.js';
 
 /** Every so many epochs the history holds a whole map: an old epoch costs at most that many small rows to rebuild. */
 export const FULL_MAP_EVERY = 64;
@@ -78,6 +78,20 @@ const completedMembers = <T extends EarlierMembers>(group: T): T & GroupMembers 
   pinned: group.pinned ?? false,
   avoids: group.avoids ?? [],
 });
+
+export type OwnerChange = Extract<MapDelta, { readonly kind: 'owner' }>;
+
+/** Which slots changed their owner from one epoch to the next; null: none. One change of owners at a time. */
+export function ownerChange(before: ShardMap, after: ShardMap): OwnerChange | null {
+  const slotsBefore = (id: GroupId): SlotRanges => before.shards.find((shard) => shard.id === id)?.slots ?? NO_SLOTS;
+  for (const { id, slots } of after.shards) {
+    const gained = subtractSlots(slots, slotsBefore(id));
+    if (gained.length === 0) continue;
+    const from = before.shards.find((shard) => includesSlots(shard.slots, gained));
+    return from === undefined ? null : { kind: 'owner', slots: gained, from: from.id, to: id };
+  }
+  return null;
+}
 
 /** The map of the next epoch. */
 export function nextMap(map: ShardMap, delta: MapDelta): ShardMap {
