@@ -45,8 +45,8 @@ import {
   runningPlan,
 } from './plan-commands.js';
 import { type PlanPace, paceOf } from './plan-forecast.js';
-import type { ClusterSettings } from './settings.js';
 import type { AuditedReceipt, LaterPlan } from './receipt-audit.js';
+import type { ClusterSettings } from './settings.js';
 import type { ShardMap } from './shard-map.js';
 import type { SlotFigures } from './slot-figures.js';
 

@@ -40,6 +40,9 @@ import type {
   ReshardRequest,
   SettingsRequest,
   SettingsView,
+  VerifyRequest,
+  VerifyRunsView,
+  VerifyView,
 } from './api.js';
 import { BalanceAdmin } from './balance-admin.js';
 import type { BalanceService } from './balance-service.js';
@@ -57,6 +60,7 @@ import { PlanDrafts, wishOf } from './plan-drafts.js';
 import { type PlanReport, planView, receiptsView } from './plan-view.js';
 import type { Rpc } from './rpc.js';
 import { SettingsAdmin } from './settings-admin.js';
+import type { VerifyAdmin } from './verify/verify-admin.js';
 
 export interface AdminServiceOptions {
   readonly self: NodeId;
@@ -75,6 +79,7 @@ export interface AdminServiceOptions {
   readonly loads: LoadService;
   readonly balance: BalanceService;
   readonly controllerNodes: () => readonly NodeId[];
+  readonly verifier: VerifyAdmin;
   readonly failed: (error: unknown) => void;
 }
 
@@ -331,6 +336,22 @@ export class AdminServiceImpl implements AdminService {
 
   changeSettings(request: SettingsRequest, timeout_ms: number): Promise<Answer<SettingsView>> {
     return this.#settings.change(request, timeout_ms);
+  }
+
+  verify(request: VerifyRequest, timeout_ms: number): Promise<Answer<VerifyView>> {
+    return this.#options.verifier.start(request, timeout_ms);
+  }
+
+  verification(id: string, timeout_ms: number): Promise<Answer<VerifyView>> {
+    return this.#options.verifier.show(id, timeout_ms);
+  }
+
+  verifications(timeout_ms: number): Promise<Answer<VerifyRunsView>> {
+    return this.#options.verifier.list(timeout_ms);
+  }
+
+  cancelVerification(id: string, timeout_ms: number): Promise<Answer<VerifyView>> {
+    return this.#options.verifier.cancel(id, timeout_ms);
   }
 
   #noMap(): ApiError {

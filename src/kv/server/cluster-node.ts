@@ -44,6 +44,8 @@ import { ShardKeeper } from './shard-keeper.js';
 import { ShardPortAdapter } from './shard-port-adapter.js';
 import { ShardService } from './shard-service.js';
 import { StampClock } from './stamp-clock.js';
+import { VerifyAdmin } from './verify/verify-admin.js';
+import { ViewService } from './verify/view-service.js';
 
 export interface NodePorts {
   readonly clock: Clock;
@@ -229,7 +231,19 @@ export class ClusterNode {
     const caller = new ShardCaller({ self, clock, rpc, maps, leaders, local: () => shardService });
     const slotsChanged = (): void => router.wake();
     const requests = (): number => router.taken + forwards.taken;
-    shardService = new ShardService({ host, rpc, clock, stampOf, caller, slotsChanged, requests, failed });
+    const views = new ViewService({ clock, host, rpc, failed });
+    const reclaiming = (shard: GroupId): void => views.giveWay(shard);
+    shardService = new ShardService({
+      host,
+      rpc,
+      clock,
+      stampOf,
+      caller,
+      slotsChanged,
+      requests,
+      reclaiming,
+      failed,
+    });
     const members = new MembersService({ host, clock, rpc, failed });
     const down = (node: NodeId): boolean => node !== self && hello.state(node) === 'down';
     const meter = new LoadMeter(clock, ports.random);
@@ -387,6 +401,20 @@ export class ClusterNode {
     if (own !== undefined && clusterId === null && !host.knows(CONTROLLER)) {
       await host.create(CONTROLLER, own.id, founders, own.id === 1);
     }
+    const verifier = new VerifyAdmin({
+      self,
+      clock,
+      random: ports.random,
+      rpc,
+      maps,
+      controller,
+      caller,
+      shards: shardPort,
+      views,
+      down: (node) => node !== self && hello.state(node) === 'down',
+      event: hooks.event,
+      failed,
+    });
     const admin = new AdminServiceImpl({
       self,
       clock,
@@ -404,6 +432,7 @@ export class ClusterNode {
       loads,
       balance,
       controllerNodes,
+      verifier,
       failed,
     });
     const kv: KvService = {
@@ -420,6 +449,8 @@ export class ClusterNode {
       admit: (node) => book.admit(node),
       handOver: () => handOver(host, clock, self, (node) => hello.state(node) === 'healthy', HAND_OVER_MS),
       closers: [
+        () => verifier.close(),
+        () => views.close(),
         () => shardKeeper.close(),
         () => controllerKeeper.close(),
         () => joiner.close(),

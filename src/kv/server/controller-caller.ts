@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import type { Clock, NodeId, ReplicaHost } from '../../raft/index.js';
 import {
+  type AuditedReceipt,
   type ClusterSettings,
   CONTROLLER_GROUP,
   type ControllerCommand,
@@ -26,6 +27,7 @@ import type { Leaders } from './leaders.js';
 import type { PlanReport } from './plan-view.js';
 import { Method, type Rpc } from './rpc.js';
 import type { StampClock } from './stamp-clock.js';
+import { auditOf, type PlanAudit } from './verify/controller-audit.js';
 import { delay, propose, readBarrier, within } from './waiting.js';
 
 export const CONTROLLER = CONTROLLER_GROUP;
@@ -105,6 +107,8 @@ const requestSchema = z.discriminatedUnion('op', [
   z.object({ op: z.literal('receipts'), id: z.string(), after: whole, limit: whole }),
   z.object({ op: z.literal('members') }),
   z.object({ op: z.literal('pace') }),
+  z.object({ op: z.literal('audit'), plan: z.string() }),
+  z.object({ op: z.literal('audited_receipts'), plan: z.string(), first: whole, limit: whole }),
 ]);
 type Request = z.infer<typeof requestSchema>;
 
@@ -178,6 +182,23 @@ export class ControllerCaller {
     return answer === null || !answer.ok ? null : (answer.value as PlanPace | null);
   }
 
+  /** For the verification of a plan; null: no answer in time. */
+  async audit(plan: string, timeout_ms: number): Promise<PlanAudit | null> {
+    const answer = await this.#ask({ op: 'audit', plan }, timeout_ms);
+    return answer === null || !answer.ok ? null : (answer.value as PlanAudit);
+  }
+
+  /** For the verification of a plan: its receipts from number `first` on (from 1); null: no answer in time. */
+  async auditedReceipts(
+    plan: string,
+    first: number,
+    limit: number,
+    timeout_ms: number,
+  ): Promise<readonly AuditedReceipt[] | null> {
+    const answer = await this.#ask({ op: 'audited_receipts', plan, first, limit }, timeout_ms);
+    return answer === null || !answer.ok ? null : (answer.value as readonly AuditedReceipt[]);
+  }
+
   /** null: certainly not carried out. `ok: false`: unknown. */
   async #ask(request: Request, timeout_ms: number): Promise<Answer | null> {
     const { clock, leaders, members, rpc, self } = this.#options;
@@ -227,6 +248,10 @@ export class ControllerCaller {
       return { ok: true, value: { plan: machine.plan(request.id), receipts } satisfies ReceiptsAnswer };
     }
     if (request.op === 'pace') return { ok: true, value: machine.pace() };
+    if (request.op === 'audit') return { ok: true, value: auditOf(machine, request.plan) };
+    if (request.op === 'audited_receipts') {
+      return { ok: true, value: machine.auditedReceipts(request.plan, request.first, request.limit) };
+    }
     if (request.op === 'members') {
       const newest = machine.map();
       if (newest === null) return { ok: true, value: null };

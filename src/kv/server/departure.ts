@@ -94,6 +94,10 @@ export function untilDeparted({ kv, admin }: Services, departure: Departure): Se
       transferLeader: guard(admin.transferLeader.bind(admin)),
       settings: guard(admin.settings.bind(admin)),
       changeSettings: guard(admin.changeSettings.bind(admin)),
+      verify: guard(admin.verify.bind(admin)),
+      verification: guard(admin.verification.bind(admin)),
+      verifications: guard(admin.verifications.bind(admin)),
+      cancelVerification: guard(admin.cancelVerification.bind(admin)),
       readiness: () => (departure.reason === null ? admin.readiness() : notReady(departure.reason)),
     },
   };

@@ -32,6 +32,8 @@ export const Method = {
   Members: 12,
   Load: 13,
   Balance: 14,
+  View: 15,
+  Verify: 16,
 } as const;
 export type Method = (typeof Method)[keyof typeof Method];
 

@@ -80,6 +80,8 @@ export const queryRequestSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('ready'), shard: count }),
   /** `run`: asked for again under the same one, it is the same work. */
   z.object({ kind: z.literal('reclaim'), shard: count, run: z.string().max(200) }),
+  /** Put this into the shard's log (see `MarkCommand`). Again: another entry, and the first one counts. */
+  z.object({ kind: z.literal('mark'), shard: count, token: z.string().regex(/^[\x21-\x7e]{1,200}$/) }),
 ]);
 export type ShardQuery = z.infer<typeof queryRequestSchema>;
 
@@ -170,6 +172,7 @@ export const leaderAnswers = {
   stats: leaderAnswer<SlotStats[]>(statsSchema),
   flag: leaderAnswer(z.boolean()),
   done: leaderAnswer(z.literal(true)),
+  index: leaderAnswer(count),
   membership: leaderAnswer(membership as unknown as z.ZodType<Membership>),
   step: leaderAnswer<StepAnswer>(stepAnswer),
   standing: leaderAnswer(standingSchema),

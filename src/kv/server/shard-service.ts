@@ -42,6 +42,8 @@ export interface ShardServiceOptions {
   readonly slotsChanged: () => void;
   /** How many requests of clients this node has taken. */
   readonly requests: () => number;
+  /** Space of the shard is about to be given back here: nobody must hold on to an older state of it. */
+  readonly reclaiming: (shard: GroupId) => void;
   readonly failed: (error: unknown) => void;
 }
 
@@ -148,6 +150,7 @@ export class ShardService {
 
   async query(query: ShardQuery): Promise<LeaderAnswer<unknown>> {
     if (query.kind === 'reclaim') return this.#reclaimOnce(query.shard, query.run);
+    if (query.kind === 'mark') return this.#mark(query.shard, query.token);
     const replica = this.#leading(query.shard);
     if (replica === null || !(await readBarrier(replica, this.#options.clock, BARRIER_MS))) {
       return this.#elsewhere(query.shard);
@@ -161,6 +164,16 @@ export class ShardService {
       case 'ready':
         return replica.leads ? { ok: true, value: true } : this.#elsewhere(query.shard);
     }
+  }
+
+  /** The index of the mark. */
+  async #mark(shard: GroupId, token: string): Promise<LeaderAnswer<number>> {
+    const replica = this.#leading(shard);
+    if (replica === null) return this.#elsewhere(shard);
+    // It is stamped for the format's sake: a mark changes nothing, the clock neither.
+    const command = encodeCommand({ kind: 'mark', token }, (replica.machine as KvStateMachine).clock_ms);
+    const proposed = await propose(replica, command);
+    return proposed.kind === 'applied' ? { ok: true, value: proposed.index } : this.#elsewhere(shard);
   }
 
   #reclaimOnce(shard: GroupId, run: string): Promise<LeaderAnswer<true>> {
@@ -186,6 +199,7 @@ export class ShardService {
     // What is damaged is kept for a person to look at, until it is removed as a whole.
     if (replica === undefined || replica.damage !== null) return { ok: true, value: true };
     if (!(await readBarrier(replica, clock, BARRIER_MS))) return this.#elsewhere(shard);
+    this.#options.reclaiming(shard);
     const done = await onState(host, replica, () => reclaimed(replica));
     return done === null ? this.#elsewhere(shard) : { ok: true, value: true };
   }

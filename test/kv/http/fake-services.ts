@@ -29,6 +29,8 @@ import type {
   RequestContext,
   ReshardRequest,
   SettingsRequest,
+  VerifyRequest,
+  VerifyView,
 } from '../../../src/kv/server/api.js';
 import type { Condition } from '../../../src/kv/store/index.js';
 
@@ -204,6 +206,17 @@ export const HOT: HotReport = {
   silent_nodes: ['n3'],
 };
 
+export const VERIFICATION: VerifyView = {
+  id: 'n1-0a1b2c3d',
+  state: 'running',
+  result: null,
+  started: '2026-11-02T10:00:00.000Z',
+  ended: null,
+  mib_per_s: 8,
+  shards: [],
+  plan: null,
+};
+
 export class FakeAdmin implements AdminService {
   readonly calls: unknown[][] = [];
   failure: Answer<never> | null = null;
@@ -304,6 +317,23 @@ export class FakeAdmin implements AdminService {
 
   async changeSettings(request: SettingsRequest, timeout_ms: number) {
     return this.#answer(['changeSettings', request, timeout_ms], { rebuild_after: '1h' });
+  }
+
+  async verify(request: VerifyRequest, timeout_ms: number) {
+    return this.#answer(['verify', request, timeout_ms], VERIFICATION);
+  }
+
+  async verification(id: string, timeout_ms: number) {
+    return this.#answer(['verification', id, timeout_ms], { ...VERIFICATION, id });
+  }
+
+  async verifications(timeout_ms: number) {
+    const { id, state, result, started } = VERIFICATION;
+    return this.#answer(['verifications', timeout_ms], { runs: [{ id, state, result, started }], silent: ['n3'] });
+  }
+
+  async cancelVerification(id: string, timeout_ms: number) {
+    return this.#answer(['cancelVerification', id, timeout_ms], { ...VERIFICATION, id, state: 'cancelled' as const });
   }
 
   readiness(): ReadinessView {
