@@ -16,6 +16,8 @@ import type {
   ReceiptsView,
   ReceiptView,
   SettingsView,
+  VerifyRunsView,
+  VerifyView,
 } from '../server/api.js';
 import { readDeleted, readFound, readPage, readStored, readView } from './answers.js';
 import { type AxiosSend, createAxiosSend } from './axios-send.js';
@@ -41,6 +43,7 @@ import type {
   ReadOptions,
   ReshardOptions,
   SettingsOptions,
+  VerifyOptions,
   WriteOptions,
 } from './types.js';
 
@@ -308,6 +311,34 @@ export class BasicClient {
     const body = { rebuild_after: rebuildAfter };
     const response = await this.#command('PUT', '/v1/admin/settings', body, 'repeatable', options);
     return readView<SettingsView>(response, 'rebuild_after');
+  }
+
+  /** Begins a verification; `verification()` tells how far it is. Never sent twice: after `OutcomeUnknown` see `verifications()`. */
+  async verify({ shards, plan, mibPerS, giveUp_ms, ...options }: VerifyOptions = {}): Promise<VerifyView> {
+    const body = { shards, plan, mib_per_s: mibPerS, give_up_ms: giveUp_ms };
+    return readView<VerifyView>(await this.#command('POST', '/v1/admin/verify', body, 'once', options), 'state');
+  }
+
+  /** null: no node knows it, or the one that did has started again since. */
+  async verification(id: string, options: CallOptions = {}): Promise<VerifyView | null> {
+    try {
+      const path = `/v1/admin/verify/${encodeURIComponent(id)}`;
+      return readView<VerifyView>(await this.#read(path, [], options, null), 'state');
+    } catch (error) {
+      if (error instanceof QuorateError && error.code === 'not_found') return null;
+      throw error;
+    }
+  }
+
+  /** Those that nodes remember, newest first. */
+  async verifications(options: CallOptions = {}): Promise<VerifyRunsView> {
+    return readView<VerifyRunsView>(await this.#read('/v1/admin/verify', [], options, null), 'runs');
+  }
+
+  /** What it has found so far stays; again, or too late: no effect. */
+  async cancelVerification(id: string, options: CallOptions = {}): Promise<VerifyView> {
+    const path = `/v1/admin/verify/${encodeURIComponent(id)}/cancel`;
+    return readView<VerifyView>(await this.#command('POST', path, {}, 'repeatable', options), 'state');
   }
 
   /** Ends idle connections. Calls in progress end as they may. */

@@ -17,6 +17,13 @@ export type {
   PlanView,
   ReceiptView,
   SettingsView,
+  VerifyDifference,
+  VerifyPlanView,
+  VerifyReplicaView,
+  VerifyRunsView,
+  VerifyShardView,
+  VerifySummary,
+  VerifyView,
 } from '../server/api.js';
 export { type AxiosSend, createAxiosSend } from './axios-send.js';
 export { BasicClient, type PlanHistory } from './basic-client.js';

@@ -157,4 +157,15 @@ export interface SettingsOptions extends CallOptions {
   readonly rebuildAfter: string | null;
 }
 
+export interface VerifyOptions extends CallOptions {
+  /** Those whose records are read, like `s1`. Default: all; with `plan` none, only what states keep of them is compared. */
+  readonly shards?: readonly string[];
+  /** Also its receipts, and whether what they prove still holds. */
+  readonly plan?: string;
+  /** What each node reads at most. Default 8. */
+  readonly mibPerS?: number;
+  /** A view that has been open for so long is given up. Default 6 hours. */
+  readonly giveUp_ms?: number;
+}
+
 export type PlanAction = 'pause' | 'resume' | 'cancel';

@@ -1,6 +1,6 @@
 /**
- * What a line of the table of routes is, and how its function answers. `admin-routes.ts`, `member-routes.ts` and
- * `settings-routes.ts` hold the lines.
+ * What a line of the table of routes is, and how its function answers. `admin-routes.ts`, `member-routes.ts`,
+ * `settings-routes.ts` and `verify-routes.ts` hold the lines.
  */
 import type { AdminService, Answer, KvService } from '../server/api.js';
 import { type HttpResponse, jsonResponse, problemResponse, type Refusal, refusalResponse } from './http-response.js';

@@ -12,6 +12,7 @@ import { MEMBER_ROUTES } from './member-routes.js';
 import { OPENAPI_DOCUMENT } from './openapi.js';
 import { encodingParameter, flagParameter, integerParameter, keyParameter, timeoutParameter } from './query.js';
 import { SETTINGS_ROUTES } from './settings-routes.js';
+import { VERIFY_ROUTES } from './verify-routes.js';
 
 const cluster: AdminRoute['handle'] = async (services, request) => {
   const timeout = timeoutParameter(request.query);
@@ -141,6 +142,7 @@ export const ADMIN_ROUTES: readonly AdminRoute[] = [
   ...BALANCE_ROUTES,
   ...MEMBER_ROUTES,
   ...SETTINGS_ROUTES,
+  ...VERIFY_ROUTES,
   { path: '/livez', method: 'GET', parameters: null, handle: livez },
   { path: '/readyz', method: 'GET', parameters: null, handle: readyz },
   { path: '/openapi.json', method: 'GET', parameters: null, handle: openapi },

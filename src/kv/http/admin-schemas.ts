@@ -22,6 +22,7 @@ import type {
   MoveRequest,
   ReshardRequest,
   SettingsRequest,
+  VerifyRequest,
 } from '../server/api.js';
 import { parseAddress } from '../server/config.js';
 import { parseDuration } from './duration.js';
@@ -195,6 +196,29 @@ export function parseBalanceSettings(body: unknown): Parsed<BalanceSettingsReque
       ...(hold_s === undefined ? {} : { hold_s }),
     },
   };
+}
+
+const MIB_PER_S_DEFAULT = 8;
+const GIVE_UP_MS_DEFAULT = 6 * 3_600_000;
+
+export const verifySchema = z.strictObject({
+  shards: z
+    .array(z.string().refine((name) => parseShardName(name) !== null, 'a shard is named like "s1"'))
+    .min(1)
+    .max(SLOT_COUNT)
+    .refine((shards) => new Set(shards).size === shards.length, 'a shard is named twice')
+    .optional(),
+  plan: z.string().min(1).max(64).optional(),
+  mib_per_s: z.int().min(1).max(1_024).optional(),
+  give_up_ms: z.int().min(1_000).max(86_400_000).optional(),
+});
+
+/** No body at all: everything, in its own time. */
+export function parseVerify(body: unknown): Parsed<VerifyRequest> {
+  const parsed = parseBody(verifySchema, body ?? {});
+  if (!parsed.ok) return parsed;
+  const { shards = [], plan = null, mib_per_s = MIB_PER_S_DEFAULT, give_up_ms = GIVE_UP_MS_DEFAULT } = parsed.value;
+  return { ok: true, value: { shards, plan, mib_per_s, give_up_ms } };
 }
 
 /** The `{id}` of a path that names a node. */
