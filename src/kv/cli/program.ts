@@ -22,6 +22,7 @@ import { reshardCommand } from './commands/reshard.js';
 import { settingsCommand } from './commands/settings.js';
 import { shardsCommand } from './commands/shards.js';
 import { statusCommand } from './commands/status.js';
+import { verifyCommand } from './commands/verify.js';
 import { type Globals, joinRepeated, withGlobals } from './flags.js';
 import { say } from './output.js';
 
@@ -44,10 +45,11 @@ const COMMANDS: readonly ((yargs: Argv<Globals>) => Argv<Globals>)[] = [
   nodesCommand,
   shardsCommand,
   settingsCommand,
+  verifyCommand,
 ];
 
 /** Flags that may be given several times. */
-const REPEATED: readonly string[] = ['weight', 'exclude-shard', 'exclude-node'];
+const REPEATED: readonly string[] = ['weight', 'exclude-shard', 'exclude-node', 'shard'];
 
 function version(): string {
   const file = new URL('../../../package.json', import.meta.url);

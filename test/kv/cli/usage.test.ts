@@ -104,6 +104,7 @@ test('help, version and completion are on stdout with exit 0', async () => {
     'move',
     'nodes',
     'shards',
+    'verify',
   ]) {
     expect(help.out).toContain(`quorate ${command}`);
   }
