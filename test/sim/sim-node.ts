@@ -393,6 +393,8 @@ export class SimNode {
     if (this.#options.tornPages && /^digests .*differ/.test(`${fields['reason'] ?? text}`)) return true;
     if (text === 'a plan fails') return isShortPause(`${fields['reason']}`);
     if (/wrong_incarnation/.test(text)) return this.#options.anyWiped();
+    // Whether what it has found may be is judged by who has asked (final-verification.ts).
+    if (text === 'a verification has ended') return true;
     // One that has left is told so.
     if (/not_admitted: .* has left/.test(text)) return true;
     switch (this.#harm) {

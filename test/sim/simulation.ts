@@ -14,6 +14,7 @@ import { CALM, SimNetwork } from './fakes/network.js';
 import { ProcessGone } from './fakes/process-gone.js';
 import { SimRandom } from './fakes/random.js';
 import { drawFaults, type Fault } from './faults.js';
+import { FinalVerification } from './final-verification.js';
 import { AppliedIsDurable } from './invariants/applied-is-durable.js';
 import { Books } from './invariants/books.js';
 import { BoundedQueues, type QueueLimits } from './invariants/bounded-queues.js';
@@ -347,6 +348,7 @@ export class Simulation {
       if (view.group !== 0 && view.replica.damage === null && this.#isSound(this.#node(view.node)))
         await this.#readRows(view);
     }
+    await this.#verify();
   }
 
   /** Shards at rest write nothing: once what had a time to live has gone, their logs grow no more. */
@@ -396,6 +398,23 @@ export class Simulation {
           `members of group ${group} are ${found.join(', ')} (and ${outgoing.length} that go, ${learners.length} learners); the map says ${due.join(', ')}`,
         );
     }
+  }
+
+  /** The product's own word on it. */
+  async #verify(): Promise<void> {
+    const leader = this.#replicas().find((view) => view.group === 0 && view.replica.leads)!;
+    const plan = (leader.replica.machine as ControllerStateMachine).latestPlan();
+    const node = this.#node(leader.node);
+    const verification = new FinalVerification({
+      node,
+      plan: plan === null || plan.forgotten ? null : plan.id,
+      nodes: this.#nodes,
+    });
+    verification.begin();
+    if (!(await this.#until(() => verification.over, CALM_LIMIT_MS)))
+      return this.#fail('the final verification goes on');
+    const wrong = verification.verdict();
+    if (wrong !== null) this.#fail(wrong);
   }
 
   #start(node: SimNode): Promise<void> {
