@@ -231,7 +231,7 @@ export class ClusterNode {
     const caller = new ShardCaller({ self, clock, rpc, maps, leaders, local: () => shardService });
     const slotsChanged = (): void => router.wake();
     const requests = (): number => router.taken + forwards.taken;
-    const views = new ViewService({ clock, host, rpc, failed });
+    const views = new ViewService({ clock, host, rpc, undisturbed: () => shardService.nothingFrozen(), failed });
     const reclaiming = (shard: GroupId): void => views.giveWay(shard);
     shardService = new ShardService({
       host,

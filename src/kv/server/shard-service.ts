@@ -129,7 +129,7 @@ export class ShardService {
    */
   async #sendPage(request: CopyRequest, pace: CopyPace, page: Buffer, deadline: number): Promise<SlotAnswer> {
     const { caller, clock } = this.#options;
-    if (request.since === null) await this.#nothingFrozen();
+    if (request.since === null) await this.nothingFrozen();
     const began_ms = clock.monotonic_ms();
     const answer = await caller.page(request.to, page, Math.max(1, deadline - began_ms));
     if (request.since === null) await delay(clock, pace.rest_ms(page.length, began_ms));
@@ -137,7 +137,7 @@ export class ShardService {
   }
 
   /** Resolves when no slot of this node's replicas is frozen; at the latest after a while: a freeze may have lost its driver. */
-  async #nothingFrozen(): Promise<void> {
+  async nothingFrozen(): Promise<void> {
     const { clock, host } = this.#options;
     const end_ms = clock.monotonic_ms() + FROZEN_MS_MAX;
     const isFrozen = (group: GroupId): boolean => {

@@ -14,6 +14,7 @@ import type { PrepareRequest, ViewAnswer } from './view-schemas.js';
 export interface ViewJobOptions {
   readonly clock: Clock;
   readonly host: Pick<ReplicaHost, 'get' | 'damaged'>;
+  readonly undisturbed: () => Promise<void>;
   readonly request: PrepareRequest;
 }
 
@@ -101,8 +102,9 @@ export class ViewJob {
   }
 
   async #pace(held: Held, bytes: number): Promise<boolean> {
-    const { request } = this.#options;
+    const { request, undisturbed } = this.#options;
     await this.#tempo.rest(bytes);
+    await undisturbed();
     if (this.#held !== held) return false;
     if (!this.#isOld(held)) return true;
     const read = `${held.view.bytesRead} of ${held.bytes} bytes read`;

@@ -16,6 +16,8 @@ export interface ViewServiceOptions {
   readonly clock: Clock;
   readonly host: Pick<ReplicaHost, 'get' | 'damaged'>;
   readonly rpc: Rpc;
+  /** Resolves when this node has nothing to do that must not wait. */
+  readonly undisturbed: () => Promise<void>;
   readonly failed: (error: unknown) => void;
 }
 
@@ -55,9 +57,9 @@ export class ViewService {
   #prepare(request: PrepareRequest): ViewAnswer {
     const job = this.#job;
     if (job !== null && job.token !== request.token) return { kind: 'busy', by: job.token };
-    const { clock, host } = this.#options;
+    const { clock, host, undisturbed } = this.#options;
     this.#heard_ms = clock.monotonic_ms();
-    this.#job = job ?? new ViewJob({ clock, host, request });
+    this.#job = job ?? new ViewJob({ clock, host, undisturbed, request });
     this.#sweeper ??= clock.after(SWEEP_MS, () => this.#sweep());
     const now = this.#job.look(null);
     return now.kind === 'failed' ? now : { kind: 'ready' };
