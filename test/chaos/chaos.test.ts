@@ -1,6 +1,6 @@
 /**
- * The harness as a program: wrong usage, its list, and one short real run with kills and reshards. How long a shard may be away
- * is not judged here, where the machine is shared: that is what longer runs are for.
+ * The harness as a program: wrong usage, its list, and one short real run with kills, reshards and nodes that come and go. How
+ * long a shard may be away is not judged here, where the machine is shared: that is what longer runs are for.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -61,8 +61,8 @@ describe('npm run chaos', () => {
       expect(stdout).toContain(`  ${name} `);
   });
 
-  it('finds a cluster that kills and reshards cannot harm, and leaves timeline and histories', async () => {
-    const wishes = ['--time', '12s', '--nemesis', 'kill:one,reshard', '--seed', '3', '--network', 'proxy'];
+  it('finds a cluster that kills, reshards and newcomers cannot harm, and leaves timeline and histories', async () => {
+    const wishes = ['--time', '12s', '--nemesis', 'kill:one,reshard,members', '--seed', '3', '--network', 'proxy'];
     const { code, stdout, stderr } = await chaos([...wishes, '--limit', '60s', '--out', out]);
     expect({ code, stdout: stdout.includes('OK: no promise broken'), stderr }, stdout).toEqual({
       code: EXIT.ok,
@@ -71,6 +71,7 @@ describe('npm run chaos', () => {
     });
     expect(stdout).toMatch(/kill:one: kill -9 n\d/);
     expect(stdout).toMatch(/reshard: (grow|shrink|move)/);
+    expect(stdout).toContain('members:join: n4 joins');
     expect(readFileSync(join(out, 'timeline.html'), 'utf8')).toContain('OK: no promise broken');
     const names = ['append', 'bank', 'counter', 'list', 'register'];
     expect(readdirSync(out).sort()).toEqual(

@@ -74,11 +74,15 @@ export class HandChanges {
 
   async #order(random: SimRandom, shard: string, change: Change): Promise<void> {
     const { journal } = this.#ports;
-    const what = `${shard}: ${describe(change)}`;
+    const asked = `${shard}: ${describe(change)}`;
     const path = `/v1/admin/shards/${shard}/members`;
     const outcome = await askAnyone<MembersView>(this.#ports, random, { method: 'POST', path, body: change });
-    if (outcome.kind === 'refused') journal.remark(`change of members refused: ${what}: ${outcome.why}`);
-    else this.#open.set(shard, { ...change, shard, what, span: journal.begin('members:change', what, 'members') });
+    if (outcome.kind === 'refused') {
+      journal.remark(`change of members refused: ${asked}: ${outcome.why}`);
+      return;
+    }
+    const what = outcome.kind === 'ok' ? asked : `${asked} (perhaps: ${outcome.why})`;
+    this.#open.set(shard, { ...change, shard, what, span: journal.begin('members:change', what, 'members') });
   }
 
   /** Looks once how far they are. */
