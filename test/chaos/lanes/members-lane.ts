@@ -13,12 +13,12 @@ import { pause } from '../pause.js';
 import type { LocalSite } from '../site/local-site.js';
 import type { ClusterWatch } from '../watch/cluster-watch.js';
 import type { Finding } from '../workloads/workload.js';
-import { ask } from './admin-call.js';
 import { askAnyone, type DeedPorts, endingOf } from './deed.js';
 import { HandChanges } from './hand-changes.js';
 import { transferLeader } from './leader-transfer.js';
 import { belongs, type Known, nextStep, type Step } from './roster.js';
-import { flawsOf, type RosterFlaws, summed } from './roster-check.js';
+import type { RosterFlaws } from './roster-check.js';
+import { flawsByAll } from './roster-poll.js';
 
 const POLL_MS = 250;
 /** After a step that did something. */
@@ -246,17 +246,10 @@ export class MembersLane {
     for (const excuse of flaws.excused) journal.note(excuse);
   }
 
-  async #flaws(): Promise<RosterFlaws> {
+  #flaws(): Promise<RosterFlaws> {
     const { site, replicas } = this.#options;
     const asked = site.cluster.nodes.filter(({ id }) => !site.spent.has(id) && id !== this.#arrival?.id);
-    const found = await Promise.all(
-      asked.map(async ({ id, http }) => {
-        const seen = await ask<ClusterView>(http, { method: 'GET', path: '/v1/cluster' });
-        if (seen.kind !== 'ok') return { by: id, ghosts: [], lacks: [`it does not tell (${seen.why})`], excused: [] };
-        return { by: id, ...flawsOf(seen.value, { replicas, gone: this.#gone, spent: site.spent }) };
-      }),
-    );
-    return summed(found);
+    return flawsByAll(asked, { replicas, gone: this.#gone, spent: site.spent });
   }
 }
 
