@@ -9,6 +9,7 @@ import {
   type Outlook,
   type PlanState,
   rebuildView,
+  SETTINGS_DEFAULT,
   type ShardMap,
   shardName,
 } from '../../shardctrl/index.js';
@@ -35,13 +36,16 @@ export function missingReplicas(
     map: answer?.map ?? map,
     changes: answer?.changes ?? [],
     plan: plan === null || isOver(plan) ? null : plan,
-    settings: answer?.settings ?? { rebuildAfter_ms: null },
+    settings: answer?.settings ?? SETTINGS_DEFAULT,
     healthy: (node) => node === self || hello.state(node) === 'healthy',
     downFor_ms: (node) => (node === self ? null : hello.downFor_ms(node)),
   });
-  return lostReplicas(view).map(({ group, node, outlook }) => {
+  const lost = lostReplicas(view);
+  // Once for each node: what is computed twice may differ by a millisecond, and look like two events.
+  const times = new Map(lost.map(({ node }) => [node, new Date(hello.since_ms(node)).toISOString()]));
+  return lost.map(({ group, node, outlook }) => {
     const { state, reason } = answer === null && outlook.kind === 'not_allowed' ? UNKNOWN : inWords(outlook);
-    const since = new Date(hello.since_ms(node)).toISOString();
+    const since = times.get(node)!;
     return { group: group === CONTROLLER_GROUP ? 'controller' : shardName(group), node, since, state, reason };
   });
 }
