@@ -41,7 +41,7 @@ export class Departure {
         ? 'It holds no replica and can be stopped'
         : `Its files stay as they are (replicas of ${held.join(', ')}) until somebody removes its data_dir`;
     this.#reason = `${self} has left this cluster for good and serves nothing any more. ${files}; ${AGAIN}`;
-    event('warn', this.#reason, { node: self });
+    event('warn', this.#reason, {});
     left();
   }
 }
