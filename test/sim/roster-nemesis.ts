@@ -4,6 +4,7 @@
  * goes on, or after it. What the product promises is that all of it comes to an end in the calm, and that nobody notices.
  */
 import type { AdminService, Answer } from '../../src/kv/server/index.js';
+import type { ShardMap } from '../../src/shardctrl/index.js';
 import type { SimScheduler } from './fakes/clock.js';
 import type { SimRandom } from './fakes/random.js';
 import type { SimNode } from './sim-node.js';
@@ -29,8 +30,8 @@ const EXPECTED: ReadonlySet<string> = new Set([
 ]);
 const TIMEOUT_MS = 4_000;
 /** Ten seconds of silence make a node down; then it is for the setting to say when it has been so for too long. */
-const AWAY_MS = [11_000, 30_000] as const;
-const REBUILD_AFTER_MS: readonly (number | null)[] = [1_000, 1_000, 3_000, 8_000, null];
+const AWAY_MS = [13_000, 35_000] as const;
+const REBUILD_AFTER_MS: readonly (number | null)[] = [1_000, 1_000, 1_000, 4_000, null];
 /** Of a run: each takes a node off for good. */
 const DRAINS_MAX = 2;
 
@@ -61,7 +62,10 @@ export class RosterNemesis {
   }
 
   #rebuild(random: SimRandom): void {
-    const { scheduler, nodes, trace } = this.#options;
+    const { scheduler, nodes, trace, revive } = this.#options;
+    // Only where there is a node more than a shard needs there is a place to rebuild anything.
+    const late = nodes.find((node) => !node.started);
+    if (late !== undefined) return revive(late);
     if (this.#rebuildAfter_ms === null || random.chance(0.1)) {
       const rebuildAfter_ms = random.pick(REBUILD_AFTER_MS);
       const what = `rebuild after ${rebuildAfter_ms} ms`;
@@ -70,8 +74,11 @@ export class RosterNemesis {
       };
       this.#ask(what, (admin) => admin.changeSettings({ rebuildAfter_ms }, TIMEOUT_MS), done, random);
     }
-    if (scheduler.now_ms < this.#awayUntil_ms || !random.chance(0.4)) return;
-    const node = random.pick(nodes);
+    if (scheduler.now_ms < this.#awayUntil_ms || !random.chance(0.6)) return;
+    const shards = this.#newestMap()?.shards ?? [];
+    const hosts = nodes.filter(({ id }) => shards.some(({ members }) => members.some((member) => member.node === id)));
+    if (hosts.length === 0) return;
+    const node = random.pick(hosts);
     const { clock } = node;
     if (clock === null || node.paused) return;
     // One at a time: of the loss of two no shard of three recovers.
@@ -93,10 +100,15 @@ export class RosterNemesis {
     );
   }
 
-  #change(): void {
+  /** That anybody knows. */
+  #newestMap(): ShardMap | null {
     const maps = this.#options.nodes.flatMap(({ node }) => node?.maps.map ?? []);
-    if (maps.length === 0) return;
-    const map = maps.reduce((newest, other) => (other.epoch > newest.epoch ? other : newest));
+    return maps.length === 0 ? null : maps.reduce((newest, map) => (map.epoch > newest.epoch ? map : newest));
+  }
+
+  #change(): void {
+    const map = this.#newestMap();
+    if (map === null) return;
     const shard = this.#random.pick(map.shards);
     const members = shard.members.map((member) => member.node);
     const others = map.nodes.flatMap(({ id }) => (members.includes(id) ? [] : [id]));
