@@ -51,6 +51,17 @@ export class FinalVerification {
     return this.#view !== null || this.#refusal !== null;
   }
 
+  /**
+   * A replica was sent a snapshot instead of the mark, and said so: logs are tiny in some runs. That is no fault, but what it has
+   * must have been compared in the end.
+   */
+  get toBeRepeated(): boolean {
+    const missed = (this.#view?.shards ?? []).flatMap(({ replicas }) =>
+      replicas.filter(({ state }) => state !== 'read'),
+    );
+    return this.verdict() !== null && missed.some(({ detail }) => /replaced by a snapshot/.test(detail ?? ''));
+  }
+
   /** What is wrong, or null. */
   verdict(): string | null {
     const view = this.#view;
