@@ -76,7 +76,6 @@ export interface Assessment {
 export function assess(carriers: readonly Carrier[], carried: Carried, limit: number): Assessment {
   const shards = carriers.filter(({ slots }) => slots.length > 0);
   const shares = sharesOf(shards, carried);
-  const owner = ownersOf(shards);
   const weights = shards.reduce((sum, { weight }) => sum + weight, 0);
   const scales = shards.map(({ id, slots, weight }): Scale => {
     return { id, fair: weight / weights, load: sumOf(shares.load, slots), bytes: sumOf(shares.bytes, slots) };
@@ -87,9 +86,11 @@ export function assess(carriers: readonly Carrier[], carried: Carried, limit: nu
     return { id, ...sums, loadShare: load, bytesShare: bytes, fairShare: fair };
   });
   const worst = worstOf(scales, limit);
+  if (worst === null) return { shards: burdens, worst, rest: null, moves: [], hot: [] };
+  const owner = ownersOf(shards);
   const hot = hotSlots(scales, shares, owner, limit);
   const before = owner.slice();
-  if (worst !== null) relieve(scales, shares, owner, limit);
+  relieve(scales, shares, owner, limit);
   return { shards: burdens, worst, rest: worstOf(scales, limit), moves: movesBetween(before, owner), hot };
 }
 

