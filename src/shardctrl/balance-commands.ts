@@ -2,12 +2,11 @@
 import { AUTO_PAUSE_MS } from './balance-settings.js';
 import type { CommandOf, ControllerResult } from './commands.js';
 import type { ControllerState } from './controller-state.js';
-import { balanceOf } from './plan-balance.js';
 import { startPlan } from './plan-commands.js';
-import { type Drafted, type PlanDraft, sharesAfter } from './plan-draft.js';
+import { type Drafted, draftOfMoves } from './plan-draft.js';
 import type { SlotMove } from './planner.js';
 import { type ShardMap, shardName } from './shard-map.js';
-import { type SlotFigures, SlotSizes } from './slot-figures.js';
+import type { SlotFigures } from './slot-figures.js';
 import { includesSlots, NO_SLOTS, subtractSlots } from './slot-ranges.js';
 
 export function applyBalance(
@@ -45,19 +44,7 @@ export function draftBalance(map: ShardMap, moves: readonly SlotMove[], figures:
     }
     left.set(from, subtractSlots(owned, slots));
   }
-  const draft: PlanDraft = {
-    newShards: [],
-    retiring: [],
-    moves,
-    shares: sharesAfter(map, [], [], moves),
-    warnings: [],
-    by: 'slots',
-    weights: [],
-    excludedShards: [],
-    excludedNodes: [],
-    balance: balanceOf(map, [], moves, figures === null ? null : new SlotSizes(figures), new Map()),
-  };
-  return { ok: true, draft };
+  return { ok: true, draft: draftOfMoves(map, moves, figures) };
 }
 
 export function applyBalanceSettings(state: ControllerState, command: CommandOf<'balance_settings'>): ControllerResult {

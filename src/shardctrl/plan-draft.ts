@@ -121,8 +121,13 @@ export function draftMove(map: ShardMap, slots: SlotRanges, to: GroupId, figures
     const leaving = shard.id === to ? [] : intersectSlots(shard.slots, slots);
     if (leaving.length > 0) moves.push({ from: shard.id, to, slots: leaving });
   }
+  return { ok: true, draft: draftOfMoves(map, moves, figures) };
+}
+
+/** Of moves as they are given: no shard comes or goes, and nothing is evened out. */
+export function draftOfMoves(map: ShardMap, moves: readonly SlotMove[], figures: SlotFigures | null): PlanDraft {
   const sizes = figures === null ? null : new SlotSizes(figures);
-  const draft: PlanDraft = {
+  return {
     newShards: [],
     retiring: [],
     moves,
@@ -134,10 +139,9 @@ export function draftMove(map: ShardMap, slots: SlotRanges, to: GroupId, figures
     excludedNodes: [],
     balance: balanceOf(map, [], moves, sizes, new Map()),
   };
-  return { ok: true, draft };
 }
 
-export function sharesAfter(
+function sharesAfter(
   map: ShardMap,
   added: readonly GroupId[],
   retired: readonly GroupId[],

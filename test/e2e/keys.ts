@@ -15,37 +15,26 @@ export function slotsOf(text: string): ReadonlySet<number> {
 }
 
 /** The first `count` of `prefix0`, `prefix1`, … that the shard owns now. */
-export async function keysOfShard(
-  cluster: LocalCluster,
-  shard: string,
-  prefix: string,
-  count: number,
-): Promise<string[]> {
-  const owned = (await cluster.map()).shards.find((each) => each.id === shard);
-  if (owned === undefined) throw new Error(`no shard ${shard}`);
-  const slots = slotsOf(owned.slots);
-  const keys: string[] = [];
-  for (let i = 0; keys.length < count; i++) {
-    const key = `${prefix}${i}`;
-    if (slots.has(slotOfKey(Buffer.from(key)))) keys.push(key);
-  }
-  return keys;
-}
+export const keysOfShard = (cluster: LocalCluster, shard: string, prefix: string, count: number): Promise<string[]> =>
+  ownedNames(cluster, shard, count, (i) => `${prefix}${i}`);
 
 /** The first `count` hash tags `{prefix0}`, `{prefix1}`, … whose slots the shard owns now. */
-export async function tagsOfShard(
+export const tagsOfShard = (cluster: LocalCluster, shard: string, prefix: string, count: number): Promise<string[]> =>
+  ownedNames(cluster, shard, count, (i) => `{${prefix}${i}}`);
+
+async function ownedNames(
   cluster: LocalCluster,
   shard: string,
-  prefix: string,
   count: number,
+  nameOf: (i: number) => string,
 ): Promise<string[]> {
   const owned = (await cluster.map()).shards.find((each) => each.id === shard);
   if (owned === undefined) throw new Error(`no shard ${shard}`);
   const slots = slotsOf(owned.slots);
-  const tags: string[] = [];
-  for (let i = 0; tags.length < count; i++) {
-    const tag = `{${prefix}${i}}`;
-    if (slots.has(slotOfKey(Buffer.from(tag)))) tags.push(tag);
+  const names: string[] = [];
+  for (let i = 0; names.length < count; i++) {
+    const name = nameOf(i);
+    if (slots.has(slotOfKey(Buffer.from(name)))) names.push(name);
   }
-  return tags;
+  return names;
 }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type DriverSettings, nextMemberStep } from '../../src/shardctrl/index.js';
 import type { Fate } from './driver-world.js';
+import { LEADER_ENDS } from './leader-ends.js';
 import { type MemberCall, MemberWorld } from './member-world.js';
 
 const SETTINGS: Partial<DriverSettings> = {
@@ -235,26 +236,7 @@ async function untilOver(world: MemberWorld, { name, over }: Play): Promise<void
 
 /** How the leader goes. Its successor is there 200 ms later. */
 const ends: Record<string, (world: MemberWorld) => Fate> = {
-  'dies before the call arrives': (world) => {
-    world.crash();
-    return { request: 'lost' };
-  },
-  'dies after the call has arrived': (world) => {
-    world.scheduler.after(4, () => world.crash());
-    return { answer: 'lost' };
-  },
-  'dies, and the call arrives when its successor is at work': (world) => {
-    world.crash();
-    return { request: 'lost', again_ms: 260 };
-  },
-  'dies, and the call arrives long after': (world) => {
-    world.crash();
-    return { request: 'lost', again_ms: 5_000 };
-  },
-  'is cut off, does not know it and goes on': (world) => {
-    world.cutOff();
-    return {};
-  },
+  ...LEADER_ENDS,
   'makes way while the call is under way': () => ({ request: 'lost', again_ms: 700 }),
 };
 

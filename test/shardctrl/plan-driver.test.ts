@@ -11,6 +11,7 @@ import {
   unionSlots,
 } from '../../src/shardctrl/index.js';
 import { type Call, DriverWorld, type Fate } from './driver-world.js';
+import { LEADER_ENDS } from './leader-ends.js';
 
 const slotCounts = (world: DriverWorld): number[] =>
   world.controller.map.shards.map((shard) => countSlots(shard.slots));
@@ -532,33 +533,9 @@ async function stage(play: Play): Promise<DriverWorld> {
   return world;
 }
 
-/** How the leader goes. Its successor is there 200 ms later. */
-const ends: Record<string, (world: DriverWorld) => Fate> = {
-  'dies before the call arrives': (world) => {
-    world.crash();
-    return { request: 'lost' };
-  },
-  'dies after the call has arrived': (world) => {
-    world.scheduler.after(4, () => world.crash());
-    return { answer: 'lost' };
-  },
-  'dies, and the call arrives when its successor is at work': (world) => {
-    world.crash();
-    return { request: 'lost', again_ms: 260 };
-  },
-  'dies, and the call arrives long after': (world) => {
-    world.crash();
-    return { request: 'lost', again_ms: 5_000 };
-  },
-  'is cut off, does not know it and goes on': (world) => {
-    world.cutOff();
-    return {};
-  },
-};
-
 describe('RecoverController FencedController F54 F57: the leader goes at each of its calls', () => {
   for (const play of plays) {
-    for (const [how, go] of Object.entries(ends)) {
+    for (const [how, go] of Object.entries(LEADER_ENDS)) {
       it(`${play.name}: it ${how}`, async () => {
         const rehearsal = await stage(play);
         await rehearsal.untilOver();

@@ -5,17 +5,9 @@
 import { SLOT_COUNT, SlotState } from '../../shardctrl/index.js';
 import { hash, hashWords } from './digest.js';
 import type { SlotControl } from './slot-control.js';
+import type { SlotArrays } from './slot-sums.js';
 
 const HASH_SEED = 0x77c1a0f3;
-
-/** Sums of every slot as flat arrays. */
-export interface SlotArrays {
-  readonly keys: Float64Array;
-  readonly bytes: Float64Array;
-  readonly idempotency: Float64Array;
-  /** Four 32-bit words a slot, the lowest first. */
-  readonly digest: Uint32Array;
-}
 
 /** Hashes of slots that are owned, empty and never moved: most are, in a store that has just been opened. */
 const unmovedHashes = new Uint32Array(SLOT_COUNT * 4);

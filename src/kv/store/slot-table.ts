@@ -17,6 +17,7 @@ import { DirtySlots } from './dirty-slots.js';
 import { controlKey, Table, tableStart } from './key-layout.js';
 import { BLOCK_SLOTS, SlotControl } from './slot-control.js';
 import { hashSlot, isBlank } from './slot-hash.js';
+import { sumsOf } from './slot-sums.js';
 import { SumsTable } from './sums-table.js';
 
 /** What a step of a move changes of a slot. */
@@ -144,19 +145,7 @@ export class SlotTable {
   }
 
   sums(slots: SlotRanges): SlotSums {
-    const digest = new Uint32Array(4);
-    let keys = 0;
-    let bytes = 0;
-    let idempotencyRecords = 0;
-    for (const [first, last] of slots) {
-      for (let slot = first; slot <= last; slot++) {
-        keys += this.keys[slot]!;
-        bytes += this.bytes[slot]!;
-        idempotencyRecords += this.idempotency[slot]!;
-        addSum(digest, this.digest, slot);
-      }
-    }
-    return { keys, bytes, digest: digestText(digest), idempotencyRecords };
+    return sumsOf(this, slots);
   }
 
   /** Writes the rows of all slots that changed since the last call. */

@@ -1,7 +1,9 @@
 /** A real server on a free port over fake services, a client that changes nothing of a path, and a bare socket. */
+
 import { once } from 'node:events';
 import { Agent, type IncomingHttpHeaders, request } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
+import { expect } from 'vitest';
 import { createHttpApi, type HttpApi, type HttpApiOptions } from '../../../src/kv/http/index.js';
 import { FakeAdmin, FakeKv } from './fake-services.js';
 
@@ -159,4 +161,12 @@ export class RawSocket {
   untilClosed(): Promise<string> {
     return this.until(() => false);
   }
+}
+
+/** A request that is to be refused, and how it is: as a problem of RFC 9457. */
+export async function refusalOf(api: ApiFixture, method: string, path: string, body?: string) {
+  const reply = await api.call(method, path, body === undefined ? {} : { body });
+  const { code, detail } = reply.json();
+  expect(reply.headers['content-type']).toBe('application/problem+json');
+  return { status: reply.status, code, detail: String(detail) };
 }

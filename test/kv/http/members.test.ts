@@ -1,6 +1,6 @@
 /** Nodes that come and go, members of shards, leadership: what is asked of the service, and what is refused before it. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { ApiFixture } from './api-fixture.js';
+import { ApiFixture, refusalOf } from './api-fixture.js';
 import { MEMBERS, NODE } from './fake-services.js';
 
 let api: ApiFixture;
@@ -8,13 +8,6 @@ beforeEach(async () => {
   api = await new ApiFixture().start();
 });
 afterEach(() => api.stop());
-
-async function refusal(method: string, path: string, body?: string) {
-  const reply = await api.call(method, path, body === undefined ? {} : { body });
-  const { code, detail } = reply.json();
-  expect(reply.headers['content-type']).toBe('application/problem+json');
-  return { status: reply.status, code, detail: String(detail) };
-}
 
 describe('nodes', () => {
   it('POST lets a node in and answers with it', async () => {
@@ -52,7 +45,7 @@ describe('nodes', () => {
     ['{"peer":"127.0.0.1:7104","id":"n4"}', /"id"/],
     [`{"peer":"127.0.0.1:7104"${' '.repeat(70_000)}}`, /larger than 65536 bytes/],
   ])('POST refuses the body %.40s', async (body, detail) => {
-    expect(await refusal('POST', '/v1/admin/nodes', body)).toEqual({
+    expect(await refusalOf(api, 'POST', '/v1/admin/nodes', body)).toEqual({
       status: 400,
       code: 'invalid_body',
       detail: expect.stringMatching(detail),
@@ -62,13 +55,13 @@ describe('nodes', () => {
 
   it('DELETE refuses what is no name of a node, and a body that asks for more', async () => {
     for (const id of ['-n4', 'n%204', 'n4%0A', 'n'.repeat(64)]) {
-      expect(await refusal('DELETE', `/v1/admin/nodes/${id}`)).toEqual({
+      expect(await refusalOf(api, 'DELETE', `/v1/admin/nodes/${id}`)).toEqual({
         status: 400,
         code: 'invalid_argument',
         detail: expect.stringMatching(/^id: .* is not the name of a node/),
       });
     }
-    expect(await refusal('DELETE', '/v1/admin/nodes/n4', '{"force":true}')).toEqual({
+    expect(await refusalOf(api, 'DELETE', '/v1/admin/nodes/n4', '{"force":true}')).toEqual({
       status: 400,
       code: 'invalid_body',
       detail: expect.stringContaining('"force"'),
@@ -106,7 +99,7 @@ describe('members of a shard', () => {
     [`{"add":[${Array.from({ length: 65 }, (_, i) => `"n${i}"`)}]}`, /^add: /],
     ['{"add":["n4"],"removes":["n1"]}', /"removes"/],
   ])('POST refuses the body %.50s', async (body, detail) => {
-    expect(await refusal('POST', path, body)).toEqual({
+    expect(await refusalOf(api, 'POST', path, body)).toEqual({
       status: 400,
       code: 'invalid_body',
       detail: expect.stringMatching(detail),
@@ -130,7 +123,7 @@ describe('leadership of a shard', () => {
     ['{"to":""}', /^to: a node is named like/],
     ['{"to":"n2","force":true}', /"force"/],
   ])('POST refuses the body %s', async (body, detail) => {
-    expect(await refusal('POST', path, body)).toEqual({
+    expect(await refusalOf(api, 'POST', path, body)).toEqual({
       status: 400,
       code: 'invalid_body',
       detail: expect.stringMatching(detail),
@@ -150,20 +143,23 @@ const CALLS: [method: string, path: string, body: string | undefined][] = [
 describe.each(CALLS)('%s %s', (method, path, body) => {
   it('knows the parameter timeout and no other', async () => {
     for (const query of ['timeout=0s', 'timeout=61s', 'timeout=5', 'wait=true', 'timeout=1s&timeout=1s']) {
-      expect(await refusal(method, `${path}?${query}`, body)).toMatchObject({ status: 400, code: 'invalid_argument' });
+      expect(await refusalOf(api, method, `${path}?${query}`, body)).toMatchObject({
+        status: 400,
+        code: 'invalid_argument',
+      });
     }
     expect(api.admin.calls).toEqual([]);
   });
 
   it('passes on what the service refuses', async () => {
     api.admin.failure = { ok: false, error: { code: 'plan_impossible', detail: 's1 would have one member' } };
-    expect(await refusal(method, path, body)).toEqual({
+    expect(await refusalOf(api, method, path, body)).toEqual({
       status: 422,
       code: 'plan_impossible',
       detail: 's1 would have one member',
     });
     api.admin.failure = { ok: false, error: { code: 'conflict', detail: 's1 is being changed' } };
-    expect(await refusal(method, path, body)).toMatchObject({ status: 409, code: 'conflict' });
+    expect(await refusalOf(api, method, path, body)).toMatchObject({ status: 409, code: 'conflict' });
   });
 });
 
@@ -173,7 +169,7 @@ it.each(['S1', 's0', '1', 'n1', 's1%20', 's9999999999'])('%s is not the name of 
     ['POST', 'members', '{"add":["n4"]}'],
     ['POST', 'transfer-leader', '{"to":"n2"}'],
   ] as const) {
-    expect(await refusal(method, `/v1/admin/shards/${id}/${what}`, body)).toEqual({
+    expect(await refusalOf(api, method, `/v1/admin/shards/${id}/${what}`, body)).toEqual({
       status: 400,
       code: 'invalid_argument',
       detail: expect.stringMatching(/^id: .* is not the name of a shard/),

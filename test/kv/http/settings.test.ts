@@ -1,6 +1,6 @@
 /** What is set for the whole cluster: what is asked of the service, and what is refused before it. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { ApiFixture } from './api-fixture.js';
+import { ApiFixture, refusalOf } from './api-fixture.js';
 
 const PATH = '/v1/admin/settings';
 
@@ -9,13 +9,6 @@ beforeEach(async () => {
   api = await new ApiFixture().start();
 });
 afterEach(() => api.stop());
-
-async function refusal(method: string, path: string, body?: string) {
-  const reply = await api.call(method, path, body === undefined ? {} : { body });
-  const { code, detail } = reply.json();
-  expect(reply.headers['content-type']).toBe('application/problem+json');
-  return { status: reply.status, code, detail: String(detail) };
-}
 
 describe('settings of the cluster', () => {
   it('GET shows them, PUT sets them', async () => {
@@ -47,7 +40,7 @@ describe('settings of the cluster', () => {
     ['{"rebuild_after":"10m","rebuild":true}', /"rebuild"/],
     ['{"rebuild_after":"10m"', /not JSON/],
   ])('PUT refuses the body %s', async (body, detail) => {
-    expect(await refusal('PUT', PATH, body)).toEqual({
+    expect(await refusalOf(api, 'PUT', PATH, body)).toEqual({
       status: 400,
       code: 'invalid_body',
       detail: expect.stringMatching(detail),
@@ -58,8 +51,11 @@ describe('settings of the cluster', () => {
   it('takes what the contract takes in a query, and says what can be done', async () => {
     for (const method of ['GET', 'PUT']) {
       const body = method === 'PUT' ? '{"rebuild_after":null}' : undefined;
-      expect(await refusal(method, `${PATH}?wait=1s`, body)).toMatchObject({ status: 400, code: 'invalid_argument' });
-      expect(await refusal(method, `${PATH}?timeout=61s`, body)).toMatchObject({
+      expect(await refusalOf(api, method, `${PATH}?wait=1s`, body)).toMatchObject({
+        status: 400,
+        code: 'invalid_argument',
+      });
+      expect(await refusalOf(api, method, `${PATH}?timeout=61s`, body)).toMatchObject({
         status: 400,
         code: 'invalid_argument',
       });
@@ -71,7 +67,7 @@ describe('settings of the cluster', () => {
 
   it('passes on what the service refuses', async () => {
     api.admin.failure = { ok: false, error: { code: 'no_leader', detail: 'the controller is away' } };
-    expect(await refusal('PUT', PATH, '{"rebuild_after":null}')).toEqual({
+    expect(await refusalOf(api, 'PUT', PATH, '{"rebuild_after":null}')).toEqual({
       status: 503,
       code: 'no_leader',
       detail: 'the controller is away',

@@ -1,6 +1,6 @@
 /** Verifications over HTTP: what is asked of the service, and what is refused before it. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { ApiFixture } from './api-fixture.js';
+import { ApiFixture, refusalOf } from './api-fixture.js';
 import { VERIFICATION } from './fake-services.js';
 
 let api: ApiFixture;
@@ -11,13 +11,6 @@ afterEach(() => api.stop());
 
 const PATH = '/v1/admin/verify';
 const DEFAULTS = { shards: [], plan: null, mib_per_s: 8, give_up_ms: 21_600_000 };
-
-async function refusal(method: string, path: string, body?: string) {
-  const reply = await api.call(method, path, body === undefined ? {} : { body });
-  const { code, detail } = reply.json();
-  expect(reply.headers['content-type']).toBe('application/problem+json');
-  return { status: reply.status, code, detail: String(detail) };
-}
 
 describe('POST /v1/admin/verify', () => {
   it('begins one: 202, and where to look; without a body it is about everything', async () => {
@@ -48,7 +41,7 @@ describe('POST /v1/admin/verify', () => {
     ['{"give_up_ms":10}', /^give_up_ms: /],
     ['{"shard":"s1"}', /"shard"/],
   ])('refuses the body %s', async (body, detail) => {
-    expect(await refusal('POST', PATH, body)).toEqual({
+    expect(await refusalOf(api, 'POST', PATH, body)).toEqual({
       status: 400,
       code: 'invalid_body',
       detail: expect.stringMatching(detail),
@@ -79,15 +72,15 @@ it.each<[string, string]>([
   ['POST', `${PATH}/n1-x/cancel`],
 ])('%s %s knows the parameter timeout and no other, and passes refusals on', async (method, path) => {
   for (const query of ['timeout=0s', 'timeout=61s', 'wait=true']) {
-    expect(await refusal(method, `${path}?${query}`)).toMatchObject({ status: 400, code: 'invalid_argument' });
+    expect(await refusalOf(api, method, `${path}?${query}`)).toMatchObject({ status: 400, code: 'invalid_argument' });
   }
   expect(api.admin.calls).toEqual([]);
   api.admin.failure = { ok: false, error: { code: 'conflict', detail: 'n1 is at a verification already' } };
-  expect(await refusal(method, path)).toMatchObject({ status: 409, code: 'conflict' });
+  expect(await refusalOf(api, method, path)).toMatchObject({ status: 409, code: 'conflict' });
 });
 
 it('a cancel that asks for more is refused', async () => {
-  expect(await refusal('POST', `${PATH}/n1-x/cancel`, '{"force":true}')).toMatchObject({ code: 'invalid_body' });
+  expect(await refusalOf(api, 'POST', `${PATH}/n1-x/cancel`, '{"force":true}')).toMatchObject({ code: 'invalid_body' });
 });
 
 it.each([

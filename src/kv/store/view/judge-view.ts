@@ -1,6 +1,6 @@
 /** Pure comparisons of what was read out of a view with what was kept in memory at its index. */
 import { SLOT_COUNT, type SlotRanges, SlotState, slotsOf } from '../../../shardctrl/index.js';
-import type { SlotArrays } from '../slot-hash.js';
+import type { SlotArrays } from '../slot-sums.js';
 import type { Findings } from './findings.js';
 import type { KeptState } from './kept-state.js';
 import type { RecordReading } from './record-reading.js';

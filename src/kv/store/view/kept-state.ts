@@ -5,7 +5,8 @@
 
 import { addSum, digestText } from '../digest.js';
 import { BLOCK_SLOTS, BLOCKS, type SlotControl } from '../slot-control.js';
-import { hashSlot, type SlotArrays } from '../slot-hash.js';
+import { hashSlot } from '../slot-hash.js';
+import type { SlotArrays } from '../slot-sums.js';
 import { type Meta, type StoreState, stateHashOf } from '../store-state.js';
 import { copySlotArrays } from './slot-arrays.js';
 import type { Pace } from './view-rows.js';

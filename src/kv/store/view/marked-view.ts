@@ -18,14 +18,13 @@ import {
 import { DamagedState } from '../damaged-state.js';
 import { idempotencyStart, slotIndexKey } from '../key-layout.js';
 import { BLOCK_SLOTS, BLOCKS } from '../slot-control.js';
-import type { SlotArrays } from '../slot-hash.js';
 import { slotsWhere } from '../slot-sets.js';
+import { type SlotArrays, sumsOf } from '../slot-sums.js';
 import { type Finding, Findings } from './findings.js';
 import { judgeRecords, judgeStored, remainsFault } from './judge-view.js';
 import { hashOfKept, type KeptState } from './kept-state.js';
 import { listRecords, type RecordListing } from './record-listing.js';
 import { RecordReading } from './record-reading.js';
-import { sumsOf } from './slot-arrays.js';
 import { readStoredState, type StoredState } from './stored-state.js';
 import { eachRow, type Pace } from './view-rows.js';
 

@@ -16,7 +16,7 @@ import {
   tableStart,
 } from '../key-layout.js';
 import { expiresOf, hashRecord, headFault, recordFault, revisionOf, slotOf } from '../record-codec.js';
-import type { SlotArrays } from '../slot-hash.js';
+import type { SlotArrays } from '../slot-sums.js';
 import type { RowReader } from '../slot-table.js';
 import { DerivedRows } from './derived-rows.js';
 import type { Findings } from './findings.js';

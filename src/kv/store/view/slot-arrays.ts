@@ -1,7 +1,7 @@
 /** Sums of every slot, apart from where they are kept: a copy of them, or what records come to. */
-import { SLOT_COUNT, type SlotRanges, type SlotSums } from '../../../shardctrl/index.js';
-import { addHash, addSum, digestText } from '../digest.js';
-import type { SlotArrays } from '../slot-hash.js';
+import { SLOT_COUNT } from '../../../shardctrl/index.js';
+import { addHash } from '../digest.js';
+import type { SlotArrays } from '../slot-sums.js';
 
 export const newSlotArrays = (): SlotArrays => ({
   keys: new Float64Array(SLOT_COUNT),
@@ -23,22 +23,6 @@ export function countRecord(sums: SlotArrays, slot: number, bytes: number, isKey
   counts[slot] = counts[slot]! + 1;
   sums.bytes[slot] = sums.bytes[slot]! + bytes;
   if (hashed) addHash(sums.digest, slot);
-}
-
-export function sumsOf(sums: SlotArrays, slots: SlotRanges): SlotSums {
-  const digest = new Uint32Array(4);
-  let keys = 0;
-  let bytes = 0;
-  let idempotencyRecords = 0;
-  for (const [first, last] of slots) {
-    for (let slot = first; slot <= last; slot++) {
-      keys += sums.keys[slot]!;
-      bytes += sums.bytes[slot]!;
-      idempotencyRecords += sums.idempotency[slot]!;
-      addSum(digest, sums.digest, slot);
-    }
-  }
-  return { keys, bytes, digest: digestText(digest), idempotencyRecords };
 }
 
 export const sameCounts = (a: SlotArrays, b: SlotArrays, slot: number): boolean =>
