@@ -58,7 +58,7 @@ export const copyRequestSchema = z.object({
   move: count,
   slots,
   since: z.object({ by: z.string().max(300), note: count }).nullable(),
-  /** Builds before 0.3 do not say. */
+  /** Nodes of earlier builds do not say. */
   maxRate: z.number().min(1).nullable().default(null),
   timeout_ms: z.number(),
 });
