@@ -7,9 +7,10 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { type Ended, nodeEnvironment, PROGRAM } from './local-cluster.js';
+import { type Ended, nodeEnvironment } from './local-cluster.js';
 import { plain } from './plain-http.js';
 import { freePortWith } from './ports.js';
+import { PROGRAM } from './program.js';
 import { note } from './report.js';
 import { until } from './until.js';
 

@@ -5,17 +5,16 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { NODE_FLAGS } from '../../src/kv/cli/node-flags.js';
 import type { ClusterView, MapView } from '../../src/kv/client/index.js';
 import { freePorts } from './ports.js';
+import { PROGRAM } from './program.js';
 import { until } from './until.js';
 
 export { until } from './until.js';
 
-/** What `npm run build` made; another build of it by `E2E_PROGRAM`. */
-export const PROGRAM = resolve(process.env['E2E_PROGRAM'] ?? join(import.meta.dirname, '../../dist/kv/cli/main.js'));
 const START_ATTEMPTS = 5;
 const PROBE_MS = 2_000;
 

@@ -356,7 +356,7 @@ export class DriverWorld {
       let owned = 0;
       for (const slot of shard.slots.values()) {
         if (slot.state === SlotState.Own) owned++;
-        else if (slot.state !== SlotState.None || slot.records.size > 0) throw new Error(`left-overs at s${entry.id}`);
+        else if (slot.state !== SlotState.None || !slot.isEmpty) throw new Error(`left-overs at s${entry.id}`);
       }
       if (owned !== countSlots(entry.slots)) throw new Error(`s${entry.id} serves slots that are not its own`);
     }

@@ -1,5 +1,15 @@
 import { afterEach, describe, expect, test } from 'vitest';
-import { type FakeNode, type FakeReply, fakeNode, json, problem, runCli, type Seen } from './run-cli.js';
+import { PROGRAM } from '../../e2e/program.js';
+import {
+  cleanEnvironment,
+  type FakeNode,
+  type FakeReply,
+  fakeNode,
+  json,
+  problem,
+  runCli,
+  type Seen,
+} from './run-cli.js';
 
 let node: FakeNode | undefined;
 afterEach(() => node?.close());
@@ -197,8 +207,7 @@ describe('list', () => {
     const items = Array.from({ length: 1_000 }, (_, i) => item(`key-${i}`.padEnd(200, 'x'), ''));
     node = await fakeNode(() => json(200, { items, cursor: 'again' }));
     const { spawn } = await import('node:child_process');
-    const { cleanEnvironment, PROGRAM } = await import('./run-cli.js');
-    const child = spawn(process.execPath, [...PROGRAM, 'list', '--endpoints', node.url], { env: cleanEnvironment() });
+    const child = spawn(process.execPath, [PROGRAM, 'list', '--endpoints', node.url], { env: cleanEnvironment() });
     const err: string[] = [];
     child.stderr.on('data', (chunk: Buffer) => err.push(String(chunk)));
     child.stdout.once('data', () => child.stdout.destroy());

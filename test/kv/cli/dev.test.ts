@@ -9,7 +9,7 @@ import { loadNodeConfig } from '../../../src/kv/server/config.js';
 import { cleanEnvironment } from './run-cli.js';
 
 const here = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
-const HARNESS = ['--import', 'tsx', here('dev-harness.ts')];
+const HARNESS = here('dev-harness.mjs');
 const NODE_PROGRAM = [process.execPath, here('fake-dev-node.mjs')];
 
 let scratch: string;
@@ -75,7 +75,7 @@ class Dev {
 
   constructor(options: object, env: Record<string, string> = {}) {
     const flags = JSON.stringify({ data, ...options });
-    this.child = spawn(process.execPath, [...HARNESS, flags, ...NODE_PROGRAM], { env: cleanEnvironment(env) });
+    this.child = spawn(process.execPath, [HARNESS, flags, ...NODE_PROGRAM], { env: cleanEnvironment(env) });
     this.child.stdout?.on('data', (chunk: Buffer) => {
       this.out += chunk;
     });

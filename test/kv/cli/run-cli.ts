@@ -2,11 +2,7 @@
 import { spawn } from 'node:child_process';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { fileURLToPath } from 'node:url';
-
-const MAIN = fileURLToPath(new URL('../../../src/kv/cli/main.ts', import.meta.url));
-
-export const PROGRAM: readonly string[] = ['--import', 'tsx', MAIN];
+import { PROGRAM } from '../../e2e/program.js';
 
 export interface Ran {
   readonly exit: number | null;
@@ -31,7 +27,7 @@ export function cleanEnvironment(extra: Readonly<Record<string, string>> = {}): 
 
 export function runCli(args: readonly string[], { stdin = '', env = {} }: RunOptions = {}): Promise<Ran> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [...PROGRAM, ...args], { env: cleanEnvironment(env) });
+    const child = spawn(process.execPath, [PROGRAM, ...args], { env: cleanEnvironment(env) });
     const out: Buffer[] = [];
     const err: Buffer[] = [];
     child.stdout.on('data', (chunk: Buffer) => out.push(chunk));

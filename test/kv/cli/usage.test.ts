@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { cleanEnvironment, fakeNode, json, PROGRAM, runCli } from './run-cli.js';
+import { PROGRAM } from '../../e2e/program.js';
+import { cleanEnvironment, fakeNode, json, runCli } from './run-cli.js';
 
 const HELP = " (see 'quorate --help')\n";
 
@@ -167,7 +168,7 @@ describe('config print', () => {
 test('a node that cannot start ends with 1 and one line, also while a supervisor holds a channel to it', async () => {
   // A file where the directory should be.
   const settings = ['--id', 'n1', '--data-dir', fileURLToPath(import.meta.url), '--bootstrap-nodes', 'n1=h:1,n2=h:2'];
-  const child = spawn(process.execPath, [...PROGRAM, 'node', ...settings], {
+  const child = spawn(process.execPath, [PROGRAM, 'node', ...settings], {
     env: cleanEnvironment({ QUORATE_DEV_CHILD: '1' }),
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
   });
