@@ -8,5 +8,7 @@ export default defineConfig({
     hookTimeout: 30_000,
     // Two cores: more workers than that only make timing-sensitive end-to-end tests wait for the scheduler.
     maxWorkers: 2,
+    // Files share a process and what it has loaded: half of the CPU of small ones went into loading. None may leave anything behind.
+    isolate: false,
   },
 });

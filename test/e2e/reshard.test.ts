@@ -12,7 +12,7 @@ import { note } from './report.js';
 import { courseBetween, FLAWLESS, planEnd, shardsOnDisk, startReshard } from './resharding.js';
 import { KEPT, verdictByList } from './verify.js';
 
-const KEYS = Number(process.env['QUORATE_E2E_KEYS'] ?? 20_000);
+const KEYS = Number(process.env['QUORATE_E2E_KEYS'] ?? 5_000);
 const PREFIX = 'reshard/';
 const STEPS = [4, 3, 1] as const;
 
