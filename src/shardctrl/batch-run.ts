@@ -110,25 +110,37 @@ export class BatchRun implements Asker {
     if (begun === null) return PLAN_ENDS;
     if (begun.kind !== 'ok') return giveUp(`${shardName(from)} answered ${begun.kind} to BeginExport`);
     let mark: CopyMark | null = null;
-    const { freezesMax } = this.#tenure.settings;
+    const { freezesMax, turnsMax } = this.#tenure.settings;
+    let turns = 0;
     for (let round = 1; round <= freezesMax; ) {
       const ended = await this.#round(round, mark);
       if (ended.kind !== 'thawed' && ended.kind !== 'not_frozen') return ended;
       mark = ended.mark;
       if (ended.kind === 'thawed') round++;
-      await this.#tenure.sleep(this.#tenure.backOff_ms(round));
+      else if (++turns >= turnsMax) return this.#neverFrozen(turns);
+      await this.#tenure.sleep(this.#tenure.backOff_ms(Math.max(round, turns)));
     }
     const { max_pause_ms } = this.#tenure.planOf(this.#batch.plan) ?? {};
     return giveUp(
-      `in ${freezesMax} rounds the last changes were never installed within the pause of ${max_pause_ms} ms`,
+      `in ${freezesMax} rounds the last changes were never installed within the pause of ${max_pause_ms} ms (max_pause_ms)`,
+    );
+  }
+
+  #neverFrozen(turns: number): GiveUp {
+    const { from, to } = this.#batch;
+    const { call_timeout_ms } = this.#tenure.settings;
+    return giveUp(
+      `${turns} times ${shardName(from)} and ${shardName(to)} were not ready for a freeze within ${call_timeout_ms} ms`,
     );
   }
 
   /** Everything that can be copied while the source serves; then, when it is this batch's turn, the rest. */
   async #round(round: number, since: CopyMark | null): Promise<Round> {
-    const copied = await this.#catchUp(since, this.#untilWoundUp);
+    const copied = await this.#catchUp(since, this.#untilWoundUp, this.#tenure.settings.drainsMax);
     if (copied === null) return PLAN_ENDS;
     if (copied.kind === 'give_up') return copied;
+    // A copy of nothing asks nothing of the destination: as long as it is away, others of this source have their turn.
+    if (!(await this.#destinationReady(this.#untilWoundUp))) return PLAN_ENDS;
     const ended = await this.#whenItsTurn(round, copied.mark);
     // Others may freeze meanwhile: the destination, which has to say its word, may be away for long.
     return ended.kind === 'to_thaw' ? this.#thaw(round, ended.receipt, ended.mark) : ended;
@@ -139,8 +151,8 @@ export class BatchRun implements Asker {
     try {
       // Nobody waits long for his turn because of a shard that does not answer; and nothing is frozen for one that is away.
       const patience = soonerOf(this.#untilWoundUp, this.#in(this.#tenure.settings.call_timeout_ms));
-      // It was served while it waited for its turn.
-      const caughtUp = await this.#catchUp(since, patience);
+      // It was served while it waited for its turn. Once: what is busy is never drained, and what is left may follow while frozen.
+      const caughtUp = await this.#catchUp(since, patience, 1);
       if (caughtUp?.kind === 'give_up') return caughtUp;
       const plan = this.#tenure.planOf(this.#batch.plan);
       if (plan === null || plan.ending !== null) return PLAN_ENDS;
@@ -158,8 +170,8 @@ export class BatchRun implements Asker {
   }
 
   /** Drains until little is left, or it does not get less: then a frozen slot, which changes no more, has to do. */
-  async #catchUp(since: CopyMark | null, patience: Patience): Promise<CopyStep> {
-    const { drainsMax, drainedAt, notesMax } = this.#tenure.settings;
+  async #catchUp(since: CopyMark | null, patience: Patience, drainsMax: number): Promise<CopyStep> {
+    const { drainedAt, notesMax } = this.#tenure.settings;
     let mark = since;
     for (let drains = 1; ; drains++) {
       const copied = await this.#copy(mark, patience);
@@ -214,15 +226,15 @@ export class BatchRun implements Asker {
   async #whileFrozen(plan: PlanState, round: number, mark: CopyMark): Promise<Round | ToThaw> {
     const { from, to } = this.#batch;
     this.#froze_ms = this.#now_ms;
-    const patience: Patience = { until_ms: this.#in(plan.max_pause_ms), enough: () => false };
+    const patience: Patience = { ...FOREVER, until_ms: this.#in(plan.max_pause_ms) };
     const freeze: SlotCommand = { ...this.#command('freeze'), round };
-    const frozen = await this.#ask(freeze, from, patience);
-    // It may be carried out yet; and a shard that takes so long for one step will not do three in time. To undo the batch takes
-    // no longer than a thaw.
-    if (frozen === null)
-      return giveUp(`${shardName(from)} did not confirm the freeze within the pause of ${plan.max_pause_ms} ms`);
-    if (frozen.kind !== 'frozen') return giveUp(`${shardName(from)} answered ${frozen.kind} to Freeze`);
+    const inTime = await this.#ask(freeze, from, patience);
+    // It may be carried out yet: only what is known to be frozen can be thawed. What has been copied stays.
+    const frozen = inTime ?? (await this.#ask(freeze, from, FOREVER));
+    if (frozen?.kind !== 'frozen') return giveUp(`${shardName(from)} answered ${frozen?.kind} to Freeze`);
     const { receipt } = frozen;
+    // A shard that takes so long for one step will not do two more in time.
+    if (inTime === null) return { kind: 'to_thaw', receipt, mark };
     const copied = await this.#copy(mark, patience);
     if (copied === null) return { kind: 'to_thaw', receipt, mark };
     if (copied.kind === 'give_up') return copied;

@@ -18,6 +18,8 @@ export interface DriverSettings {
   readonly copiesMax: number;
   /** How often a batch is frozen before it is given up because its last changes did not fit into the pause. */
   readonly freezesMax: number;
+  /** How often a batch has its turn and is not frozen, since a shard does not answer in time, before it is given up. */
+  readonly turnsMax: number;
   /** So few changes left to copy are worth a freeze; and how often they are copied before it is tried all the same. */
   readonly drainedAt: number;
   readonly drainsMax: number;
@@ -57,7 +59,8 @@ export const DRIVER_DEFAULTS: DriverSettings = {
   batchSlots: 512,
   attemptsMax: 10,
   copiesMax: 3,
-  freezesMax: 3,
+  freezesMax: 5,
+  turnsMax: 20,
   drainedAt: 16,
   drainsMax: 10,
   notesMax: 100_000,

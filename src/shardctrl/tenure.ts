@@ -22,11 +22,12 @@ export interface Asker {
 export interface Patience {
   /** Monotonic; null: as long as it takes. */
   readonly until_ms: number | null;
-  /** Checked between attempts. */
+  /** Looked at between attempts, and whenever the controller's state changes. */
   readonly enough: () => boolean;
 }
 
-export const FOREVER: Patience = { until_ms: null, enough: () => false };
+const NEVER = (): boolean => false;
+export const FOREVER: Patience = { until_ms: null, enough: NEVER };
 
 export interface TenureParts {
   readonly clock: Clock;
@@ -98,8 +99,9 @@ export class Tenure {
   }
 
   /**
-   * Asks until there is an answer; null when patience has run out. A call that was not answered may have been carried
-   * out: only what may be repeated may be asked.
+   * Asks until there is an answer; null when patience has run out, also while a call is under way: nobody waits for a long copy
+   * whose plan was cancelled. A call that was not answered may have been carried out, or be yet: only what may be repeated
+   * may be asked.
    */
   async ask<T>(
     asker: Asker,
@@ -111,20 +113,32 @@ export class Tenure {
       this.check();
       const left_ms = this.#left_ms(patience);
       if (left_ms <= 0 || patience.enough()) return null;
-      const answer = await this.#once(() => call(Math.min(timeout_ms, left_ms)));
+      const answer = await this.#once(() => call(Math.min(timeout_ms, left_ms)), patience.enough);
       this.check();
+      if (answer === 'enough') return null;
       asker.stalled(answer === null);
       if (answer !== null) return answer.value;
       await this.sleep(Math.max(0, Math.min(this.backOff_ms(attempt), this.#left_ms(patience))));
     }
   }
 
-  async #once<T>(call: () => Promise<T>): Promise<{ readonly value: T } | null> {
+  /** null: no answer. */
+  async #once<T>(call: () => Promise<T>, enough: Patience['enough']): Promise<{ readonly value: T } | 'enough' | null> {
+    let unsubscribe = (): void => undefined;
     try {
-      return { value: await call() };
+      const answer = call().then((value) => ({ value }));
+      if (enough === NEVER) return await answer;
+      const stop = new Promise<'enough'>((resolve) => {
+        unsubscribe = this.controller.onChange(() => {
+          if (enough()) resolve('enough');
+        });
+      });
+      return await Promise.race([answer, stop]);
     } catch (error) {
       if (error instanceof ShardUnavailable) return null;
       throw error;
+    } finally {
+      unsubscribe();
     }
   }
 

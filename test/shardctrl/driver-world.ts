@@ -25,7 +25,7 @@ import {
 } from '../../src/shardctrl/index.js';
 import { SimClock, SimScheduler } from '../sim/fakes/clock.js';
 import { SimRandom } from '../sim/fakes/random.js';
-import { FakeShards } from './fake-shards.js';
+import { type FakePage, FakeShards } from './fake-shards.js';
 import { expectWhole, MemoryController } from './memory-controller.js';
 
 export interface Call {
@@ -210,30 +210,43 @@ export class DriverWorld {
     return result;
   }
 
-  #call<T>(
+  #call<T>(handle: DriverHandle, what: string, shard: GroupId, timeout_ms: number, work: () => T): Promise<T> {
+    return this.#longCall(handle, what, shard, timeout_ms, 0, () => work);
+  }
+
+  /** `begin` when the request arrives; what it returns so much later. */
+  #longCall<T>(
     handle: DriverHandle,
     what: string,
     shard: GroupId,
     timeout_ms: number,
-    work: () => T,
-    takes_ms = 0,
+    takes_ms: number,
+    begin: () => () => T,
   ): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       const fate = this.#fateOf(what, shard, handle);
       const lost = (): void => reject(new ShardUnavailable(`s${shard} did not answer ${what}`));
       const timer = this.scheduler.after(timeout_ms, lost);
-      const carryOut = (): { value: T } | null =>
-        this.down.has(shard) || (shard !== 0 && !this.shards.all.has(shard)) ? null : { value: work() };
-      if (fate.again_ms !== undefined) this.scheduler.after(fate.again_ms, carryOut);
-      if (fate.request === 'lost') return;
-      this.scheduler.after(this.#latency() + takes_ms, () => {
-        const done = carryOut();
-        if (done === null || fate.answer === 'lost') return;
-        this.scheduler.after(this.#latency(), () => {
-          timer.cancel();
-          resolve(done.value);
+      const away = (): boolean => this.down.has(shard) || (shard !== 0 && !this.shards.all.has(shard));
+      const carryOut = (done: (value: T) => void): void => {
+        if (away()) return;
+        const end = begin();
+        if (takes_ms === 0) return done(end());
+        this.scheduler.after(takes_ms, () => {
+          if (!away()) done(end());
         });
-      });
+      };
+      if (fate.again_ms !== undefined) this.scheduler.after(fate.again_ms, () => carryOut(() => undefined));
+      if (fate.request === 'lost') return;
+      this.scheduler.after(this.#latency(), () =>
+        carryOut((value) => {
+          if (fate.answer === 'lost') return;
+          this.scheduler.after(this.#latency(), () => {
+            timer.cancel();
+            resolve(value);
+          });
+        }),
+      );
     });
   }
 
@@ -293,16 +306,22 @@ export class DriverWorld {
     const source = this.shards.all.get(from);
     const keys =
       source === undefined ? 0 : note === null ? source.sums(slots).keys : this.shards.notedAfter(from, slots, note);
-    const work = (): CopyAnswer => {
+    // What changes while it is under way is left.
+    const begin = (): (() => CopyAnswer) => {
       const upTo = note === null ? 0 : this.shards.shard(from).newestNote;
       const page = this.shards.page(from, move, slots, note);
-      if (page === null) return { kind: 'refused', answer: { kind: 'stale' } };
-      if (this.brokenCopies > 0) {
+      if (page !== null && this.brokenCopies > 0) {
         this.brokenCopies--;
         for (const entries of page.values()) entries.clear();
       }
-      if (this.down.has(to) || !this.shards.all.has(to)) throw new ShardUnavailable(`s${to} does not answer`);
-      const refusal = this.shards.mergePage(to, move, page);
+      return () => deliver(upTo, page);
+    };
+    const deliver = (upTo: number, page: FakePage | null): CopyAnswer => {
+      if (page === null) return { kind: 'refused', answer: { kind: 'stale' } };
+      // Nothing new: no page goes, and nobody notices whether the destination is there.
+      const goes = note === null || [...page.values()].some((entries) => entries.size > 0);
+      if (goes && (this.down.has(to) || !this.shards.all.has(to))) throw new ShardUnavailable(`s${to} does not answer`);
+      const refusal = goes ? this.shards.mergePage(to, move, page) : null;
       if (refusal !== null) return { kind: 'refused', answer: refusal };
       const left = this.shards.notedAfter(from, slots, upTo);
       return { kind: 'copied', records: keys, bytes: keys * 10, mark: { by: this.exporter, note: upTo }, left };
@@ -310,7 +329,10 @@ export class DriverWorld {
     const paced_ms = maxRate === null ? 0 : (keys * 10 * 1000) / maxRate;
     const takes_ms = Math.max(keys * this.copy_ms, paced_ms);
     this.copies.push({ since, began_ms: this.clock.monotonic_ms(), takes_ms, keys });
-    return this.#call(handle, 'copy', from, timeout_ms, () => settled(work), takes_ms).then((one) => one());
+    return this.#longCall(handle, 'copy', from, timeout_ms, takes_ms, () => {
+      const end = begin();
+      return () => settled(end);
+    }).then((one) => one());
   }
 
   // ---------------------------------------------------------------------------------------------------------------- ends

@@ -194,7 +194,9 @@ describe('the driver', () => {
     expect(plan.status).toBe('failed');
     expect(plan.reason).toContain('slot 4 and following');
     expect(plan.reason).toContain('3 times in a row');
-    expect(plan.reason).toContain('in 5 rounds the last changes were never installed within the pause of 20 ms');
+    expect(plan.reason).toContain(
+      'in 5 rounds the last changes were never installed within the pause of 20 ms (max_pause_ms)',
+    );
     world.expectTidy();
     expect(world.shards.shard(1).serves(4)).toBe(true);
     expect(world.calls.filter((call) => call === 'thaw').length).toBeGreaterThanOrEqual(15);
@@ -217,6 +219,78 @@ describe('the driver', () => {
     expect(steps).not.toContain('unfreeze');
     expect(maxPause(world)).toBeGreaterThan(50);
     expect(maxPause(world)).toBeLessThan(80);
+  });
+
+  it('F62: a batch that is never drained is frozen all the same: what is left fits into the pause', async () => {
+    const world = await DriverWorld.make(2);
+    for (let i = 0; i < 60; i++) world.shards.write(4, `k${i}`, i);
+    let writes = 0;
+    const busy = (): void => {
+      world.shards.write(4, `k${writes % 60}`, writes++);
+      world.scheduler.after(4, busy);
+    };
+    busy();
+    world.copy_ms = 5;
+    world.elect();
+    world.apply({ kind: 'move', slots: [[4, 4]], to: 2, max_pause_ms: 1_000 });
+    expect((await world.untilOver()).status).toBe('done');
+    world.expectTidy();
+    expect(maxPause(world)).toBeLessThan(1_000);
+  });
+
+  it.each([2, 3, 4, 5, 6])(
+    'F63: a destination that goes away when it is asked for the %ith time costs other moves of its source no turns',
+    async (nth) => {
+      const world = await DriverWorld.make(1, 1, { batchSlots: 100 });
+      world.fill([[0, 16_383]], 1);
+      world.elect();
+      world.apply({ kind: 'reshard', shards: 3 });
+      const moveTo = (to: number) => world.plan.moves.find((move) => move.to === to)!;
+      let asked = 0;
+      world.fate = (call) => {
+        if (call.what === 'ready' && call.shard === 2 && ++asked === nth) world.down.add(2);
+        return {};
+      };
+      await world.until(() => world.down.has(2), 'nothing moves');
+      const began_ms = world.scheduler.now_ms;
+      await world.until(() => isMoved(moveTo(3)), 'the other move does not go on', 60_000);
+      // Some fifty batches; a turn that is lost takes two seconds.
+      expect(world.scheduler.now_ms - began_ms).toBeLessThan(15_000);
+      world.down.delete(2);
+      expect((await world.untilOver()).status).toBe('done');
+      world.expectTidy();
+    },
+  );
+
+  it('is cancelled at once, however long the copy under way takes', async () => {
+    const world = await DriverWorld.make(2, 1, { batchBytes: 500 });
+    world.fill([[4, 4]], 1_000);
+    world.elect();
+    world.apply({ kind: 'move', slots: [[4, 4]], to: 2, maxRate: 200 });
+    await world.until(() => world.calls.includes('copy'), 'nothing is copied');
+    await world.scheduler.runFor(1_000);
+    const cancelled_ms = world.scheduler.now_ms;
+    world.apply({ kind: 'plan_control', plan: 'p1', action: 'cancel' });
+    await world.until(() => world.plan.status === 'cancelled', 'it is not cancelled');
+    expect(world.scheduler.now_ms - cancelled_ms).toBeLessThan(1_000);
+    await world.scheduler.runFor(60_000);
+    world.expectTidy();
+    expect(world.shards.shard(1).serves(4)).toBe(true);
+  });
+
+  it('F62: a Freeze that is confirmed too late is thawed; what has been copied is not copied anew', async () => {
+    const world = await DriverWorld.make(2);
+    world.fill([[0, 9]], 3);
+    world.writers([0, 5, 9], 2);
+    let lost = 0;
+    world.fate = (call): Fate => (call.what === 'freeze' && lost++ < 1 ? { answer: 'lost' } : {});
+    world.elect();
+    world.apply({ kind: 'move', slots: [[0, 9]], to: 2, max_pause_ms: 50 });
+    expect((await world.untilOver()).status).toBe('done');
+    world.expectTidy();
+    const steps = world.calls.filter((call) => ['freeze', 'install', 'bar', 'thaw', 'abort_import'].includes(call));
+    expect(steps).toEqual(['freeze', 'freeze', 'bar', 'thaw', 'freeze', 'install']);
+    expect(world.copies.filter(({ since }) => since === null)).toHaveLength(1);
   });
 
   it('sends no more than the plan allows: batches are copied one after the other, each at that rate', async () => {

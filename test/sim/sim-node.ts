@@ -431,8 +431,8 @@ export class SimNode {
   }
 }
 
-/** As in "… were never installed within the pause of 40 ms". */
+/** As in "… were never installed within the pause of 40 ms (max_pause_ms)". */
 function isShortPause(reason: string): boolean {
-  const pause = /within the pause of (\d+) ms$/.exec(reason)?.[1];
+  const pause = /within the pause of (\d+) ms/.exec(reason)?.[1];
   return pause !== undefined && Number(pause) <= SHORT_PAUSE_MS;
 }
