@@ -8,8 +8,8 @@ import { type ShardMap, shardName } from './shard-map.js';
 import type { SlotFigures } from './slot-figures.js';
 import { equalSlots } from './slot-ranges.js';
 
-/** How long a slot may be frozen, unless the plan says otherwise. */
-export const MAX_PAUSE_DEFAULT_MS = 5_000;
+/** How long a slot may be frozen, unless the plan says otherwise: less than a person notices. */
+export const MAX_PAUSE_DEFAULT_MS = 50;
 
 const NOTHING_RUNS: ControllerResult = { kind: 'nothing', detail: 'no such plan runs' };
 

@@ -64,6 +64,8 @@ const READ_FLOOD_PACE_MS = 10_000;
 
 /** A plan that may pause no longer than this may fail for it. */
 export const SHORT_PAUSE_MS = 150;
+/** Time enough for a disk that is slow, or a leader that is lost: such a plan must not fail. */
+const LONG_PAUSE_MS = 5_000;
 
 type Answer = { ok: true; value: { id: string } } | { ok: false; error: { code: string; detail: string } };
 
@@ -332,7 +334,7 @@ export class Nemesis {
     const to = `s${this.#random.pick(others).id}`;
     this.#options.trace.add('nemesis', `asks ${node.id} to move ${slots} to ${to}`);
     node.clock?.run(() => {
-      void admin.move({ slots, to, dry_run: false }, 5_000).then((answer) => {
+      void admin.move({ slots, to, dry_run: false, max_pause_ms: LONG_PAUSE_MS }, 5_000).then((answer) => {
         // The shard may have been retired since this node's map was looked at; the refusal is right if it is gone here too.
         const gone = node.node?.maps.map?.shards.every((shard) => `s${shard.id}` !== to) ?? true;
         this.#heard(answer, gone ? 'not_found' : null);
@@ -347,11 +349,10 @@ export class Nemesis {
     this.#lastReshard_ms = scheduler.now_ms;
     const shards = this.#random.int(1, 4);
     // Too short to copy anything in, often: imports are given up, and begun again over what they have left.
-    const max_pause_ms = this.#random.pick([null, null, 10, 40, SHORT_PAUSE_MS]);
-    trace.add('nemesis', `asks ${node.id} for ${shards} shards, pausing for ${max_pause_ms ?? 'any'} ms`);
+    const max_pause_ms = this.#random.pick([LONG_PAUSE_MS, LONG_PAUSE_MS, 10, 40, SHORT_PAUSE_MS]);
+    trace.add('nemesis', `asks ${node.id} for ${shards} shards, pausing for ${max_pause_ms} ms`);
     node.clock?.run(() => {
-      const request = { shards, dry_run: false, ...(max_pause_ms === null ? {} : { max_pause_ms }) };
-      void admin.reshard(request, 5_000).then((answer) => this.#heard(answer));
+      void admin.reshard({ shards, dry_run: false, max_pause_ms }, 5_000).then((answer) => this.#heard(answer));
     });
   }
 
