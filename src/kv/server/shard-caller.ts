@@ -61,11 +61,14 @@ export class ShardCaller {
         if (answered === null || !answered.ok) leaders.wrong(shard, to);
       }
       if (answered?.ok === true) return answered.value;
-      if (answered !== null && answered.leader !== null && answered.leader !== to) leaders.hint(shard, answered.leader);
+      const hint = answered?.leader ?? null;
+      const hinted = hint !== null && hint !== to;
+      if (hinted) leaders.hint(shard, hint);
       if (clock.monotonic_ms() + PAUSE_MS >= deadline) {
         throw new ShardUnavailable(`shard s${shard} did not answer within ${timeout_ms} ms`);
       }
-      await delay(clock, PAUSE_MS);
+      // Once: two that name each other must not be asked without end. Slots may be frozen meanwhile.
+      if (!hinted || attempt > 1) await delay(clock, PAUSE_MS);
     }
   }
 
