@@ -24,6 +24,7 @@ import { shardsCommand } from './commands/shards.js';
 import { statusCommand } from './commands/status.js';
 import { verifyCommand } from './commands/verify.js';
 import { type Globals, joinRepeated, withGlobals } from './flags.js';
+import { markLiterals, unmarkArguments, withoutMarks } from './literal-arguments.js';
 import { say } from './output.js';
 
 const COMMANDS: readonly ((yargs: Argv<Globals>) => Argv<Globals>)[] = [
@@ -58,7 +59,7 @@ function version(): string {
 }
 
 function parser(args: readonly string[], env: NodeJS.ProcessEnv): Argv<Globals> {
-  const bare = yargs(joinRepeated(args, REPEATED))
+  const bare = yargs(markLiterals(joinRepeated(args, REPEATED)))
     .scriptName('quorate')
     .usage('$0 <command>\n\nA sharded key-value store that does not lose data.')
     // Keys and values are taken as they are typed: no number is parsed out of 0042, no object out of a.b.
@@ -68,6 +69,7 @@ function parser(args: readonly string[], env: NodeJS.ProcessEnv): Argv<Globals> 
       'parse-positional-numbers': false,
       'duplicate-arguments-array': false,
     })
+    .middleware(unmarkArguments)
     .locale('en')
     .exitProcess(false)
     .version(version())
@@ -83,7 +85,7 @@ function parser(args: readonly string[], env: NodeJS.ProcessEnv): Argv<Globals> 
     .fail((message, error) => {
       // A handler's own error comes through here too; only what yargs itself found is wrong usage.
       if (error !== undefined && error.name !== 'YError') throw error;
-      throw new UsageError(message ?? error?.message ?? 'wrong usage');
+      throw new UsageError(withoutMarks(message ?? error?.message ?? 'wrong usage'));
     });
 }
 

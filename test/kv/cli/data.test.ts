@@ -20,7 +20,7 @@ async function against(
   stdin?: string | Buffer,
 ) {
   node = await fakeNode(typeof reply === 'function' ? reply : () => reply);
-  const ran = await runCli([...args, '--timeout', '1s'], {
+  const ran = await runCli(['--timeout', '1s', ...args], {
     env: { QUORATE_ENDPOINTS: node.url },
     ...(stdin === undefined ? {} : { stdin }),
   });
@@ -99,6 +99,47 @@ describe('put', () => {
     const { exit, err } = await against(problem(503, 'no_leader', 'shard s1 has no leader'), ['put', 'k', 'v']);
     expect(exit).toBe(1);
     expect(err).toBe("quorate: shard s1 has no leader; nothing was changed, try again; 'quorate status' tells more\n");
+  });
+});
+
+describe('words that begin with a dash', () => {
+  test.each<[string[], string, string]>([
+    [['put', 'k', '--', '--x'], '/v1/kv/k', '--x'],
+    [['put', 'k', '--ttl', '5m', '--', '--ttl'], '/v1/kv/k?ttl=5m', '--ttl'],
+    [['put', 'k', '--', '--'], '/v1/kv/k', '--'],
+    [['put', 'k', '--', ''], '/v1/kv/k', ''],
+    [['put', '--', '-k', 'v'], '/v1/kv/-k', 'v'],
+    // A lone dash is the text; stdin is for a VALUE that is left out.
+    [['put', 'k', '-'], '/v1/kv/k', '-'],
+    [['put', '-', 'v'], '/v1/kv/-', 'v'],
+    [['put', 'k', '--'], '/v1/kv/k', 'from stdin'],
+  ])('%j stores what was typed', async (args, target, body) => {
+    const { exit, err, seen } = await against(stored, args, 'from stdin');
+    expect({ exit, err }).toEqual({ exit: 0, err: '' });
+    expect(seen.map((one) => [one.target, String(one.body)])).toEqual([[target, body]]);
+  });
+
+  test.each<[string[], string]>([
+    [['get', '--', '-k'], '/v1/kv/-k'],
+    [['get', '--enc', 'b64url', '--', '-A'], '/v1/kv/%F8'],
+    [['del', '--', '--'], '/v1/kv/--'],
+    [['locate', '--', '-k'], '/v1/cluster/locate?key=-k'],
+    [['list', '--', '-p'], '/v1/kv?prefix=-p&limit=1000&keys_only=true'],
+    [['list', '-'], '/v1/kv?prefix=-&limit=1000&keys_only=true'],
+    [['shards', 'members', '--', '-s'], '/v1/admin/shards/-s/members'],
+    [['reshard', 'status', '--', '-1'], '/v1/admin/reshard/-1'],
+  ])('%j asks for what was typed', async (args, target) => {
+    const { seen } = await against(problem(400, 'invalid_argument', 'enough seen'), args);
+    expect(seen.map((one) => one.target)).toEqual([target]);
+  });
+
+  test('one too many behind -- is wrong usage, and nothing is stored', async () => {
+    const { exit, err, seen } = await against(stored, ['put', 'k', '--', 'a', '-b']);
+    expect({ exit, err, seen }).toEqual({
+      exit: 2,
+      err: "quorate: Unknown argument: -b (see 'quorate --help')\n",
+      seen: [],
+    });
   });
 });
 

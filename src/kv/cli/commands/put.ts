@@ -34,6 +34,7 @@ export const putCommand = (yargs: Argv<Globals>) =>
           describe: 'makes repeating this very command safe',
         })
         .example('$0 put users/42 \'{"name":"Ada"}\'', 'a value from the command line')
+        .example('$0 put flags/17 -- --verbose', 'what follows -- is taken as it is')
         .example('$0 put photos/1 --content-type image/png < photo.png', 'a file'),
     async (args) => {
       const key = keyArgument(args.key, args.enc);
