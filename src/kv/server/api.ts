@@ -5,6 +5,8 @@
 import type { ShareBy } from '../../shardctrl/index.js';
 import type { DeleteCommand, ListItem, PutCommand } from '../store/index.js';
 
+export * from './cluster-limits.js';
+
 export type ErrorCode =
   | 'key_not_found'
   | 'not_found'

@@ -4,6 +4,7 @@
  * the name of the field.
  */
 import { z } from 'zod';
+import { CLUSTER_REPLICAS_MAX, CLUSTER_SHARDS_MAX } from './cluster-limits.js';
 
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -52,8 +53,8 @@ export const configSchema = z.strictObject({
   bootstrap: z
     .strictObject({
       nodes: z.record(nodeId, address),
-      shards: integer(1, 16_384).default(2),
-      replicas: integer(1, 64).optional(),
+      shards: integer(1, CLUSTER_SHARDS_MAX).default(2),
+      replicas: integer(1, CLUSTER_REPLICAS_MAX).optional(),
     })
     .optional(),
   join: z

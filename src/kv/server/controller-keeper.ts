@@ -52,6 +52,8 @@ export class ControllerKeeper {
   #members: MemberDriver | null = null;
   #balance: BalanceDriver | null = null;
   #driverTerm = 0;
+  /** The first entry that the controller refused: it would refuse the same again. */
+  #refusedFounding: string | null = null;
   #busy = false;
   #closed = false;
   #timer: Timer;
@@ -120,10 +122,19 @@ export class ControllerKeeper {
       if (node === undefined || (id !== self.id && heard?.clusterId !== null)) return;
       nodes.push(node);
     }
-    const clusterId = Array.from({ length: 32 }, () => Math.floor(random.next() * 16).toString(16)).join('');
     const { shards, replicas } = bootstrap;
-    await this.#propose(replica, { kind: 'init', clusterId, nodes, shards, replicas });
-    this.#options.event('info', 'a new cluster was made', { clusterId });
+    const founding = JSON.stringify({ nodes, shards, replicas });
+    if (founding === this.#refusedFounding) return;
+    const clusterId = Array.from({ length: 32 }, () => Math.floor(random.next() * 16).toString(16)).join('');
+    const proposed = await this.#propose(replica, { kind: 'init', clusterId, nodes, shards, replicas });
+    // Not in the log, or nobody knows: a later round sees whether there is a map by then.
+    if (proposed.kind !== 'applied') return;
+    const { result } = proposed;
+    if (result.kind === 'initialised') this.#options.event('info', 'a new cluster was made', { clusterId });
+    const reason = whyNotMade(result);
+    if (reason === null) return;
+    this.#refusedFounding = founding;
+    this.#options.event('error', 'no cluster can be made as bootstrap says', { reason, shards, replicas });
   }
 
   async #propose(replica: Replica, command: ControllerCommand): Promise<ControllerProposed> {
@@ -187,6 +198,21 @@ export class ControllerKeeper {
     this.#closed = true;
     this.#timer.cancel();
     this.#stopDriver();
+  }
+}
+
+/** null: there is a cluster. */
+function whyNotMade(result: ControllerResult): string | null {
+  switch (result.kind) {
+    case 'initialised':
+    case 'already_initialised':
+      return null;
+    case 'plan_impossible':
+      return result.missing;
+    case 'refused':
+      return result.reason;
+    default:
+      return `the controller answers ${result.kind}`;
   }
 }
 

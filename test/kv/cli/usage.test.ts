@@ -30,7 +30,12 @@ describe('wrong usage is exit 2 and one line', () => {
       ['reshard'],
       `quorate: --shards: say how many there are to be, or name status, receipts, pause, resume or cancel${HELP}`,
     ],
-    [['reshard', '--shards', '0'], `quorate: --shards: must be a whole number from 1 to 16384, not "0"${HELP}`],
+    [['reshard', '--shards', '0'], `quorate: --shards: must be a whole number from 1 to 1024, not "0"${HELP}`],
+    [['reshard', '--shards', '1025'], `quorate: --shards: must be a whole number from 1 to 1024, not "1025"${HELP}`],
+    [
+      ['reshard', '--shards', '4', '--replicas', '8'],
+      `quorate: --replicas: must be a whole number from 2 to 7, not "8"${HELP}`,
+    ],
     [['move', '--to', 's2'], `quorate: Missing required argument: slots${HELP}`],
     [['nodes'], `quorate: name what to do: list, add or drain${HELP}`],
     [['nodes', 'add'], `quorate: Not enough non-option arguments: got 0, need at least 1${HELP}`],
@@ -59,6 +64,11 @@ describe('wrong usage is exit 2 and one line', () => {
     [
       ['dev', '--nodes', '1'],
       `quorate: --nodes: a cluster needs at least two nodes, so that a shard lives on two${HELP}`,
+    ],
+    [['dev', '--shards', '1025'], `quorate: --shards: must be a whole number from 1 to 1024, not "1025"${HELP}`],
+    [
+      ['dev', '--nodes', '8', '--replicas', '8'],
+      `quorate: --replicas: must be a whole number from 2 to 7, not "8"${HELP}`,
     ],
     [['dev', '--nodes', '2', '--replicas', '3'], `quorate: --replicas: is 3, but there are only 2 nodes${HELP}`],
   ])('%j', async (args, err) => {

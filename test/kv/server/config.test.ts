@@ -2,7 +2,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
+import { CLUSTER_REPLICAS_MAX, CLUSTER_SHARDS_MAX } from '../../../src/kv/server/api.js';
 import { loadNodeConfig } from '../../../src/kv/server/config.js';
+import { REPLICAS_MAX, SHARDS_MAX } from '../../../src/shardctrl/index.js';
 
 const directory = mkdtempSync(join(tmpdir(), 'quorate-config-'));
 afterAll(() => rmSync(directory, { recursive: true }));
@@ -201,8 +203,13 @@ describe('a configuration that cannot be stops with one line that names the fiel
     ['an empty group', EXAMPLE.replace(/limits: .*/, 'limits:'), 'limits: must be a group of fields, not nothing'],
     [
       'too many shards',
-      EXAMPLE.replace('shards: 2', 'shards: 16385'),
-      'bootstrap.shards: must be at most 16384, not 16385',
+      EXAMPLE.replace('shards: 2', 'shards: 1025'),
+      'bootstrap.shards: must be at most 1024, not 1025',
+    ],
+    [
+      'more replicas than a shard can have',
+      EXAMPLE.replace('replicas: 3', 'replicas: 8'),
+      'bootstrap.replicas: must be at most 7, not 8',
     ],
     ['no shard', EXAMPLE.replace('shards: 2', 'shards: 0'), 'bootstrap.shards: must be at least 1, not 0'],
     [
@@ -307,4 +314,13 @@ describe('a configuration that cannot be stops with one line that names the fiel
     expect(errorOf('id: n1\nid: n2\n')).toMatch(/^\S+\.yaml:2: no valid YAML: [^\n]+$/);
     expect(errorOf('- 1\n')).toMatch(/must hold fields like "id: n1"/);
   });
+});
+
+test('what the controller can make is what configuration and flags may ask for', () => {
+  expect([CLUSTER_SHARDS_MAX, CLUSTER_REPLICAS_MAX]).toEqual([SHARDS_MAX, REPLICAS_MAX]);
+  const ids = Array.from({ length: 8 }, (_, i) => `n${i + 1}: "127.0.0.1:${7101 + i}"`);
+  const most = EXAMPLE.replace(/nodes: .*/, `nodes: { ${ids.join(', ')} }`)
+    .replace('shards: 2', 'shards: 1024')
+    .replace('replicas: 3', 'replicas: 7');
+  expect(errorOf(most)).toBe('accepted');
 });

@@ -1,8 +1,10 @@
 import type { Argv } from 'yargs';
+import { CLUSTER_REPLICAS_MAX, CLUSTER_SHARDS_MAX } from '../../server/api.js';
 import { type Globals, wholeNumber } from '../flags.js';
 import { NODE_FLAGS } from '../node-flags.js';
 
 const NODES_MAX = 50;
+const REPLICAS_MIN = 2;
 const PORT_MAX = 65_535;
 
 const optional = (flag: string, text: string | undefined, min: number, max: number): number | undefined =>
@@ -33,8 +35,8 @@ export const devCommand = (yargs: Argv<Globals>) =>
     async (args) => {
       const options = {
         nodes: optional('--nodes', args.nodes, 0, NODES_MAX),
-        shards: optional('--shards', args.shards, 1, 16_384),
-        replicas: optional('--replicas', args.replicas, 0, NODES_MAX),
+        shards: optional('--shards', args.shards, 1, CLUSTER_SHARDS_MAX),
+        replicas: optional('--replicas', args.replicas, REPLICAS_MIN, CLUSTER_REPLICAS_MAX),
         port: optional('--port', args.port, 1, PORT_MAX),
         data: args.data,
         fresh: args.fresh,

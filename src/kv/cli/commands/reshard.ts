@@ -1,5 +1,6 @@
 import type { Argv } from 'yargs';
 import type { PlanAction } from '../../client/index.js';
+import { CLUSTER_REPLICAS_MAX, CLUSTER_SHARDS_MAX } from '../../server/api.js';
 import { CliError, UsageError } from '../cli-error.js';
 import { type Globals, nameLists, numbersByName, PLAN_LIMIT_OPTIONS, planLimits, wholeNumber } from '../flags.js';
 import { print } from '../output.js';
@@ -8,8 +9,6 @@ import { runPlan } from '../run-plan.js';
 import { withClient } from '../with-client.js';
 import { reshardCancelCommand } from './reshard-cancel.js';
 
-const SHARDS_MAX = 16_384;
-const REPLICAS_MAX = 64;
 const SHARE_BY = ['slots', 'bytes', 'keys'] as const;
 
 const status = (yargs: Argv<Globals>) =>
@@ -113,9 +112,9 @@ export const reshardCommand = (yargs: Argv<Globals>) =>
           '--shards: say how many there are to be, or name status, receipts, pause, resume or cancel',
         );
       }
-      const shards = wholeNumber('--shards', args.shards, 1, SHARDS_MAX);
+      const shards = wholeNumber('--shards', args.shards, 1, CLUSTER_SHARDS_MAX);
       const replicas =
-        args.replicas === undefined ? undefined : wholeNumber('--replicas', args.replicas, 2, REPLICAS_MAX);
+        args.replicas === undefined ? undefined : wholeNumber('--replicas', args.replicas, 2, CLUSTER_REPLICAS_MAX);
       const limits = planLimits(args);
       const parts = partsOf(args);
       await withClient(args, (client) =>

@@ -43,7 +43,6 @@ function newShape(options: DevOptions): Shape {
   const nodes = options.nodes ?? DEFAULTS.nodes;
   const replicas = options.replicas ?? Math.min(DEFAULTS.replicas, nodes);
   if (nodes < 2) throw new UsageError('--nodes: a cluster needs at least two nodes, so that a shard lives on two');
-  if (replicas < 2) throw new UsageError('--replicas: a shard needs at least two replicas');
   if (replicas > nodes) throw new UsageError(`--replicas: is ${replicas}, but there are only ${nodes} nodes`);
   return { nodes, replicas, shards: options.shards ?? DEFAULTS.shards, port: options.port ?? DEFAULTS.port };
 }
