@@ -160,6 +160,26 @@ describe('dev', { timeout: 90_000 }, () => {
     expect(existsSync(inNode('n1', 'treasure'))).toBe(false);
   });
 
+  test('flags that no new cluster could have are no obstacle to one that exists, and cost a directory nothing', async () => {
+    const port = await freePorts(5);
+    const refused = new Dev({ port, nodes: 1 });
+    expect(await refused.exited()).toBe(2);
+    expect(existsSync(data)).toBe(false);
+    const first = new Dev({ port, nodes: 5, replicas: 5 });
+    await first.ready();
+    await first.end();
+    writeFileSync(inNode('n1', 'treasure'), 'x');
+    const same = new Dev({ replicas: 5 });
+    await same.ready();
+    expect(same.err).not.toContain('ignoring');
+    await same.end();
+    // Three nodes again, as nothing else is said.
+    const fresh = new Dev({ replicas: 5, fresh: true });
+    expect(await fresh.exited()).toBe(2);
+    expect(fresh.err).toBe('quorate: --replicas: is 5, but there are only 3 nodes\n');
+    expect(existsSync(inNode('n1', 'treasure'))).toBe(true);
+  });
+
   test('another HTTP port for a cluster that exists leaves its peer ports alone', async () => {
     const port = await freePorts(2);
     const first = new Dev({ port, nodes: 2 });

@@ -63,10 +63,11 @@ interface Prepared {
   readonly nodes: readonly NodeFiles[];
 }
 
-async function prepare(options: DevOptions, directory: string, lock: DirectoryLock, wanted: Shape): Promise<Prepared> {
+async function prepare(options: DevOptions, directory: string, lock: DirectoryLock): Promise<Prepared> {
+  const found = options.fresh ? null : readShape(directory);
+  // Flags that shape a new cluster are looked at only where there is none, and before anything is thrown away for it.
+  const shape = found ?? newShape(options);
   if (options.fresh) wipe(directory);
-  const found = readShape(directory);
-  const shape = found ?? wanted;
   if (found !== null) warnIgnored(options, shape, directory);
   const httpPort = options.port ?? shape.port;
   if (httpPort !== shape.port) {
@@ -110,12 +111,10 @@ function announce(options: DevOptions, directory: string, { shape, nodes }: Prep
 /** Resolves when all nodes have been stopped as asked. Throws where the cluster could not start. */
 export async function runDev(options: DevOptions): Promise<void> {
   const directory = resolve(options.data);
-  // Wrong flags are refused before anything is touched.
-  const wanted = newShape(options);
   const lock = lockDirectory(directory);
   const { send, close } = createAxiosSend();
   try {
-    const prepared = await prepare(options, directory, lock, wanted);
+    const prepared = await prepare(options, directory, lock);
     const { program, restart } = options;
     const supervisor = new DevSupervisor({ nodes: prepared.nodes, program, restart, send, say });
     const asked = askedToStop(supervisor);
