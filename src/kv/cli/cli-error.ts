@@ -70,6 +70,9 @@ export async function withHints<T>(hints: Partial<Record<ErrorCode, string>>, ca
   }
 }
 
+/** Of writes: on a key nothing else is in conflict. */
+export const WRITE_HINTS: Partial<Record<ErrorCode, string>> = { conflict: 'give another --idempotency-key' };
+
 /** Joined lines and no control characters: details may quote what a server sent. */
 const oneLine = (text: string): string => text.replaceAll(/\s*[\n\r]\s*/g, ' ').replaceAll(/\p{Cc}/gu, '?');
 

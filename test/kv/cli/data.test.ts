@@ -87,6 +87,18 @@ describe('put', () => {
     });
   });
 
+  test.each([
+    ['put', 'k', 'v'],
+    ['del', 'k'],
+  ])('an idempotency key that was used for something else: %s says to use another', async (...args) => {
+    const used = problem(409, 'conflict', 'the Idempotency-Key was used for another request');
+    const { exit, err } = await against(used, [...args, '--idempotency-key', 'x']);
+    expect({ exit, err }).toEqual({
+      exit: 1,
+      err: 'quorate: the Idempotency-Key was used for another request; give another --idempotency-key\n',
+    });
+  });
+
   test('nobody knows whether it was carried out: exit 3', async () => {
     const { exit, err, seen } = await against(null, ['put', 'k', 'v']);
     expect(exit).toBe(3);

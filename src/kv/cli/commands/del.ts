@@ -1,5 +1,5 @@
 import type { Argv } from 'yargs';
-import { CliError } from '../cli-error.js';
+import { CliError, WRITE_HINTS, withHints } from '../cli-error.js';
 import { ENC_OPTION, type Globals, keyArgument } from '../flags.js';
 import { print } from '../output.js';
 import { encodedBytes, printable } from '../text.js';
@@ -23,10 +23,12 @@ export const delCommand = (yargs: Argv<Globals>) =>
       const key = keyArgument(args.key, args.enc);
       const { ifMatch, idempotencyKey } = args;
       const deleted = await withClient(args, (client) =>
-        client.delete(key, {
-          ...(ifMatch === undefined ? {} : { ifMatch: ifMatch.replace(/^"(.*)"$/, '$1') }),
-          ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
-        }),
+        withHints(WRITE_HINTS, () =>
+          client.delete(key, {
+            ...(ifMatch === undefined ? {} : { ifMatch: ifMatch.replace(/^"(.*)"$/, '$1') }),
+            ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
+          }),
+        ),
       );
       if (deleted === null) throw new CliError(`there is no key ${printable(key)}`);
       const { text, encoding } = encodedBytes(key);

@@ -1,6 +1,6 @@
 import { buffer } from 'node:stream/consumers';
 import type { Argv } from 'yargs';
-import { UsageError } from '../cli-error.js';
+import { UsageError, WRITE_HINTS, withHints } from '../cli-error.js';
 import { duration, ENC_OPTION, type Globals, keyArgument } from '../flags.js';
 import { print, say } from '../output.js';
 import { encodedBytes, printable } from '../text.js';
@@ -46,13 +46,15 @@ export const putCommand = (yargs: Argv<Globals>) =>
       }
       const value = args.value === undefined ? await valueFromStdin() : Buffer.from(args.value, 'utf8');
       const stored = await withClient(args, (client) =>
-        client.put(key, value, {
-          ...(ttl === undefined ? {} : { ttl }),
-          ...(contentType === undefined ? {} : { contentType }),
-          ...(ifMatch === undefined ? {} : { ifMatch: ifMatch.replace(/^"(.*)"$/, '$1') }),
-          ...(ifNoneMatch === undefined ? {} : { ifNoneMatch }),
-          ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
-        }),
+        withHints(WRITE_HINTS, () =>
+          client.put(key, value, {
+            ...(ttl === undefined ? {} : { ttl }),
+            ...(contentType === undefined ? {} : { contentType }),
+            ...(ifMatch === undefined ? {} : { ifMatch: ifMatch.replace(/^"(.*)"$/, '$1') }),
+            ...(ifNoneMatch === undefined ? {} : { ifNoneMatch }),
+            ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
+          }),
+        ),
       );
       const { text, encoding } = encodedBytes(key);
       await print(args.output, { key: text, key_encoding: encoding, ...stored }, (colors) => {
