@@ -22,6 +22,7 @@ import type {
 import { readDeleted, readFound, readPage, readStored, readView } from './answers.js';
 import { type AxiosSend, createAxiosSend } from './axios-send.js';
 import { QuorateError } from './errors.js';
+import { checkHeaderValues } from './header-values.js';
 import { encodeBytes, encodeKeyPath, type KeyInput, keyBytes } from './key-path.js';
 import { LeaderDirectory, type SlotMath } from './leader-directory.js';
 import { type Call, RetryingCaller, type Safety } from './retrying-caller.js';
@@ -382,9 +383,10 @@ export class BasicClient {
   #write(
     method: 'PUT' | 'DELETE',
     key: KeyInput,
-    options: WriteOptions,
+    options: PutOptions,
     parts: { readonly query: readonly string[]; readonly headers: Record<string, string>; readonly body?: Uint8Array },
   ) {
+    checkHeaderValues(options);
     const { path, query, slot } = this.#locateKey(key);
     const { ifMatch, ifNoneMatch, idempotencyKey: given } = options;
     const idempotencyKey = given === false ? null : (given ?? drawIdempotencyKey(this.#options.random));

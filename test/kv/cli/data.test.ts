@@ -87,6 +87,12 @@ describe('put', () => {
     });
   });
 
+  test('what no header can carry is refused before anything is sent', async () => {
+    const { exit, err, seen } = await against(stored, ['put', 'k', 'v', '--content-type', 'текст']);
+    const why = 'quorate: the content type must be visible ASCII characters, not "текст"\n';
+    expect({ exit, err, seen }).toEqual({ exit: 1, err: why, seen: [] });
+  });
+
   test.each([
     ['put', 'k', 'v'],
     ['del', 'k'],

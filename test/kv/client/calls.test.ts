@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import type { PutOptions } from '../../../src/kv/client/index.js';
 import { fixture, json, problem, raw, stored } from './fake-cluster.js';
 
 test('get tells value, type, revision, version, shard and expiry; null for no key', async () => {
@@ -32,6 +33,37 @@ test('conditions, time to live, type and consistency go where the contract wants
     { query: expect.stringContaining('ttl=5m'), headers: { 'If-None-Match': '*' } },
     { headers: { 'If-Match': '*' } },
     { query: expect.stringMatching(/consistency=stale&max_staleness=500ms/) },
+  ]);
+});
+
+test.each<[PutOptions, string]>([
+  [{ idempotencyKey: 'заказ-17' }, 'the idempotency key must be 1 to 128 visible ASCII characters, not "заказ-17"'],
+  [{ idempotencyKey: '' }, 'the idempotency key must be 1 to 128 visible ASCII characters, not ""'],
+  [{ idempotencyKey: 'a b' }, 'the idempotency key must be 1 to 128 visible ASCII characters, not "a b"'],
+  [{ idempotencyKey: 'a\n' }, 'the idempotency key must be 1 to 128 visible ASCII characters, not "a\\n"'],
+  [{ ifMatch: '7ж' }, 'the revision in ifMatch must be digits or *, not "7ж"'],
+  [{ ifMatch: '' }, 'the revision in ifMatch must be digits or *, not ""'],
+  [{ ifNoneMatch: '*ж' as '*' }, 'the value of ifNoneMatch must be *, not "*ж"'],
+  [{ contentType: 'text/плain' }, 'the content type must be visible ASCII characters, not "text/плain"'],
+  [{ contentType: 'a\r\nX: y' }, 'the content type must be visible ASCII characters, not "a\\r\\nX: y"'],
+  [{ contentType: 'text/plain ' }, 'the content type must be visible ASCII characters, not "text/plain "'],
+])('what no header can carry is refused, and nothing is sent: %j', async (options, detail) => {
+  const { client, sent } = fixture(() => stored());
+  await expect(client.put('k', 'v', options)).rejects.toMatchObject({ code: 'invalid_argument', detail });
+  const { contentType, ...rest } = options;
+  if (contentType === undefined) {
+    await expect(client.delete('k', rest)).rejects.toMatchObject({ code: 'invalid_argument', detail });
+  }
+  expect(sent).toEqual([]);
+});
+
+test('what headers can carry goes out as it was given', async () => {
+  const { client, sent } = fixture(() => stored());
+  const contentType = 'text/plain; charset="utf-8"';
+  const idempotencyKey = `${'!~'.repeat(63)}-7`;
+  await client.put('k', 'v', { contentType, idempotencyKey, ifMatch: '9007199254740993' });
+  expect(sent.map(({ headers }) => headers)).toEqual([
+    { 'Content-Type': contentType, 'Idempotency-Key': idempotencyKey, 'If-Match': '"9007199254740993"' },
   ]);
 });
 
