@@ -31,7 +31,7 @@ export interface Call {
   readonly safety: Safety;
   readonly idempotencyKey: string | null;
   readonly timeout_ms: number;
-  /** False: the path refuses `?timeout=`, since it answers at once. */
+  /** False: the path answers at once, and no `?timeout=` is sent along. */
   readonly waits: boolean;
 }
 

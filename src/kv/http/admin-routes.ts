@@ -33,7 +33,10 @@ const map: AdminRoute['handle'] = async (services, { query }) => {
   return respond(services, await services.admin.map(epoch.value, waitEpoch.value, timeout.value), 200);
 };
 
+/** It answers at once, out of the map: `timeout` is checked like everywhere and has nothing to wait for. */
 const locate: AdminRoute['handle'] = async (services, { query }) => {
+  const timeout = timeoutParameter(query);
+  if (!timeout.ok) return refused(services, timeout);
   const base64url = encodingParameter(query);
   if (!base64url.ok) return refused(services, base64url);
   const decoded = keyParameter(query, 'key', base64url.value, KEY_BYTES_MAX);
@@ -125,7 +128,7 @@ function notImplemented(method: AdminRoute['method'], path: string): AdminRoute 
 export const ADMIN_ROUTES: readonly AdminRoute[] = [
   { path: '/v1/cluster', method: 'GET', parameters: ['timeout'], handle: cluster },
   { path: '/v1/cluster/map', method: 'GET', parameters: ['epoch', 'wait_epoch', 'timeout'], waits: true, handle: map },
-  { path: '/v1/cluster/locate', method: 'GET', parameters: ['key', 'enc'], handle: locate },
+  { path: '/v1/cluster/locate', method: 'GET', parameters: ['key', 'enc', 'timeout'], handle: locate },
   { path: '/v1/admin/reshard', method: 'POST', parameters: ['timeout'], handle: reshard },
   { path: '/v1/admin/reshard', method: 'GET', parameters: ['timeout'], handle: plan },
   { path: '/v1/admin/reshard/:id', method: 'GET', parameters: ['timeout'], handle: plan },

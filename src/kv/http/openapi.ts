@@ -265,7 +265,7 @@ const adminPaths: Json = {
     [query('epoch', integer, 'As it was'), query('wait_epoch', integer, 'Waits until the map has reached it'), timeout],
     ref('Map'),
   ),
-  '/v1/cluster/locate': get('Where a key lives', [query('key', text, 'The key'), enc], ref('Location')),
+  '/v1/cluster/locate': get('Where a key lives', [query('key', text, 'The key'), enc, timeout], ref('Location')),
   '/v1/admin/reshard': {
     ...get('The latest plan, and the history', [timeout], ref('Plan')),
     post: startPlan('Plan and start a reshard', z.toJSONSchema(reshardSchema)),

@@ -72,6 +72,11 @@ describe('cluster', () => {
     ]);
     await expectCode('GET', `/v1/cluster/locate?key=${'a'.repeat(1_025)}`, 414, 'key_too_large');
   });
+
+  it('locates a key with a timeout, which every request may have', async () => {
+    expect((await api.call('GET', '/v1/cluster/locate?key=a&timeout=5s')).json()).toMatchObject({ shard: 's1' });
+    await expectCode('GET', '/v1/cluster/locate?key=a&timeout=61s', 400, 'invalid_argument');
+  });
 });
 
 describe('reshard and move', () => {
