@@ -59,8 +59,8 @@ function json(description: string, schema: Json): Json {
   return { description, content: { 'application/json': { schema } } };
 }
 
-function body(schema: Json): Json {
-  return { required: true, content: { 'application/json': { schema } } };
+function body(schema: Json, required = true): Json {
+  return { required, content: { 'application/json': { schema } } };
 }
 
 const keyParameter: Json = {
@@ -220,7 +220,7 @@ const balancePaths: Json = {
     post: {
       summary: 'Relieve overloaded shards: starts a plan like any other',
       parameters: [timeout],
-      requestBody: { ...body(z.toJSONSchema(balanceSchema)), required: false },
+      requestBody: body(z.toJSONSchema(balanceSchema), false),
       responses: {
         200: json('The plan (dry_run), or nothing to move: its state is `planned`', ref('Plan')),
         202: json('Started', ref('Plan')),
@@ -240,13 +240,13 @@ const balancePaths: Json = {
 const verifyPaths: Json = {
   '/v1/admin/verify': {
     ...get('The verifications that nodes remember, newest first', [timeout], ref('Verifications')),
-    post: post(
-      'Begin to compare the replicas of shards, record by record, and the receipts of a plan; no body: all shards',
-      [timeout],
-      verifySchema,
-      202,
-      json('Begun', ref('Verification')),
-    ),
+    post: {
+      summary:
+        'Begin to compare the replicas of shards, record by record, and the receipts of a plan; no body: all shards',
+      parameters: [timeout],
+      requestBody: body(z.toJSONSchema(verifySchema), false),
+      responses: { 202: json('Begun', ref('Verification')), default: problem },
+    },
   },
   '/v1/admin/verify/{id}': get('Where a verification is, and what it has found', [id, timeout], ref('Verification')),
   '/v1/admin/verify/{id}/cancel': {

@@ -94,10 +94,12 @@ it.each([
 
 it('/openapi.json describes these calls, their bodies and their answers', async () => {
   const { paths, components } = (await api.call('GET', '/openapi.json')).json() as {
-    paths: Record<string, object>;
+    paths: Record<string, { post?: { requestBody?: { required: boolean } } }>;
     components: { schemas: Record<string, { properties: object }> };
   };
   expect(Object.keys(paths[PATH]!).sort()).toEqual(['get', 'post']);
+  // Those who make clients of it must not ask for a body that may be left out.
+  expect(paths[PATH]!.post!.requestBody!.required).toBe(false);
   expect(Object.keys(paths[`${PATH}/{id}`]!)).toEqual(['get']);
   expect(Object.keys(paths[`${PATH}/{id}/cancel`]!)).toEqual(['post']);
   expect(Object.keys(components.schemas['Verification']!.properties)).toEqual(
