@@ -24,6 +24,8 @@ export interface AdminRoute {
   readonly method: 'GET' | 'PUT' | 'POST' | 'DELETE';
   /** Null: any, for probes and scrapers that add their own. */
   readonly parameters: readonly string[] | null;
+  /** Whatever the body is, it is neither read nor judged. */
+  readonly ignoresBody?: boolean;
   /** Answers late by design. */
   readonly waits?: boolean;
   handle(services: AdminServices, request: AdminRequest): Promise<HttpResponse>;

@@ -121,8 +121,8 @@ const openapi: AdminRoute['handle'] = async (services) => jsonResponse(200, OPEN
 function notImplemented(method: AdminRoute['method'], path: string): AdminRoute {
   const what = `${method} ${path.replace(/:(\w+)/g, '{$1}')}`;
   const refusal = refuse('not_implemented', `${what} is part of the API and not implemented by this version`);
-  // Whatever its parameters are: none of them is wrong yet.
-  return { path, method, parameters: null, handle: (services) => refused(services, refusal) };
+  // Whatever its parameters and its body are: none of them is wrong yet.
+  return { path, method, parameters: null, ignoresBody: true, handle: (services) => refused(services, refusal) };
 }
 
 export const ADMIN_ROUTES: readonly AdminRoute[] = [

@@ -95,12 +95,15 @@ function callOf(res: Response, req: Request, operation: ApiOperation = 'invalid'
 /** Any type: `curl -d` calls JSON a form, and what parses is meant as JSON. */
 const readJson = express.json({ type: () => true, limit: JSON_BYTES_MAX, strict: true });
 
+const METHODS = { POST: 'post', PUT: 'put', DELETE: 'delete' } as const;
+
 function mount(app: Express, path: string, routes: readonly AdminRoute[], options: ExpressAppOptions): void {
   const { kv, responder } = options;
   const route = app.route(path);
   for (const entry of routes) {
     const run = runRoute(entry, options);
     if (entry.method === 'GET') route.get(run).head(run);
+    else if (entry.ignoresBody) route[METHODS[entry.method]](run);
     else if (entry.method === 'POST') route.post(readJson, run);
     else if (entry.method === 'PUT') route.put(readJson, run);
     // A body has no meaning here. It is read all the same: one that asks for something must not be passed over.

@@ -291,6 +291,16 @@ describe('the rest', () => {
     await expectCode(method, path, 501, 'not_implemented', method === 'POST' ? '{"any":1}' : undefined);
   });
 
+  it.each([
+    ['no JSON', 'not json'],
+    ['more than any call of the administration takes', `{"ops":"${'x'.repeat(100_000)}"}`],
+    ['of megabytes', 'x'.repeat(3_000_000)],
+  ])('what is not implemented says so also where the body is %s, and the connection goes on', async (_, body) => {
+    await expectCode('POST', '/v1/batch', 501, 'not_implemented', body);
+    await expectCode('POST', '/v1/txn', 501, 'not_implemented', body);
+    expect((await api.call('GET', '/v1/cluster')).status).toBe(200);
+  });
+
   it('unknown paths are 404 as JSON', async () => {
     for (const path of ['/', '/v1', '/v1/nope', '/v1/admin', '/index.html', '/v1/cluster/map/x', '/__proto__']) {
       await expectCode('GET', path, 404, 'not_found');
