@@ -37,6 +37,8 @@ export function createExpressApp(options: ExpressAppOptions): Express {
   app.disable('x-powered-by');
   app.disable('etag');
   app.enable('case sensitive routing');
+  // A slash at the end makes another path, and there is none.
+  app.enable('strict routing');
   // Queries are parsed here, strictly, from the raw target.
   app.set('query parser', false);
   app.use(beginCall(options));

@@ -308,6 +308,20 @@ describe('the rest', () => {
   });
 
   it.each([
+    '/v1/cluster/',
+    '/v1/cluster/map/',
+    '/v1/admin/reshard/',
+    '/v1/admin/reshard/p1/',
+    '/v1/admin/verify/',
+    '/livez/',
+    '/readyz/',
+    '/openapi.json/',
+  ])('%s is another path, and none: 404', async (path) => {
+    await expectCode('GET', path, 404, 'not_found');
+    expect(api.admin.calls).toEqual([]);
+  });
+
+  it.each([
     ['DELETE', '/v1/cluster', 'GET, HEAD'],
     ['PUT', '/v1/admin/reshard', 'POST, GET, HEAD'],
     ['GET', '/v1/admin/move', 'POST'],
