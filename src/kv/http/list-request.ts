@@ -16,24 +16,16 @@ import {
   pathEnd,
   type Query,
   textParameter,
+  withoutEmpty,
 } from './query.js';
 import type { RequestHeaders } from './request-headers.js';
 
 export const LIST_ALLOW = 'GET, HEAD';
 const LIMIT_DEFAULT = 100;
 const LIMIT_MAX = 1_000;
-const PARAMETERS: ReadonlySet<string> = new Set([
-  'prefix',
-  'start',
-  'end',
-  'limit',
-  'cursor',
-  'keys_only',
-  'enc',
-  'timeout',
-  'consistency',
-  'max_staleness',
-]);
+/** `?prefix=&start=&end=&limit=&cursor=&keys_only=`: left empty is not given, so that a client's loop needs no special case. */
+const MAY_BE_EMPTY: ReadonlySet<string> = new Set(['prefix', 'start', 'end', 'limit', 'cursor', 'keys_only']);
+const PARAMETERS: ReadonlySet<string> = new Set([...MAY_BE_EMPTY, 'enc', 'timeout', 'consistency', 'max_staleness']);
 const NOTHING = Buffer.alloc(0);
 
 export interface ListHead {
@@ -48,7 +40,7 @@ export function parseListHead(method: string, target: string, headers: RequestHe
   if (method !== 'GET' && method !== 'HEAD') return refuseMethod(method, LIST_ALLOW);
   const parsed = parseQuery(target, pathEnd(target), PARAMETERS);
   if (!parsed.ok) return parsed;
-  const query = parsed.value;
+  const query = withoutEmpty(parsed.value, MAY_BE_EMPTY);
   const bounds = parseBounds(query);
   if (!bounds.ok) return bounds;
   const context = parseContext(query, headers);
@@ -78,13 +70,11 @@ export function parseListHead(method: string, target: string, headers: RequestHe
 function parseStart(query: Query, bounds: Bounds): Parsed<Buffer> {
   const cursor = textParameter(query, 'cursor');
   if (!cursor.ok) return cursor;
-  // An empty cursor is the first page, so that a client's loop needs no special case.
   if (cursor.value === null || cursor.value === '') return { ok: true, value: bounds.start };
   const decoded = decodeCursor(cursor.value, bounds);
   return decoded.ok ? { ok: true, value: decoded.next } : refuse('invalid_argument', decoded.detail);
 }
 
-/** An empty parameter bounds nothing, as one that is not given. */
 function parseBounds(query: Query): Parsed<Bounds> {
   const base64url = encodingParameter(query);
   if (!base64url.ok) return base64url;

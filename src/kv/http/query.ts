@@ -14,8 +14,8 @@ export const TIMEOUT_MS_MAX = 60_000;
 
 export type Parsed<T> = { readonly ok: true; readonly value: T } | Refusal;
 
-/** Values still percent-encoded, by name. */
-export type Query = ReadonlyMap<string, string>;
+/** Values still percent-encoded, by name; null where a name stands without `=`. */
+export type Query = ReadonlyMap<string, string | null>;
 
 const NO_QUERY: Query = new Map();
 const EMPTY: Parsed<Query> = { ok: true, value: NO_QUERY };
@@ -30,7 +30,7 @@ export function pathEnd(target: string): number {
 /** `from`: index of the `?`, or the end of the target where it has none. `known` null: any name is let through. */
 export function parseQuery(target: string, from: number, known: ReadonlySet<string> | null): Parsed<Query> {
   if (from + 1 >= target.length) return EMPTY;
-  const values = new Map<string, string>();
+  const values = new Map<string, string | null>();
   for (const pair of target.slice(from + 1).split('&')) {
     if (pair === '') continue;
     const equals = pair.indexOf('=');
@@ -44,7 +44,7 @@ export function parseQuery(target: string, from: number, known: ReadonlySet<stri
       );
     }
     if (values.has(name)) return refuse('invalid_argument', `query parameter ${JSON.stringify(name)} is given twice`);
-    values.set(name, equals < 0 ? '' : pair.slice(equals + 1));
+    values.set(name, equals < 0 ? null : pair.slice(equals + 1));
   }
   return { ok: true, value: values };
 }
@@ -58,7 +58,7 @@ function decodeText(raw: string): string | null {
 export function textParameter(query: Query, name: string): Parsed<string | null> {
   const raw = query.get(name);
   if (raw === undefined) return { ok: true, value: null };
-  const text = decodeText(raw);
+  const text = decodeText(raw ?? '');
   if (text === null) return refuse('invalid_argument', `${name} has a malformed percent-escape`);
   return { ok: true, value: text };
 }
@@ -109,6 +109,11 @@ export function flagParameter(query: Query, name: string): Parsed<boolean> {
   }
 }
 
+/** Without the parameters of these names that stand there as `name=`. */
+export function withoutEmpty(query: Query, names: ReadonlySet<string>): Query {
+  return new Map([...query].filter(([name, raw]) => raw !== '' || !names.has(name)));
+}
+
 /** `enc=b64url`: keys are base64url. */
 export function encodingParameter(query: Query): Parsed<boolean> {
   const raw = query.get('enc');
@@ -119,7 +124,7 @@ export function encodingParameter(query: Query): Parsed<boolean> {
 
 /** The bytes of a key in a query; not given or empty: null. */
 export function keyParameter(query: Query, name: string, base64url: boolean, bytesMax: number): KeyDecoding | null {
-  const raw = query.get(name);
-  if (raw === undefined || raw === '') return null;
+  const raw = query.get(name) ?? '';
+  if (raw === '') return null;
   return decodeKey(raw, 0, raw.length, { plusIsSpace: true, base64url, what: name, bytesMax });
 }
