@@ -9,14 +9,19 @@ export const KEY_BYTES_MAX = 1_024;
 /** The successor of the longest key is one byte longer and a legal bound of a range. */
 export const BOUND_BYTES_MAX = KEY_BYTES_MAX + 1;
 
-const BASE64URL = /^[A-Za-z0-9_-]*$/;
+const BASE64URL = /^([A-Za-z0-9_-]*)(={0,2})$/;
 
-/** Strict (RFC 4648 section 5): no padding, no stray bits, one text for one value. */
+/**
+ * RFC 4648 section 5. Padding may be there, as many encoders write it, or not; but what is there must be right, and no bits
+ * may be astray.
+ */
 export function decodeBase64url(text: string): Buffer | null {
-  if (text.length % 4 === 1 || !BASE64URL.test(text)) return null;
-  const bytes = Buffer.from(text, 'base64url');
-  // Stray bits after the last byte would give one key several names.
-  return bytes.toString('base64url') === text ? bytes : null;
+  const match = BASE64URL.exec(text);
+  if (match === null) return null;
+  const [, digits = '', padding = ''] = match;
+  if (digits.length % 4 === 1 || (padding !== '' && text.length % 4 !== 0)) return null;
+  const bytes = Buffer.from(digits, 'base64url');
+  return bytes.toString('base64url') === digits ? bytes : null;
 }
 
 export type KeyDecoding = { readonly ok: true; readonly key: Buffer } | Refusal;
@@ -33,15 +38,15 @@ export function decodeKey(
     readonly bytesMax: number;
   },
 ): KeyDecoding {
-  // Three characters an escape, four thirds a base64url byte, each of which may be escaped: longer than this is too long for sure.
-  if (to - from > source.bytesMax * 4 + 4) return tooLarge(source.what, source.bytesMax);
+  // Three characters an escape, four for each three bytes (begun) of base64url, any of which may be escaped: longer is too long for sure.
+  if (to - from > source.bytesMax * 4 + 8) return tooLarge(source.what, source.bytesMax);
   let key = decodePercent(text, from, to, source.plusIsSpace);
   if (key === null) {
     return refuse('invalid_key', `${source.what} has a malformed percent-escape, or a raw # (write %23)`);
   }
   if (source.base64url) {
     key = decodeBase64url(key.toString('latin1'));
-    if (key === null) return refuse('invalid_key', `${source.what} is not base64url (RFC 4648 section 5, no padding)`);
+    if (key === null) return refuse('invalid_key', `${source.what} is not base64url (RFC 4648 section 5)`);
   }
   if (key.length > source.bytesMax) return tooLarge(source.what, source.bytesMax);
   return { ok: true, key };

@@ -85,6 +85,7 @@ describe('bounds', () => {
     ['start=b&end=b', null],
     ['prefix=a+b%2B', { start: 'a b+', end: 'a b,' }],
     ['prefix=_w&enc=b64url', { start: '\xff', end: null }],
+    ['start=_w==&end=_-8%3D&enc=b64url', { start: '\xff', end: '\xff\xef' }],
   ])('?%s', async (query, bounds) => {
     const kv = new FakeKv();
     const { status, body } = await call(kv, query);

@@ -44,6 +44,10 @@ describe('paths are taken literally', () => {
     ['http://elsewhere:99/v1/kv/a', 'a'],
     ['/v1/kv/Li4?enc=b64url', '..'],
     ['/v1/kv/_-8?enc=b64url', '\xff\xef'],
+    ['/v1/kv/_-8=?enc=b64url', '\xff\xef'],
+    ['/v1/kv/YQ==?enc=b64url', 'a'],
+    ['/v1/kv/YQ%3D%3D?enc=b64url', 'a'],
+    ['/v1/kv/YWFh?enc=b64url', 'aaa'],
   ])('%j is the key %j', async (target, key) => {
     const reply = await api.raw('GET', target);
     expect([reply.status, askedKey()]).toEqual([404, key]);
@@ -58,7 +62,14 @@ describe('paths are taken literally', () => {
     ['/v1/kv/a%zz', 'invalid_key'],
     ['/v1/kv/%4?timeout=1s', 'invalid_key'],
     ['/v1/kv/a#b', 'invalid_key'],
-    ['/v1/kv/Li4=?enc=b64url', 'invalid_key'],
+    ['/v1/kv/Li4==?enc=b64url', 'invalid_key'],
+    ['/v1/kv/YQ=?enc=b64url', 'invalid_key'],
+    ['/v1/kv/YQ===?enc=b64url', 'invalid_key'],
+    ['/v1/kv/YR==?enc=b64url', 'invalid_key'],
+    ['/v1/kv/YWFh=?enc=b64url', 'invalid_key'],
+    ['/v1/kv/YQ==YQ==?enc=b64url', 'invalid_key'],
+    ['/v1/kv/==?enc=b64url', 'invalid_key'],
+    ['/v1/kv/====?enc=b64url', 'invalid_key'],
     ['/v1/kv/Li5?enc=b64url', 'invalid_key'],
     ['/v1/kv/Lg+/?enc=b64url', 'invalid_key'],
     ['/v1/kv/A?enc=b64url', 'invalid_key'],
@@ -88,7 +99,10 @@ describe('paths are taken literally', () => {
   });
 
   it('a key of 1,024 bytes is the longest, however it is written', async () => {
-    for (const key of ['a'.repeat(1_024), '%FF'.repeat(1_024), `${'YWFh'.repeat(341)}YQ?enc=b64url`]) {
+    const padded = `${'YWFh'.repeat(341)}YQ==`;
+    const escaped = padded.replace(/./g, (c) => `%${c.charCodeAt(0).toString(16)}`);
+    const base64url = [padded.slice(0, -2), padded, escaped].map((text) => `${text}?enc=b64url`);
+    for (const key of ['a'.repeat(1_024), '%FF'.repeat(1_024), ...base64url]) {
       expect((await api.raw('GET', `/v1/kv/${key}`)).status).toBe(404);
       expect(askedKey()).toHaveLength(1_024);
     }
@@ -126,7 +140,8 @@ describe('properties', () => {
     await fc.assert(
       fc.asyncProperty(key, async (bytes) => {
         const base64url = Buffer.from(bytes).toString('base64url');
-        for (const path of [encodePercent(bytes), `${base64url}?enc=b64url`]) {
+        const padded = base64url.padEnd(Math.ceil(base64url.length / 4) * 4, '=');
+        for (const path of [encodePercent(bytes), `${base64url}?enc=b64url`, `${padded}?enc=b64url`]) {
           await handleApi(kv, { method: 'GET', url: `/v1/kv/${path}`, headers: {}, body: Buffer.alloc(0) });
           expect(Buffer.from(kv.requests.at(-1)!.request.key)).toEqual(Buffer.from(bytes));
         }
