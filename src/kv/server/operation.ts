@@ -85,6 +85,24 @@ export class Operation {
     this.fail({ slot: this.slot, epoch, ...explain(reason, this.slot, timeout_ms, away) });
   }
 
+  /** Another node leads the shard, and the request is not to be passed on. `leader` null: nobody here knows who. */
+  wrongShard(epoch: number, leader: NodeId | null): void {
+    // "Wrong shard" means refused for certain, and an earlier attempt may stand in a log.
+    if (this.isWrite && this.maybeApplied > 0) {
+      return this.#outcomeUnknown(epoch, 'this node, which did that, does not lead the shard any more');
+    }
+    const shard = shardName(this.shard);
+    const detail = `this node does not lead ${shard}, which owns slot ${this.slot}, and the request asked not to be forwarded`;
+    this.fail({
+      code: 'wrong_shard',
+      detail,
+      shard,
+      slot: this.slot,
+      epoch,
+      ...(leader === null ? {} : { leader }),
+    });
+  }
+
   /** The node stops. */
   abandon(epoch: number): void {
     if (this.isWrite && this.maybeApplied > 0) return this.#outcomeUnknown(epoch, 'this node is shutting down');

@@ -364,17 +364,8 @@ export class Router implements AttemptOwner {
   }
 
   #wrongShard(operation: Operation, leader: NodeId | null): void {
-    const shard = shardName(operation.shard);
-    const detail = `this node does not lead ${shard}, which owns slot ${operation.slot}, and the request asked not to be forwarded`;
     this.#forget(operation);
-    operation.fail({
-      code: 'wrong_shard',
-      detail,
-      shard,
-      slot: operation.slot,
-      epoch: this.#options.maps.epoch,
-      ...(leader === null ? {} : { leader }),
-    });
+    operation.wrongShard(this.#options.maps.epoch, leader);
   }
 
   #finish(operation: Operation, outcome: KvOutcome): void {

@@ -570,6 +570,29 @@ describe('a request that is not to be forwarded', () => {
     expect(error.leader).toBeUndefined();
   });
 
+  it('and may have been applied before the leadership went is told that, not that it was refused', async () => {
+    const world = new World();
+    world.replica.lead();
+    const outcomes = world.execute(idempotent, { noForward: true });
+    world.replica.proposed[0]!.waiter.unknown();
+    world.replica.follow('n2');
+    world.router.wake();
+    await world.run(0);
+    expect(errorOf(outcomes[0]!)).toMatchObject({ code: 'outcome_unknown', shard: 's1', slot: SLOT, epoch: 3 });
+    expect(world.calls).toEqual([]);
+  });
+
+  it('and certainly has not been applied is refused as any other, though it was sent', async () => {
+    const world = new World();
+    world.replica.lead();
+    const outcomes = world.execute(idempotent, { noForward: true });
+    world.replica.proposed[0]!.waiter.refused('not_leader');
+    world.replica.follow('n2');
+    world.router.wake();
+    await world.run(0);
+    expect(errorOf(outcomes[0]!)).toMatchObject({ code: 'wrong_shard', leader: 'n2' });
+  });
+
   it('waits where this node may be elected', async () => {
     const world = new World();
     const outcomes = world.execute(plain, { noForward: true });
