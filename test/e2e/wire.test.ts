@@ -99,6 +99,28 @@ describe('keys and values on the wire', () => {
     expect((await plain(endpoint(0), '/v1/kv/large')).status).toBe(404);
   });
 
+  it('names the leader where a request is not to be forwarded, to reads as to writes; a stale read is answered anywhere', async () => {
+    const headers = { 'x-quorate-no-forward': '1' };
+    for (const shard of ['s1', 's2']) {
+      const key = (await keysOfShard(cluster, shard, 'no-forward/', 1))[0]!;
+      expect((await plain(endpoint(0), keyPath(key), { method: 'PUT', body: 'v' })).status).toBe(201);
+      const leader = (await cluster.clusterView()).shards.find(({ id }) => id === shard)!.leader!;
+      for (const [i, base] of cluster.endpoints.entries()) {
+        const leads = leader === `n${i + 1}`;
+        const requests = { GET: {}, HEAD: {}, PUT: { body: 'v' } };
+        for (const [method, request] of Object.entries(requests)) {
+          const answer = await plain(base, keyPath(key), { method, headers, ...request });
+          expect([method, answer.status]).toEqual([method, leads ? 200 : 421]);
+          if (leads || method === 'HEAD') continue;
+          expect(jsonOf(answer)).toMatchObject({ code: 'wrong_shard', retryable: true, shard, leader });
+          expect(String(jsonOf(answer)['epoch'])).toBe(answer.headers['x-quorate-epoch']);
+        }
+        const stale = await plain(base, `${keyPath(key)}&consistency=stale`, { headers });
+        expect([stale.status, String(stale.body)]).toEqual([200, 'v']);
+      }
+    }
+  });
+
   const cursorOf = async (query: string): Promise<string> =>
     encodeURIComponent(jsonOf<{ cursor: string }>(await plain(endpoint(0), `/v1/kv?limit=1&${query}`)).cursor);
 

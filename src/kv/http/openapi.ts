@@ -85,7 +85,13 @@ const writeParameters = [
 
 const dataPaths: Json = {
   '/v1/kv/{key}': {
-    parameters: [keyParameter, header('X-Quorate-No-Forward', '`1`: answer wrong_shard instead of passing on')],
+    parameters: [
+      keyParameter,
+      header(
+        'X-Quorate-No-Forward',
+        '`1`: a node that does not lead the shard answers wrong_shard, but to stale reads',
+      ),
+    ],
     get: {
       summary: 'Read a key',
       parameters: readParameters,

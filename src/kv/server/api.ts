@@ -65,7 +65,7 @@ export interface ListRangeRequest {
 export interface RequestContext {
   /** From now; the request is answered by then, with 503 or 504 if need be. */
   readonly timeout_ms: number;
-  /** `X-Quorate-No-Forward: 1`: answer `wrong_shard` instead of passing the request on. */
+  /** `X-Quorate-No-Forward: 1`: a node that does not lead the key's shard answers `wrong_shard`, but to reads that may be stale. */
   readonly noForward: boolean;
   readonly requestId: string;
 }

@@ -137,11 +137,10 @@ export class Router implements AttemptOwner {
     const { shard } = operation;
     const known = leaders.known(shard);
     if (known === self && this.#hosted(shard)?.isLeader === true) return this.#proposeHere(operation);
-    const { noForward } = operation.context;
+    if (operation.context.noForward) return this.#notHere(operation);
     // A replica here hears of a new leader as soon as the others do, and the change wakes what waits.
-    const hears = this.#hosted(shard) !== undefined && (noForward || operation.attempt % ASK_OTHERS_EVERY !== 0);
+    const hears = this.#hosted(shard) !== undefined && operation.attempt % ASK_OTHERS_EVERY !== 0;
     if (known === null && hears) return this.#wait(operation, { kind: 'no_leader', shard });
-    if (noForward) return this.#wrongShard(operation, known);
     const to = leaders.candidate(shard, maps.membersOf(shard), operation.attempt);
     if (to === null || to === self) return this.#wait(operation, { kind: 'no_leader', shard });
     this.#forward(operation, to, Method.Write, encodeWriteRequest(shard, operation.slot, operation.command!));
@@ -174,10 +173,11 @@ export class Router implements AttemptOwner {
     const { shard, attempt } = operation;
     const stale_ms =
       request.consistency === 'stale' ? Math.min(request.maxStaleness_ms ?? STALE_LIMIT_MS, STALE_LIMIT_MS) : null;
+    if (operation.context.noForward) return this.#readHere(operation, stale_ms);
     const replica = this.#hosted(shard);
     if (replica !== undefined) {
       // Every other attempt goes elsewhere: this replica may be the one that is cut off, or behind.
-      const turn = attempt % 2 === 1 || operation.context.noForward;
+      const turn = attempt % 2 === 1;
       if (stale_ms === null && (replica.isLeader || (turn && replica.leaderNode !== null))) {
         return replica.read(this.#sent(operation, self));
       }
@@ -186,15 +186,33 @@ export class Router implements AttemptOwner {
       }
     }
     const reason: WaitReason = stale_ms === null ? { kind: 'no_leader', shard } : { kind: 'too_old', shard };
-    if (operation.context.noForward) {
-      return replica === undefined ? this.#wrongShard(operation, leaders.known(shard)) : this.#wait(operation, reason);
-    }
     const others = maps.membersOf(shard).filter((node) => node !== self);
     const leader = leaders.known(shard);
     const to = leader !== null && leader !== self && attempt <= 2 ? leader : others[attempt % others.length];
     if (to === undefined) return this.#wait(operation, reason);
     const body = encodeGetRequest({ shard, maxStaleness_ms: stale_ms, key: request.key });
     this.#forward(operation, to, Method.Get, body);
+  }
+
+  /** Not to be passed on: what is to be up to date the leader answers, as it does writes; what may be stale, any replica. */
+  #readHere(operation: Operation, stale_ms: number | null): void {
+    const { shard } = operation;
+    const replica = this.#hosted(shard);
+    if (replica === undefined || (stale_ms === null && !replica.isLeader)) return this.#notHere(operation);
+    if (stale_ms === null) return replica.read(this.#sent(operation, this.#options.self));
+    if (replica.staleness_ms() <= stale_ms) return this.#lookUp(operation, replica, shard, 0, true);
+    this.#wait(operation, { kind: 'too_old', shard });
+  }
+
+  /** Not to be passed on, and not led here: whose it is; or, where a replica here will hear of a leader, wait for one. */
+  #notHere(operation: Operation): void {
+    const { leaders, self } = this.#options;
+    const { shard } = operation;
+    const known = leaders.known(shard);
+    // Somebody else may still take this node for the leader.
+    const leader = known === self ? null : known;
+    if (leader !== null || this.#hosted(shard) === undefined) return this.#wrongShard(operation, leader);
+    this.#wait(operation, { kind: 'no_leader', shard });
   }
 
   #forward(operation: Operation, to: NodeId, method: Method, body: Buffer): void {

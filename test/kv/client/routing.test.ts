@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { NotSent } from '../../../src/kv/client/index.js';
 import { slotOfKey } from '../../../src/shardctrl/index.js';
-import { type Answer, fixture, json, problem, stored } from './fake-cluster.js';
+import { type Answer, fixture, json, problem, raw, stored } from './fake-cluster.js';
 
 /** Two shards, the lower half of the slots and the upper, led by n2 and n3. */
 function view(epoch: number, leaders: { s1: string | null; s2: string | null } = { s1: 'n2', s2: 'n3' }) {
@@ -123,6 +123,19 @@ test('a slot that has moved is asked for where it is now, though the map is the 
   }
   expect(refusals).toBe(1);
   expect(here).not.toBe(there);
+});
+
+test('a read that a node refuses because it does not lead goes to the leader that it names, and later ones at once', async () => {
+  const shard = slotOfKey(Buffer.from(LOW)) < 8192 ? 's1' : 's2';
+  const { client, calls } = direct((url) =>
+    url.startsWith('http://d:4') ? raw('v') : problem(421, 'wrong_shard', { shard, leader: 'n4', slot: 1, epoch: 1 }),
+  );
+  await client.get(LOW).catch(() => null);
+  const before = calls().length;
+  expect(String((await client.get(LOW))?.value)).toBe('v');
+  expect(String((await client.get(LOW))?.value)).toBe('v');
+  expect(calls().length).toBeLessThanOrEqual(before + 3);
+  expect(host(calls().at(-1)?.url)).toBe('http://d:4');
 });
 
 test('an answer that tells of another shard is believed', async () => {

@@ -570,6 +570,70 @@ describe('a request that is not to be forwarded', () => {
     expect(error.leader).toBeUndefined();
   });
 
+  it('names them to a read, too, which only the leader answers', () => {
+    const world = new World();
+    world.replica.follow('n2');
+    const outcomes = world.execute(get('k'), { noForward: true });
+    expect(errorOf(outcomes[0]!)).toMatchObject({
+      code: 'wrong_shard',
+      shard: 's1',
+      leader: 'n2',
+      epoch: 3,
+      slot: SLOT,
+    });
+    expect([world.calls, world.replica.reads]).toEqual([[], []]);
+  });
+
+  it('and is read at the leader is answered', () => {
+    const world = new World();
+    world.replica.lead();
+    const outcomes = world.execute(get('k'), { noForward: true });
+    world.replica.reads[0]!.ready();
+    expect(outcomes).toEqual([{ kind: 'missing', shard: 's1' }]);
+  });
+
+  it('and may be stale is answered by any replica that is young enough, and waits where it is not', async () => {
+    const world = new World();
+    world.replica.follow('n2');
+    const stale: KvRequest = { kind: 'get', key: Buffer.from('k'), consistency: 'stale', maxStaleness_ms: 500 };
+    expect(world.execute(stale, { noForward: true })).toEqual([{ kind: 'missing', shard: 's1' }]);
+    world.replica.stale_ms = 600;
+    const outcomes = world.execute(stale, { noForward: true });
+    await world.run(200);
+    expect(outcomes).toEqual([]);
+    world.replica.stale_ms = 400;
+    await world.run(200);
+    expect(outcomes).toEqual([{ kind: 'missing', shard: 's1' }]);
+    expect(world.calls).toEqual([]);
+  });
+
+  it.each([
+    ['write', plain],
+    ['read', get('k')],
+  ])('never names the node that was asked as the leader (%s)', async (_, request) => {
+    const world = new World();
+    world.leaders.hint(SHARD, 'n1');
+    const outcomes = world.execute(request, { noForward: true });
+    await world.run(100);
+    expect(outcomes).toEqual([]);
+    world.replica.follow('n3');
+    world.router.wake();
+    await world.run(0);
+    expect(errorOf(outcomes[0]!)).toMatchObject({ code: 'wrong_shard', leader: 'n3' });
+  });
+
+  it('waits where this node may be elected, also to read', async () => {
+    const world = new World();
+    const outcomes = world.execute(get('k'), { noForward: true });
+    await world.run(500);
+    expect(outcomes).toEqual([]);
+    world.replica.lead();
+    world.router.wake();
+    await world.run(0);
+    world.replica.reads[0]!.ready();
+    expect(outcomes).toMatchObject([{ kind: 'missing' }]);
+  });
+
   it('and may have been applied before the leadership went is told that, not that it was refused', async () => {
     const world = new World();
     world.replica.lead();
