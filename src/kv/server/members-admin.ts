@@ -42,6 +42,12 @@ export interface MembersAdminOptions {
   readonly joiner: Joiner;
 }
 
+interface FoundShard {
+  readonly map: ShardMap;
+  readonly entry: ShardEntry;
+  readonly change: MemberChange | null;
+}
+
 type Failure = { readonly ok: false; readonly error: ApiError };
 const fail = (code: ApiError['code'], detail: string): Failure => ({ ok: false, error: { code, detail } });
 
@@ -123,10 +129,12 @@ export class MembersAdmin {
     const deadline = new Deadline(this.#options.clock, timeout_ms);
     const found = await this.#shard(shard, deadline);
     if (!found.ok) return found;
-    const { entry } = found.value;
+    const { entry, map } = found.value;
+    const { add, remove } = request;
+    const nobody = unknownNode([...add, ...remove], map);
+    if (nobody !== null) return nobody;
     const seen = await this.#membership(entry, deadline);
     if (!seen.ok) return seen;
-    const { add, remove } = request;
     const lost = this.#lost(entry, request);
     if (lost !== null) return fail('plan_impossible', lost);
     const answer = await this.#propose(
@@ -199,7 +207,9 @@ export class MembersAdmin {
     const deadline = new Deadline(clock, timeout_ms);
     const found = await this.#shard(shard, deadline);
     if (!found.ok) return found;
-    const { entry } = found.value;
+    const { entry, map } = found.value;
+    const nobody = unknownNode([to], map);
+    if (nobody !== null) return nobody;
     if (!entry.members.some((member) => member.node === to)) {
       return fail('invalid_argument', `to: ${to} is no voting member of ${shard}`);
     }
@@ -228,14 +238,14 @@ export class MembersAdmin {
   // ------------------------------------------------------------------------------------------------------------- parts
 
   /** By the newest map, with the change that is under way. */
-  async #shard(name: string, deadline: Deadline): Promise<Answer<{ entry: ShardEntry; change: MemberChange | null }>> {
+  async #shard(name: string, deadline: Deadline): Promise<Answer<FoundShard>> {
     const answer = await this.#options.controller.members(deadline.left_ms);
     if (answer === null) return AWAY;
     const { map, changes } = answer;
     const id = parseShardName(name);
     const entry = map.shards.find((shard) => shard.id === id);
     if (entry === undefined) return { ok: false, error: noShard(name, map) };
-    return { ok: true, value: { entry, change: changes.find((change) => change.group === id) ?? null } };
+    return { ok: true, value: { map, entry, change: changes.find((change) => change.group === id) ?? null } };
   }
 
   /** Without a leader nothing can be changed: who is missing is the answer (F41). */
@@ -285,6 +295,14 @@ export class MembersAdmin {
 
 /** How long a shard's leader is waited for. */
 const leaderWait_ms = (deadline: Deadline): number => Math.max(1, Math.min(LEADER_MS, deadline.left_ms));
+
+/** Null: the cluster has all of these. */
+function unknownNode(names: readonly NodeId[], { nodes }: ShardMap): Failure | null {
+  const name = names.find((wanted) => !nodes.some((node) => node.id === wanted));
+  if (name === undefined) return null;
+  const known = nodes.map((node) => node.id).join(', ');
+  return fail('not_found', `there is no node ${name} in the cluster; there are ${known}`);
+}
 
 export function noShard(name: string, map: ShardMap): ApiError {
   const known = map.shards.map((shard) => shardName(shard.id)).join(', ');

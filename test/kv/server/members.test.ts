@@ -285,7 +285,8 @@ describe('the members of a shard', () => {
   });
 
   it.each([
-    [{ add: ['n9'], remove: [] }, 'plan_impossible', /there is no node n9/],
+    [{ add: ['n9'], remove: [] }, 'not_found', /there is no node n9 in the cluster; there are n1, n2, n3/],
+    [{ add: [], remove: ['n9'] }, 'not_found', /there is no node n9/],
     [{ add: ['n1'], remove: [] }, 'plan_impossible', /n1 is a member of s1 already/],
     [{ add: [], remove: ['n2', 'n3'] }, 'plan_impossible', /s1 would be left with 1 of at least 2 replicas/],
   ])('cannot become what cannot be: %o', async (request, code, detail) => {
@@ -361,6 +362,16 @@ describe('the members of a shard', () => {
     await cluster.scheduler.runFor(60_000);
     expect(cluster.leaderOf(1)).toBe(to);
     const wrong = await cluster.settle(cluster.node('n1').admin.transferLeader('s1', 'n9', 5_000));
-    expect(errorOf(wrong).code).toBe('invalid_argument');
+    expect(errorOf(wrong)).toMatchObject({ code: 'not_found', detail: expect.stringMatching(/there is no node n9/) });
+  });
+
+  it('give no leadership to a node that is none of them', async () => {
+    const cluster = await SimCluster.healthy({ nodes: 4, shards: 1 });
+    const other = ['n1', 'n2', 'n3', 'n4'].find((id) => !membersOf(cluster, 1).includes(id))!;
+    const wrong = await cluster.settle(cluster.node('n1').admin.transferLeader('s1', other, 5_000));
+    expect(errorOf(wrong)).toMatchObject({
+      code: 'invalid_argument',
+      detail: `to: ${other} is no voting member of s1`,
+    });
   });
 });
