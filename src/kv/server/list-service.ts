@@ -212,9 +212,12 @@ export class ListService {
       };
     }
     const headless = silent.filter((shard) => leaders.known(shard) === null);
-    const names = (headless.length > 0 ? headless : silent).map(shardName).join(', ');
+    // They fell silent in any order. `shard` is one of them; the detail names all.
+    const named = (headless.length > 0 ? headless : [...silent]).sort((a, b) => a - b);
+    const shard = shardName(named[0]!);
+    const names = named.map(shardName).join(', ');
     return headless.length > 0
-      ? { code: 'no_leader', detail: `no leader for ${names}`, shard: names, epoch }
-      : { code: 'unavailable', detail: `${names} did not answer within ${context.timeout_ms} ms`, epoch };
+      ? { code: 'no_leader', detail: `no leader for ${names}`, shard, epoch }
+      : { code: 'unavailable', detail: `${names} did not answer within ${context.timeout_ms} ms`, shard, epoch };
   }
 }

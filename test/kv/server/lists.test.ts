@@ -97,4 +97,26 @@ describe('a list', () => {
       error: { code: 'no_leader', shard: 's1' },
     });
   });
+
+  it('names one shard where several have no leader, and all of them in words', async () => {
+    const cluster = await SimCluster.healthy({ nodes: 3, shards: 3 });
+    for (const id of ['n2', 'n3']) cluster.kill(id);
+    await cluster.scheduler.runFor(10_000);
+    expect(await list(cluster, 'n1', request())).toMatchObject({
+      kind: 'failed',
+      error: { code: 'no_leader', detail: 'no leader for s1, s2, s3', shard: 's1' },
+    });
+  });
+
+  it('names a shard that does not answer, though its leader is known', async () => {
+    const cluster = await SimCluster.healthy({ nodes: 4, shards: 1 });
+    const outside = [...cluster.machines.keys()].find((id) => cluster.node(id).host.get(1) === undefined)!;
+    // It passes the write on, and knows by that who leads.
+    await cluster.put(outside, 'k', 'v');
+    for (const id of cluster.machines.keys()) if (id !== outside) cluster.kill(id);
+    expect(await list(cluster, outside, request())).toMatchObject({
+      kind: 'failed',
+      error: { code: 'unavailable', detail: 's1 did not answer within 8000 ms', shard: 's1' },
+    });
+  });
 });
