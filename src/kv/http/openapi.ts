@@ -406,7 +406,13 @@ const schemas: Json = {
     },
     ['shard', 'slot', 'epoch', 'leader', 'phase'],
   ),
-  Stored: object({ key: text, key_encoding: keyEncoding, revision, version: integer, shard: text }),
+  Stored: object({
+    key: text,
+    key_encoding: keyEncoding,
+    revision,
+    version: integer,
+    shard: { type: 'string', description: 'That answers: of an answer given again, the owner of the slot by now' },
+  }),
   Deleted: object({ key: text, key_encoding: keyEncoding, revision, deleted: { const: true } }),
   Page: object({ items: list(ref('Item')), cursor: text }, ['cursor']),
   Item: object(
