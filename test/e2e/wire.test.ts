@@ -31,6 +31,7 @@ const ODD_PATHS: readonly (readonly [path: string, key: string | Buffer])[] = [
   ['/v1/kv/a//b/', 'a//b/'],
   [`/v1/kv/${Buffer.from('..').toString('base64url')}?enc=b64url`, '..'],
   [`/v1/kv/${Buffer.from('../../etc').toString('base64url')}?enc=b64url`, '../../etc'],
+  ['/v1/kv/cGFkZGluZw==?enc=b64url', 'padding'],
   [`/v1/kv/${'k'.repeat(1_024)}`, 'k'.repeat(1_024)],
   [`/v1/kv/${'%FF'.repeat(1_024)}`, Buffer.alloc(1_024, 0xff)],
 ];
@@ -128,6 +129,7 @@ describe('keys and values on the wire', () => {
     ['a malformed escape', '/v1/kv/%zz', {}, 400, 'invalid_key'],
     ['half an escape', '/v1/kv/abc%2', {}, 400, 'invalid_key'],
     ['no base64url', '/v1/kv/a*b?enc=b64url', {}, 400, 'invalid_key'],
+    ['base64url with wrong padding', '/v1/kv/YQ=?enc=b64url', {}, 400, 'invalid_key'],
     ['an empty key', '/v1/kv/', { method: 'PUT', body: 'x' }, 400, 'invalid_key'],
     ['an unknown encoding', '/v1/kv/abc?enc=hex', {}, 400, 'invalid_argument'],
     [
@@ -166,6 +168,29 @@ describe('keys and values on the wire', () => {
     ['a limit of zero', '/v1/kv?limit=0', {}, 400, 'invalid_argument'],
     ['a method that is none', '/v1/kv/a', { method: 'PATCH', body: 'x' }, 405, 'method_not_allowed'],
     ['a path that is none', '/v1/nothing', {}, 404, 'not_found'],
+    ['a path with a slash too many', '/v1/cluster/', {}, 404, 'not_found'],
+    [
+      'a timeout beyond a minute for what answers at once',
+      '/v1/cluster/locate?key=a&timeout=61s',
+      {},
+      400,
+      'invalid_argument',
+    ],
+    [
+      'a new member that is no node',
+      '/v1/admin/shards/s1/members',
+      { method: 'POST', body: '{"add":["n9"]}' },
+      404,
+      'not_found',
+    ],
+    [
+      'a leader that is no node',
+      '/v1/admin/shards/s1/transfer-leader',
+      { method: 'POST', body: '{"to":"n9"}' },
+      404,
+      'not_found',
+    ],
+    ['what is not implemented', '/v1/batch', { method: 'POST', body: 'x'.repeat(100_000) }, 501, 'not_implemented'],
   ];
   it.each(BAD)('answers %s as documented', async (_what, path, request, status, code) => {
     for (const base of cluster.endpoints) {
@@ -176,6 +201,13 @@ describe('keys and values on the wire', () => {
       expect(problem.detail).not.toMatch(/\bat .*:\d+:\d+|node_modules/);
     }
   });
+
+  it.each(['/v1/cluster/locate?key=a&timeout=5s', '/v1/kv?prefix=&start=&end=&limit=&cursor=&keys_only='])(
+    'takes GET %s through every node',
+    async (path) => {
+      for (const base of cluster.endpoints) expect((await plain(base, path)).status).toBe(200);
+    },
+  );
 
   it('refuses a cursor with other bounds, and lists every key once with the right ones', async () => {
     const keys = Array.from({ length: 25 }, (_, i) => `list/${String(i).padStart(2, '0')}`);
