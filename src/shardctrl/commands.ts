@@ -20,6 +20,8 @@ const slots = z.custom<SlotRanges>(
 const digest = z.string().regex(/^[0-9a-f]{32}$/);
 const duration_ms = z.number().min(0);
 const reason = z.string().max(2_000);
+/** Of a plan that has ended. */
+export const WARNINGS_MAX = 100;
 
 const node = z.object({
   id: name,
@@ -131,7 +133,7 @@ const planFailed = z.object({ kind: z.literal('plan_failed'), plan: name, reason
 const planFinished = z.object({
   kind: z.literal('plan_finished'),
   plan: name,
-  warnings: z.array(reason).max(100).readonly(),
+  warnings: z.array(reason).max(WARNINGS_MAX).readonly(),
 });
 
 const nodes = z.array(name).max(7).readonly();

@@ -2,6 +2,7 @@
  * The end of a plan whose slots have all moved: sources give the space back, shards that own nothing any more are retired
  * and their replicas gone, and only then the plan is done. A plan that failed or was cancelled skips what is not due.
  */
+import { WARNINGS_MAX } from './commands.js';
 import type { PlanState, Tombstone } from './plan.js';
 import { shardName } from './shard-map.js';
 import type { Remains } from './shard-port.js';
@@ -59,7 +60,7 @@ async function untilRemoved(tenure: Tenure, plan: PlanState): Promise<readonly s
     if (left.length === 0 || tenure.windingUp(plan.id)) return [];
     const waited_ms = tenure.clock.monotonic_ms() - begun_ms;
     const patience_ms = left.some(({ hosting }) => hosting.length > 0) ? removalPatience_ms : silencePatience_ms;
-    if (waited_ms >= patience_ms) return left.map((shard) => warningOf(shard, waited_ms));
+    if (waited_ms >= patience_ms) return warningsOf(left, waited_ms);
     await tenure.sleep(purgePoll_ms * 4);
   }
 }
@@ -83,6 +84,14 @@ async function stillThere(tenure: Tenure, shards: readonly Retired[]): Promise<r
   );
   tenure.check();
   return asked.filter(({ hosting, silent }) => hosting.length + silent.length > 0);
+}
+
+/** As many as a plan keeps: a thousand shards may be retired at once. */
+function warningsOf(left: readonly Retired[], waited_ms: number): readonly string[] {
+  const warnings = left.map((shard) => warningOf(shard, waited_ms));
+  if (warnings.length <= WARNINGS_MAX) return warnings;
+  const told = warnings.slice(0, WARNINGS_MAX - 1);
+  return [...told, `the same of ${warnings.length - told.length} more shards`];
 }
 
 function warningOf({ shard, hosting, silent }: Retired, waited_ms: number): string {

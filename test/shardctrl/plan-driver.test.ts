@@ -513,6 +513,19 @@ describe('the driver', () => {
     expect(plan.warnings.filter((warning) => warning.includes('not confirmed within 10 s'))).toHaveLength(2);
   });
 
+  it('ends also where more retired shards are to be warned of than a plan keeps warnings: the last one says how many more', async () => {
+    const world = await DriverWorld.make(103);
+    world.removed = false;
+    for (const node of ['n1', 'n2', 'n3']) world.silent.add(node);
+    world.elect();
+    world.apply({ kind: 'reshard', shards: 1 });
+    const plan = await world.untilOver();
+    expect(plan.status).toBe('done');
+    expect(plan.warnings).toHaveLength(100);
+    expect(plan.warnings.filter((warning) => warning.includes('not confirmed within 10 s'))).toHaveLength(99);
+    expect(plan.warnings.at(-1)).toBe('the same of 3 more shards');
+  });
+
   it('waits for a shard that is only just being made', async () => {
     const world = await DriverWorld.make(1);
     world.elect();
