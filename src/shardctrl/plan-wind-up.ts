@@ -23,14 +23,17 @@ export async function windUp(tenure: Tenure, plan: PlanState): Promise<void> {
   }
 }
 
-/** One source after the other: it is work for disks that also serve. Retiring shards lose their files as a whole. */
+/**
+ * One source after the other: it is work for disks that also serve. Retiring shards lose their files as a whole. The run has the
+ * plan's name: a big shard takes longer than one question, and the next one, also of the next leader, is about the same work.
+ */
 async function reclaim(tenure: Tenure, plan: PlanState): Promise<void> {
   const sources = new Set(plan.moves.filter((move) => move.moved.length > 0).map((move) => move.from));
   const patience = { until_ms: null, enough: () => tenure.windingUp(plan.id) };
   for (const shard of sources) {
     if (plan.retiring.includes(shard)) continue;
     const call = async (timeout_ms: number): Promise<true> => {
-      await tenure.shards.reclaim(shard, timeout_ms);
+      await tenure.shards.reclaim(shard, plan.id, timeout_ms);
       return true;
     };
     await tenure.ask(NOBODY_WAITS, call, patience, tenure.settings.reclaim_timeout_ms);

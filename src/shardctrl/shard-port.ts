@@ -133,8 +133,11 @@ export interface ShardPort {
   purged(shard: GroupId, slots: SlotRanges, timeout_ms: number): Promise<boolean>;
   /** Resolves once the shard has a leader that has committed in its term. */
   ready(shard: GroupId, timeout_ms: number): Promise<void>;
-  /** Gives the space of slots that left `shard` back to the disks of all members that are there; once a plan. */
-  reclaim(shard: GroupId, timeout_ms: number): Promise<void>;
+  /**
+   * Gives the space of slots that left `shard` back to the disks of all members that are there. It may take longer than
+   * `timeout_ms`: asked again under the same `run`, by whomever, it is the same work, and what is done is not done again.
+   */
+  reclaim(shard: GroupId, run: string, timeout_ms: number): Promise<void>;
   /** The configuration of a group, the controller's included, as its leader has it. */
   membership(group: GroupId, timeout_ms: number): Promise<Membership>;
   /**

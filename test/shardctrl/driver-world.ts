@@ -71,6 +71,8 @@ export class DriverWorld {
   readonly events: string[] = [];
   readonly calls: string[] = [];
   readonly reclaimed: GroupId[] = [];
+  /** Of each question. */
+  readonly reclaimRuns: string[] = [];
   readonly copies: CopyRecord[] = [];
   readonly down = new Set<GroupId>();
   /** Decides over every call; tests replace it. */
@@ -261,10 +263,12 @@ export class DriverWorld {
       purged: (shard, slots, timeout_ms) =>
         this.#call(handle, 'purged', shard, timeout_ms, () => shards.isPurged(shard, slots)),
       ready: (shard, timeout_ms) => this.#call(handle, 'ready', shard, timeout_ms, () => undefined),
-      reclaim: (shard, timeout_ms) =>
-        this.#call(handle, 'reclaim', shard, timeout_ms, () => {
+      reclaim: (shard, run, timeout_ms) => {
+        this.reclaimRuns.push(run);
+        return this.#call(handle, 'reclaim', shard, timeout_ms, () => {
           this.reclaimed.push(shard);
-        }),
+        });
+      },
       // The driver of plans asks for neither.
       membership: () => Promise.reject(new ShardUnavailable('no members here')),
       memberStep: () => Promise.reject(new ShardUnavailable('no members here')),

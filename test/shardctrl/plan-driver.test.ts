@@ -526,6 +526,25 @@ describe('the driver', () => {
     expect(plan.warnings.at(-1)).toBe('the same of 3 more shards');
   });
 
+  it('asks for space under one name for the whole plan, however often, and whoever leads: it is one work', async () => {
+    const world = await DriverWorld.make(2);
+    world.fill([[0, 9]], 1);
+    let asked = 0;
+    world.fate = ({ what }): Fate => {
+      if (what !== 'reclaim') return {};
+      if (++asked === 2) {
+        world.crash();
+        world.scheduler.after(200, () => world.elect());
+      }
+      return asked < 4 ? { answer: 'lost' } : {};
+    };
+    world.elect();
+    world.apply({ kind: 'move', slots: [[0, 9]], to: 2 });
+    expect((await world.untilOver()).status).toBe('done');
+    expect(world.reclaimRuns.length).toBeGreaterThan(3);
+    expect(new Set(world.reclaimRuns)).toEqual(new Set(['p1']));
+  });
+
   it('waits for a shard that is only just being made', async () => {
     const world = await DriverWorld.make(1);
     world.elect();

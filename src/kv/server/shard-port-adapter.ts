@@ -101,10 +101,10 @@ export class ShardPortAdapter implements ShardPort {
    * One member after the other: it is work for disks that also serve. Members that are down, or cannot do it in time, are
    * passed over: they lose nothing by it, and give the space back after the next plan.
    */
-  async reclaim(shard: GroupId, timeout_ms: number): Promise<void> {
+  async reclaim(shard: GroupId, run: string, timeout_ms: number): Promise<void> {
     const { clock, maps, down } = this.#options;
     const deadline = clock.monotonic_ms() + timeout_ms;
-    const query: ShardQuery = { kind: 'reclaim', shard, run: `${this.#options.self} ${clock.monotonic_ms()}` };
+    const query: ShardQuery = { kind: 'reclaim', shard, run };
     const pending = new Set(maps.membersOf(shard));
     let done = false;
     for (;;) {

@@ -36,6 +36,8 @@ export class SimEngines implements StateEngines {
   readonly #options: SimEnginesOptions;
   /** Engines that were told to give space back, each time. */
   readonly reclaimed: string[] = [];
+  /** Decides when space has been given back; null: as long as any other operation takes. */
+  whenReclaimed: ((done: () => void) => void) | null = null;
   #life = 0;
 
   constructor(options: SimEnginesOptions = {}) {
@@ -62,7 +64,8 @@ export class SimEngines implements StateEngines {
       this.#disk(name),
       (operation, run) => {
         if (operation === 'reclaim') this.reclaimed.push(name);
-        this.#later(operation, run);
+        if (operation === 'reclaim' && this.whenReclaimed !== null) this.whenReclaimed(run);
+        else this.#later(operation, run);
       },
       () => {
         if (this.#handles.get(name) === handle) this.#handles.delete(name);
