@@ -35,7 +35,7 @@ import type { StampClock } from './stamp-clock.js';
 
 const SWEEP_MS = 20;
 const RETRY_MS = 20;
-/** After so many attempts, waiting ones look again only this often. */
+/** After so many attempts, waiting ones look again only this often: at the latest `PATIENT_RETRY_MS` later, the sweep included. */
 const PATIENT_AFTER = 10;
 const PATIENT_RETRY_MS = 100;
 /** Where a replica here knows no leader, every so many attempts ask the others all the same: this one may be cut off. */
@@ -373,11 +373,14 @@ export class Router implements AttemptOwner {
     this.#wait(attempt.operation, reason);
   }
 
-  /** What it waits for wakes it, where this node sees that; else it looks again, less often the longer it takes. */
+  /**
+   * What it waits for wakes it, where this node sees that: a newer map, a leader, a step of a move at a shard that it leads. Else it
+   * looks again, less often the longer it takes: a thaw at another node is seen within 100 ms.
+   */
   #wait(operation: Operation, reason: WaitReason): void {
     operation.waiting = reason;
-    const patient = operation.attempt > PATIENT_AFTER && reason.kind !== 'slot_moving';
-    operation.next_ms = this.#options.clock.monotonic_ms() + (patient ? PATIENT_RETRY_MS : RETRY_MS);
+    const retry_ms = operation.attempt > PATIENT_AFTER ? PATIENT_RETRY_MS - SWEEP_MS : RETRY_MS;
+    operation.next_ms = this.#options.clock.monotonic_ms() + retry_ms;
     this.#waiting.add(operation);
   }
 

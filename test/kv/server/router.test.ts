@@ -469,6 +469,22 @@ describe('a forwarded write', () => {
     expect(outcomes).toMatchObject([{ kind: 'stored', shard: 's2' }]);
   });
 
+  it('for a slot that stays frozen asks its leader less and less often, and hears of a thaw there within 100 ms (F63)', async () => {
+    const { world } = forwarded();
+    const asked_ms: number[] = [];
+    for (let passed_ms = 0; passed_ms < 5_000; passed_ms++) {
+      for (const call of world.calls.splice(0)) {
+        asked_ms.push(passed_ms);
+        world.reply(call, FROZEN);
+      }
+      await world.run(1);
+    }
+    const gaps = asked_ms.slice(1).map((at_ms, i) => at_ms - asked_ms[i]!);
+    expect(Math.max(...gaps.slice(0, 9))).toBeLessThanOrEqual(40);
+    expect(Math.max(...gaps)).toBeLessThanOrEqual(101);
+    expect(asked_ms.filter((at_ms) => at_ms >= 1_000).length).toBeLessThanOrEqual(50);
+  });
+
   it('that the former owner turns away goes on at once if the newer map has come meanwhile (F59)', () => {
     const { world, call } = forwarded();
     world.maps.offer(mapOf(4, 2, ['n5']), []);
