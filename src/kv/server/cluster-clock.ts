@@ -12,10 +12,13 @@ const MAX_DISTANCE_MS = 500;
 const FORGET_MS = 30_000;
 /** An answer that took longer may have been read off the other's clock that much earlier: it tells too little. */
 const ROUND_TRIP_MAX_MS = 500;
+/** Two clocks of one machine that run on part by less between two looks. */
+const PARTED_MS = 1_000;
 
 interface Sample {
   /** The peer's wall clock minus our monotonic clock, in the middle of the round trip. */
   readonly offset_ms: number;
+  readonly asked_ms: number;
   readonly heard_ms: number;
 }
 
@@ -27,11 +30,32 @@ export class ClusterClock {
   #offsets: number[] = [];
   /** When the oldest of the samples is to be forgotten. */
   #forget_ms = Number.POSITIVE_INFINITY;
+  /** Our wall clock minus our monotonic one, when they were last looked at. */
+  #own_ms: number;
+  /** When they were found to have parted, on the monotonic clock. */
+  #parted_ms = Number.NEGATIVE_INFINITY;
 
   /** `peers`: how many other nodes the cluster has. */
   constructor(clock: Clock, peers: () => number) {
     this.#clock = clock;
     this.#peers = peers;
+    this.#own_ms = clock.wall_ms() - clock.monotonic_ms();
+  }
+
+  /**
+   * Must be called every second. Where the machine sleeps, its monotonic clock stands still, and what the others said before
+   * seems to have been said just now. So where the two clocks have parted, what was asked for before that no longer counts as
+   * knowing the time. It still bounds our own clock: it may be the wall clock that was set.
+   */
+  watch(): void {
+    const now = this.#clock.monotonic_ms();
+    const own_ms = this.#clock.wall_ms() - now;
+    if (Math.abs(own_ms - this.#own_ms) > PARTED_MS) this.#parted_ms = now;
+    this.#own_ms = own_ms;
+  }
+
+  #counts({ asked_ms }: Sample): boolean {
+    return asked_ms >= this.#parted_ms;
   }
 
   /**
@@ -40,8 +64,10 @@ export class ClusterClock {
    */
   heard(node: NodeId, wall_ms: number, roundTrip_ms: number): void {
     if (roundTrip_ms > ROUND_TRIP_MAX_MS) return;
+    this.watch();
     const now = this.#clock.monotonic_ms();
-    this.#samples.set(node, { offset_ms: wall_ms + roundTrip_ms / 2 - now, heard_ms: now });
+    const offset_ms = wall_ms + roundTrip_ms / 2 - now;
+    this.#samples.set(node, { offset_ms, asked_ms: now - roundTrip_ms, heard_ms: now });
     this.#sort(now);
   }
 
@@ -63,24 +89,38 @@ export class ClusterClock {
     return this.#clock.monotonic_ms();
   }
 
+  /** What this node's own wall clock says. */
+  own_ms(): number {
+    return this.#clock.wall_ms();
+  }
+
   /** A majority of the nodes, this one included, has said lately what time it is. Without it the median means little. */
   get agreed(): boolean {
-    this.#forget();
-    return (this.#offsets.length + 1) * 2 > this.#peers() + 1;
+    return this.agreedAmong([...this.#samples.keys()], this.#peers() + 1);
   }
 
   /** The same for some of the nodes, of which this one is one: a leader always reaches a majority of its group. */
-  agreedAmong(nodes: readonly NodeId[]): boolean {
-    this.#forget();
+  agreedAmong(nodes: readonly NodeId[], count: number = nodes.length): boolean {
+    this.#refresh();
     let heard = 1;
-    for (const node of nodes) if (this.#samples.has(node)) heard++;
-    return heard * 2 > nodes.length;
+    for (const node of nodes) if (this.#isKnown(node)) heard++;
+    return heard * 2 > count;
   }
 
   /** What time `node` has was heard lately. */
   knows(node: NodeId): boolean {
+    this.#refresh();
+    return this.#isKnown(node);
+  }
+
+  #isKnown(node: NodeId): boolean {
+    const sample = this.#samples.get(node);
+    return sample !== undefined && this.#counts(sample);
+  }
+
+  #refresh(): void {
+    this.watch();
     this.#forget();
-    return this.#samples.has(node);
   }
 
   #forget(): void {

@@ -9,7 +9,6 @@ import {
   encodeResult,
   type KvResult,
   type KvStateMachine,
-  needsTime,
   stampCommand,
   writeTarget,
 } from '../store/index.js';
@@ -60,7 +59,7 @@ export class ForwardService {
     // The frame's buffer is shared with other frames; an entry lives on in the log.
     const command = Buffer.from(request.command);
     const stamps = this.#options.stampOf(request.shard);
-    if (needsTime(command) && !stamps.agreed) return reply(encodeRefusal('clock_unsure', null));
+    if (stamps.holds(command, machine.clock_ms)) return reply(encodeRefusal('clock_unsure', null));
     stampCommand(command, stamps.next(machine.clock_ms));
     this.#countWrite(request.slot, command);
     replica.propose(command, {

@@ -103,6 +103,7 @@ export class HelloService {
   #round(): void {
     if (this.#closed) return;
     this.#watch();
+    this.#options.clusterClock.watch();
     for (const peer of this.#options.peers()) this.sayTo(peer);
     this.#timer = this.#options.clock.after(EVERY_MS, () => this.#round());
   }

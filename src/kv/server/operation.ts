@@ -148,7 +148,7 @@ function explain(reason: WaitReason, slot: number, timeout_ms: number, away: str
       return { code: 'unavailable', detail, shard };
     }
     case 'clock_unsure': {
-      const detail = `the node that leads shard ${shard} has not learned from a majority of its members what time it is: until then it takes no writes with a ttl${missing}`;
+      const detail = `the node that leads shard ${shard} has not learned from a majority of its members what time it is: until then it takes no writes with a ttl, nor, where it had no leader for minutes, with an idempotency key${missing}`;
       return { code: 'unavailable', detail, shard };
     }
     case 'overloaded':

@@ -15,7 +15,6 @@ import {
   type KvStateMachine,
   type LookupResult,
   type NotServing,
-  needsTime,
   stampCommand,
 } from '../store/index.js';
 import { Admission } from './admission.js';
@@ -159,7 +158,7 @@ export class Router implements AttemptOwner {
     // An earlier attempt's buffer may stand in a log: it must not change any more.
     const command = operation.attempt === 1 ? operation.command! : Buffer.from(operation.command!);
     const stamps = this.#options.stampOf(operation.shard);
-    if (needsTime(command) && !stamps.agreed) {
+    if (stamps.holds(command, machine.clock_ms)) {
       return this.#wait(operation, { kind: 'clock_unsure', shard: operation.shard });
     }
     stampCommand(command, stamps.next(machine.clock_ms));

@@ -8,9 +8,12 @@
  * last longer by all that the clocks were set back, be it an hour.
  */
 import type { NodeId } from '../../raft/index.js';
+import { hasToken, needsTime } from '../store/index.js';
 import type { ClusterClock } from './cluster-clock.js';
 
 const SLEW = 0.5;
+/** So much of their ten minutes results kept for repetitions may lose. */
+const JUMP_MAX_MS = 60_000;
 
 export class StampClock {
   readonly #cluster: ClusterClock;
@@ -36,14 +39,35 @@ export class StampClock {
     return members.length === 0 ? this.#cluster.agreed : this.#cluster.agreedAmong(members);
   }
 
+  /**
+   * Whether this write must wait until the time is agreed on. One with a TTL must. The result of one with an idempotency key is kept by
+   * stamps, too: if they jumped by fifteen minutes, the next one would end it, and a repetition would have a second effect.
+   * So it waits where a long jump is to be expected, and only there, or each new leader would make all clients wait. This node's
+   * own wall clock tells: to wait by, a guess is good enough.
+   */
+  holds(write: Buffer, applied_ms: number): boolean {
+    const brief = needsTime(write);
+    if ((!brief && !hasToken(write)) || this.agreed) return false;
+    return brief || this.#jump_ms(applied_ms) > JUMP_MAX_MS;
+  }
+
+  /** How far stamps would jump if this node's wall clock were right. */
+  #jump_ms(applied_ms: number): number {
+    if (this.#last_ms === 0 && applied_ms === 0) return 0;
+    return this.#cluster.own_ms() - this.#onwards_ms(applied_ms, 1);
+  }
+
+  #onwards_ms(applied_ms: number, pace: number): number {
+    const elapsed_ms = this.#last_ms === 0 ? 0 : this.#cluster.monotonic_ms() - this.#given_ms;
+    return Math.max(applied_ms, this.#exact_ms + elapsed_ms * pace);
+  }
+
   /** Whole milliseconds since 1970. `applied_ms`: the replicated clock of the shard as applied here, 0 if it has none. */
   next(applied_ms: number): number {
-    const monotonic_ms = this.#cluster.monotonic_ms();
     const agreed = (this.#last_ms === 0 && applied_ms === 0) || this.agreed;
-    const elapsed_ms = this.#last_ms === 0 ? 0 : monotonic_ms - this.#given_ms;
-    const onwards_ms = Math.max(applied_ms, this.#exact_ms + elapsed_ms * (agreed ? SLEW : 1));
+    const onwards_ms = this.#onwards_ms(applied_ms, agreed ? SLEW : 1);
     this.#exact_ms = agreed ? Math.max(onwards_ms, this.#cluster.now_ms()) : onwards_ms;
-    this.#given_ms = monotonic_ms;
+    this.#given_ms = this.#cluster.monotonic_ms();
     this.#last_ms = Math.floor(this.#exact_ms);
     return this.#last_ms;
   }

@@ -59,6 +59,12 @@ export function needsTime(command: Buffer): boolean {
   return command[1] === CommandKind.Put && command.length >= KEY_AT && command.readDoubleLE(TTL_AT) > 0;
 }
 
+/** Its result is kept, for as long as stamps say, for whoever sends it again. */
+export function hasToken(command: Buffer): boolean {
+  const isWrite = command[1] === CommandKind.Put || command[1] === CommandKind.Delete;
+  return isWrite && command.length >= KEY_AT && (command[BODY_AT]! & HAS_TOKEN) !== 0;
+}
+
 function encodeWrite(command: WriteCommand, stamp_ms: number): Buffer {
   const { key, condition, idempotency } = command;
   const put = command.kind === 'put';

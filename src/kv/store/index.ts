@@ -2,6 +2,7 @@ export {
   COMMAND_HEAD_BYTES,
   decodeCommand,
   encodeCommand,
+  hasToken,
   isWrite,
   needsTime,
   stampCommand,

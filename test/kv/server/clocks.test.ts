@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ClusterClock } from '../../../src/kv/server/cluster-clock.js';
 import { StampClock } from '../../../src/kv/server/stamp-clock.js';
+import { encodeCommand } from '../../../src/kv/store/index.js';
 import { SIM_EPOCH_ms, SimClock, SimScheduler } from '../../sim/fakes/clock.js';
 import { put, SimCluster } from './sim-cluster.js';
 
@@ -78,6 +79,87 @@ describe('the time of the cluster', () => {
     expect([cluster.agreed, error_ms()]).toEqual([true, 500]);
     await scheduler.runFor(30_000);
     expect([cluster.agreed, error_ms()]).toEqual([false, HOUR_MS]);
+  });
+});
+
+describe('after a sleep of the machine, in which its monotonic clock stood still', () => {
+  const MINUTES_MS = 15 * 60_000;
+  const awake = async () => {
+    const all = world({ peers: 2 });
+    all.cluster.heard('n2', all.right_ms(), 0);
+    all.cluster.heard('n3', all.right_ms(), 0);
+    await all.scheduler.runFor(700);
+    return all;
+  };
+
+  it('the time is not known until the others have been asked anew', async () => {
+    const { scheduler, clock, cluster } = await awake();
+    const know = (): boolean[] => [cluster.agreed, cluster.agreedAmong(['n1', 'n2', 'n3']), cluster.knows('n2')];
+    expect(know()).toEqual([true, true, true]);
+    clock.jumpWall(MINUTES_MS);
+    expect(know()).toEqual([false, false, false]);
+    await scheduler.runFor(50);
+    // Asked before the sleep, and on its way or not looked at for that long.
+    cluster.heard('n2', clock.wall_ms() - MINUTES_MS, 60);
+    expect(know()).toEqual([false, false, false]);
+    cluster.heard('n2', clock.wall_ms(), 20);
+    expect(know()).toEqual([true, true, true]);
+    expect(Math.abs(cluster.now_ms() - clock.wall_ms())).toBeLessThanOrEqual(500);
+  });
+
+  it('also where the first thing that happens is the answer to a question of before', async () => {
+    const { clock, cluster } = await awake();
+    const read_ms = clock.wall_ms();
+    clock.jumpWall(MINUTES_MS);
+    cluster.heard('n2', read_ms, 5);
+    expect([cluster.knows('n2'), cluster.agreed]).toEqual([false, false]);
+  });
+
+  it('a wall clock that was only set does not rule meanwhile: what the others said still bounds it', async () => {
+    const { clock, cluster, error_ms } = await awake();
+    clock.jumpWall(HOUR_MS);
+    expect([cluster.agreed, error_ms()]).toEqual([false, 500]);
+  });
+
+  it('clocks that drift apart slowly have not parted', async () => {
+    const { scheduler, clock, cluster, right_ms } = await awake();
+    for (let i = 0; i < 20; i++) {
+      clock.jumpWall(200);
+      await scheduler.runFor(1_000);
+      cluster.watch();
+    }
+    expect([cluster.agreed, right_ms() < clock.wall_ms()]).toEqual([true, true]);
+  });
+});
+
+describe('what waits until the time is known', () => {
+  const plain = encodeCommand(put('k', 'v') as never, 0);
+  const brief = encodeCommand(put('k', 'v', { ttl_ms: 500 }) as never, 0);
+  const idempotent = encodeCommand(put('k', 'v', { token: 'once' }) as never, 0);
+  const held = (stamps: StampClock, applied_ms: number): boolean[] =>
+    [plain, brief, idempotent].map((write) => stamps.holds(write, applied_ms));
+
+  it.each([
+    ['a minute or less behind', 60_000, [false, true, false]],
+    ['further behind', 60_001, [false, true, true]],
+    ['ahead', -HOUR_MS, [false, true, false]],
+  ])('where stamps are %s: writes without ttl, with one, with an idempotency key', (_, behind_ms, expected) => {
+    const { cluster, clock, right_ms } = world({ peers: 2 });
+    const stamps = new StampClock(cluster, () => ['n1', 'n2', 'n3']);
+    expect(held(stamps, right_ms() - behind_ms)).toEqual(expected);
+    cluster.heard('n2', clock.wall_ms(), 0);
+    expect(held(stamps, right_ms() - behind_ms)).toEqual([false, false, false]);
+  });
+
+  it('no idempotency key waits at a new shard, nor at a leader that has led for long and now hears nobody', async () => {
+    const { scheduler, cluster, clock } = world({ peers: 2 });
+    const stamps = new StampClock(cluster, () => ['n1', 'n2', 'n3']);
+    expect(held(stamps, 0)).toEqual([false, true, false]);
+    const applied_ms = stamps.next(0);
+    await scheduler.runFor(HOUR_MS);
+    expect(held(stamps, applied_ms)).toEqual([false, true, false]);
+    clock.jumpWall(HOUR_MS);
+    expect(held(stamps, applied_ms)).toEqual([false, true, true]);
   });
 });
 

@@ -13,7 +13,7 @@ import {
 import { ForwardService } from '../../../src/kv/server/forward-service.js';
 import { type Handler, Method, type Rpc } from '../../../src/kv/server/rpc.js';
 import type { StampClock } from '../../../src/kv/server/stamp-clock.js';
-import { decodeCommand, decodeLookup, encodeCommand } from '../../../src/kv/store/index.js';
+import { decodeCommand, decodeLookup, encodeCommand, needsTime } from '../../../src/kv/store/index.js';
 import type { ProposalWaiter, ReadWaiter, ReplicaHost } from '../../../src/raft/index.js';
 import { slotOfKey } from '../../../src/shardctrl/index.js';
 import { CountedRequests } from './counted-requests.js';
@@ -55,6 +55,7 @@ describe('forwarded requests and answers', () => {
 function world(replica: Record<string, unknown> = {}, agreed = true) {
   const handlers = new Map<Method, Handler>();
   const proposed: { readonly data: Buffer; readonly waiter: ProposalWaiter }[] = [];
+  const holds = (write: Buffer): boolean => !agreed && needsTime(write);
   const reads: ReadWaiter[] = [];
   const load = new CountedRequests();
   const fake = {
@@ -71,7 +72,7 @@ function world(replica: Record<string, unknown> = {}, agreed = true) {
   new ForwardService({
     host: { get: (group: number) => (group === 1 ? fake : undefined) } as unknown as ReplicaHost,
     rpc: { handle: (method: Method, handler: Handler) => handlers.set(method, handler) } as unknown as Rpc,
-    stampOf: () => ({ next: () => 123, agreed }) as unknown as StampClock,
+    stampOf: () => ({ next: () => 123, holds }) as unknown as StampClock,
     load,
   });
   const ask = (method: Method, body: Buffer): Buffer[] => {

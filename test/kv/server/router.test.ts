@@ -7,7 +7,13 @@ import { MapKeeper } from '../../../src/kv/server/map-keeper.js';
 import { Router } from '../../../src/kv/server/router.js';
 import { type CallResult, Method, type Rpc } from '../../../src/kv/server/rpc.js';
 import { StampClock } from '../../../src/kv/server/stamp-clock.js';
-import { encodeResult, type KvResult, type LookupResult, type NotServing } from '../../../src/kv/store/index.js';
+import {
+  decodeCommand,
+  encodeResult,
+  type KvResult,
+  type LookupResult,
+  type NotServing,
+} from '../../../src/kv/store/index.js';
 import type { ProposalRefusal, ProposalWaiter, ReadWaiter, ReplicaHost } from '../../../src/raft/index.js';
 import { ALL_SLOTS, completed, type ShardMap, SlotState, slotOfKey } from '../../../src/shardctrl/index.js';
 import { SimClock, SimScheduler } from '../../sim/fakes/clock.js';
@@ -372,6 +378,25 @@ describe('what a request is told at its deadline', () => {
     world.clusterClock.heard('n3', world.clock.wall_ms(), 0);
     await world.run(100);
     world.replica.proposed[1]!.waiter.applied(STORED, 2 as never);
+    expect(outcomes).toMatchObject([{ kind: 'stored' }]);
+  });
+
+  it('a write with an idempotency key where stamps are far behind and the time is not known: held until it is, for its result would be forgotten at once (F50)', async () => {
+    const world = new World();
+    world.voters = ['n1', 'n2', 'n3'];
+    world.replica.lead();
+    // Since then the shard has had no leader.
+    world.replica.machine.clock_ms = world.clock.wall_ms() - 900_000;
+    const outcomes = world.execute(idempotent);
+    await world.run(200);
+    expect(world.replica.proposed).toEqual([]);
+    world.execute(plain);
+    expect(world.replica.proposed).toHaveLength(1);
+    world.clusterClock.heard('n3', world.clock.wall_ms(), 0);
+    await world.run(100);
+    const { data, waiter } = world.replica.proposed[1]!;
+    expect((decodeCommand(data) as { stamp_ms: number }).stamp_ms).toBeGreaterThan(world.clock.wall_ms() - 1_000);
+    waiter.applied(STORED, 2 as never);
     expect(outcomes).toMatchObject([{ kind: 'stored' }]);
   });
 
