@@ -12,7 +12,7 @@ import { eachSlot, formatSlots, NO_SLOTS, type SlotRanges, slotOfKey } from '../
 import { MemoryRows } from './memory-rows.js';
 import { del, EVERYTHING, put, token } from './support/commands.js';
 import { Machine } from './support/machine.js';
-import { keysIn, moveSlots } from './support/moves.js';
+import { exportAll, importPages, keysIn, moveSlots } from './support/moves.js';
 import { step, World } from './support/world.js';
 
 const AT_ONCE: Pace = async () => true;
@@ -351,13 +351,13 @@ async function sumsWith(shard: Machine, slot: number): Promise<EngineOp[]> {
 describe('slots that have left', () => {
   const SLOTS: SlotRanges = [[0, 400]];
 
-  async function moved(): Promise<{ readonly from: Machine; readonly keys: readonly string[] }> {
+  async function moved(): Promise<{ readonly from: Machine; readonly to: Machine; readonly keys: readonly string[] }> {
     const [from, to] = [await Machine.create(), await Machine.create()];
     await from.run({ kind: 'init', slots: EVERYTHING });
     const keys = keysIn(SLOTS, 5);
     for (const key of keys) await from.run(put(key, 'v', { idempotency: token('t', 1) }));
     await moveSlots(from, to, 1, SLOTS);
-    return { from, keys };
+    return { from, to, keys };
   }
 
   it('have left nothing behind', async () => {
@@ -381,6 +381,25 @@ describe('slots that have left', () => {
       expect(findings.map(told)).toContain(`remains ${slotOf(key)} -: records on disk: 1`);
       expect(odd).toEqual(slotsOfKeys(key));
     }
+  });
+
+  it('and were on their way back by a move that was aborted later are not named while they are purged, but for what nobody counts', async () => {
+    const { from, to, keys } = await moved();
+    await to.run({ kind: 'begin_export', move: 2, slots: SLOTS });
+    await importPages(from, 2, SLOTS, await exportAll(to, SLOTS));
+    await from.run({ kind: 'abort_import', move: 2, slots: SLOTS });
+    expect(from.machine.purged(SLOTS)).toBe(false);
+    for (const records of [true, false]) {
+      const { findings, odd } = await reported(from, { records, gone: SLOTS });
+      expect([findings.map(told), odd]).toEqual([[], NO_SLOTS]);
+    }
+    const slot = slotOf(keys[0]!);
+    const uncounted = keysIn([[slot, slot]], 2, 'more-')[1]!;
+    await tamper(from, { key: slotIndexKey(slot, Buffer.from(uncounted)), value: Buffer.alloc(0) });
+    const { findings } = await reported(from, { records: false, gone: SLOTS });
+    expect(findings.map(told)).toContain(
+      `remains ${slot} -: records on disk: 3, the sums count 1 key, the sums count 1 idempotency record`,
+    );
   });
 
   it('are named where the state still has them', async () => {

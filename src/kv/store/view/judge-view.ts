@@ -1,5 +1,5 @@
 /** Pure comparisons of what was read out of a view with what was kept in memory at its index. */
-import { SLOT_COUNT, type SlotRanges, SlotState, slotsOf } from '../../../shardctrl/index.js';
+import { MoveOutcome, SLOT_COUNT, type SlotRanges, SlotState, slotsOf } from '../../../shardctrl/index.js';
 import type { SlotArrays } from '../slot-sums.js';
 import type { Findings } from './findings.js';
 import type { KeptState } from './kept-state.js';
@@ -74,17 +74,31 @@ function storedSumsFault(stored: SlotArrays, kept: SlotArrays, slot: number): st
 }
 
 /** Of a slot that has left: what the state says is still there, in words; null: nothing. */
-export function remainsFault({ slots, noted, tombstones }: StoredState, kept: KeptState, slot: number): string | null {
+export function remainsFault(
+  { slots, noted, tombstones }: StoredState,
+  { sums }: KeptState,
+  slot: number,
+  aborted: boolean,
+): string | null {
   const state = slots.control.state[slot];
+  const [keys, idempotency] = aborted ? [0, 0] : [sums.keys[slot]!, sums.idempotency[slot]!];
   const parts = [
     ...(state === SlotState.None ? [] : [`it is in state ${STATES[state as SlotState]}`]),
-    ...(kept.sums.keys[slot] === 0 ? [] : [`the sums count ${counted(kept.sums.keys[slot]!, 'key')}`]),
-    ...(kept.sums.idempotency[slot] === 0
-      ? []
-      : [`the sums count ${counted(kept.sums.idempotency[slot]!, 'idempotency record')}`]),
+    ...(keys === 0 ? [] : [`the sums count ${counted(keys, 'key')}`]),
+    ...(idempotency === 0 ? [] : [`the sums count ${counted(idempotency, 'idempotency record')}`]),
     ...(noted.count(slot) + tombstones.count(slot) === 0 ? [] : ['there are notes of a move']),
   ];
   return parts.length === 0 ? null : parts.join(', ');
+}
+
+/**
+ * What is on disk of a slot that has left is what an import has brought that began later and was aborted: it is being purged, and
+ * nobody has forgotten it. A slot that was given away comes to NONE only when nothing counted is left of it, and an import opens
+ * only then; so what the state counts there has come later.
+ */
+export function isAborted({ control, sums }: KeptState, slot: number, onDisk: number): boolean {
+  const over = control.state[slot] === SlotState.None && control.outcome[slot] === MoveOutcome.Aborted;
+  return over && onDisk <= sums.keys[slot]! + sums.idempotency[slot]!;
 }
 
 const STATES: Readonly<Record<SlotState, string>> = {

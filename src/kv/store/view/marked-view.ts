@@ -21,7 +21,7 @@ import { BLOCK_SLOTS, BLOCKS } from '../slot-control.js';
 import { slotsWhere } from '../slot-sets.js';
 import { type SlotArrays, sumsOf } from '../slot-sums.js';
 import { type Finding, Findings } from './findings.js';
-import { judgeRecords, judgeStored, remainsFault } from './judge-view.js';
+import { isAborted, judgeRecords, judgeStored, remainsFault } from './judge-view.js';
 import { hashOfKept, type KeptState } from './kept-state.js';
 import { listRecords, type RecordListing } from './record-listing.js';
 import { RecordReading } from './record-reading.js';
@@ -153,17 +153,25 @@ export class MarkedView {
       for (const [from, to] of rows) {
         if (!(await eachRow(this.#snapshot, from, to, pace, ({ key }) => count(key.readUInt16BE(1))))) return null;
       }
-      for (let slot = first; slot <= last; slot++) this.#judgeRemains(slot, left.get(slot) ?? 0, stored, findings);
+      for (let slot = first; slot <= last; slot++) {
+        if (!this.#judgeRemains(slot, left.get(slot) ?? 0, stored, findings)) left.delete(slot);
+      }
     }
     return slotsOf(left.keys());
   }
 
-  #judgeRemains(slot: number, rows: number, stored: StoredState | null, findings: Findings): void {
+  /** Whether anything should not be there. */
+  #judgeRemains(slot: number, rows: number, stored: StoredState | null, findings: Findings): boolean {
     const read = this.#reading === null ? 0 : this.#sums.keys[slot]! + this.#sums.idempotency[slot]!;
-    const said = stored === null ? null : remainsFault(stored, this.#kept, slot);
     const onDisk = Math.max(rows, read);
-    const parts = [...(onDisk === 0 ? [] : [`records on disk: ${onDisk}`]), ...(said === null ? [] : [said])];
+    const aborted = isAborted(this.#kept, slot, onDisk);
+    const said = stored === null ? null : remainsFault(stored, this.#kept, slot, aborted);
+    const parts = [
+      ...(onDisk === 0 || aborted ? [] : [`records on disk: ${onDisk}`]),
+      ...(said === null ? [] : [said]),
+    ];
     if (parts.length > 0) findings.add('remains', [[slot, slot]], null, parts.join(', '));
+    return parts.length > 0;
   }
 
   /** Of each slot of a block, as in `ViewReport.blocks`. */
