@@ -31,6 +31,9 @@ import { delay, propose, readBarrier } from './waiting.js';
 const BARRIER_MS = 2_000;
 const FROZEN_MS_MAX = 100;
 const FROZEN_POLL_MS = 5;
+const LEADS_POLL_MS = 500;
+/** After so long without an answer of the destination, a page is sent on only by who still leads. */
+const PAGE_MS = 2_000;
 
 export interface ShardServiceOptions {
   readonly host: ReplicaHost;
@@ -109,7 +112,7 @@ export class ShardService {
           machine,
           since,
           settled: () => replica.settled(),
-          send: (page) => this.#sendPage(request, pace, page, deadline),
+          send: (page) => this.#sendPage(request, replica, pace, page, deadline),
           atOnce: () => (request.since === null ? pace.atOnce : 1),
         }),
       );
@@ -125,15 +128,44 @@ export class ShardService {
 
   /**
    * The bulk of a copy leaves the shards half of the time to their clients, and all of it while clients wait for slots that are
-   * frozen here; its last changes hurry.
+   * frozen here; its last changes hurry. Who leads no more goes no further: what it copied would not count.
    */
-  async #sendPage(request: CopyRequest, pace: CopyPace, page: Buffer, deadline: number): Promise<SlotAnswer> {
-    const { caller, clock } = this.#options;
+  async #sendPage(
+    request: CopyRequest,
+    replica: Replica,
+    pace: CopyPace,
+    page: Buffer,
+    deadline: number,
+  ): Promise<SlotAnswer> {
+    const { clock } = this.#options;
     if (request.since === null) await this.nothingFrozen();
     const began_ms = clock.monotonic_ms();
-    const answer = await caller.page(request.to, page, Math.max(1, deadline - began_ms));
-    if (request.since === null) await delay(clock, pace.rest_ms(page.length, began_ms));
+    const answer = await this.#deliver(request, replica, page, deadline);
+    if (request.since === null) await this.#rest(request, replica, pace.rest_ms(page.length, began_ms));
     return answer;
+  }
+
+  async #deliver({ from, to }: CopyRequest, replica: Replica, page: Buffer, deadline: number): Promise<SlotAnswer> {
+    const { caller, clock } = this.#options;
+    for (;;) {
+      mustLead(replica, from);
+      const left_ms = Math.max(1, deadline - clock.monotonic_ms());
+      try {
+        return await caller.page(to, page, Math.min(left_ms, PAGE_MS));
+      } catch (error) {
+        if (!(error instanceof ShardUnavailable) || left_ms <= PAGE_MS) throw error;
+      }
+    }
+  }
+
+  /** Where the rate is low, minutes; a change of leadership ends it. */
+  async #rest({ from }: CopyRequest, replica: Replica, rest_ms: number): Promise<void> {
+    let left_ms = rest_ms;
+    do {
+      await delay(this.#options.clock, Math.min(left_ms, LEADS_POLL_MS));
+      mustLead(replica, from);
+      left_ms -= LEADS_POLL_MS;
+    } while (left_ms > 0);
   }
 
   /** Resolves when no slot of this node's replicas is frozen; at the latest after a while: a freeze may have lost its driver. */
@@ -213,6 +245,10 @@ export class ShardService {
     const leader = this.#options.host.get(shard)?.leaderNode ?? null;
     return { ok: false, leader };
   }
+}
+
+function mustLead(replica: Replica, shard: GroupId): void {
+  if (!replica.leads) throw new ShardUnavailable(`this node leads s${shard} no more`);
 }
 
 async function reclaimed(replica: Replica): Promise<true> {

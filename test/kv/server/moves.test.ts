@@ -167,6 +167,29 @@ describe('while slots move', () => {
   });
 });
 
+describe('a copy under a low rate', () => {
+  it('ends where its source is deposed, and goes on at once at the next leader', async () => {
+    const cluster = await SimCluster.healthy({ nodes: 4, shards: 2, seed: 66 });
+    const keys = Array.from({ length: 40 }, (_, i) => `{t}${i}`);
+    for (const key of keys) await cluster.put('n1', key, 'v'.repeat(2_500));
+    const slot = slotOfKey(Buffer.from(keys[0]!));
+    const [from, to] = containsSlot(cluster.node('n1').maps.map!.shards[0]!.slots, slot) ? [1, 2] : [2, 1];
+    const request = { slots: `${slot}-${slot}`, to: `s${to}`, dry_run: false, max_rate_bytes: 2_000 };
+    granted(await cluster.settle(cluster.node('n1').admin.move(request, 5_000)));
+    // The copy takes 50 s.
+    await cluster.scheduler.runFor(10_000);
+    const next = cluster
+      .node('n1')
+      .maps.membersOf(from)
+      .find((id) => id !== cluster.leaderOf(from))!;
+    granted(await cluster.settle(cluster.node('n1').admin.transferLeader(`s${from}`, next, 5_000)));
+    await cluster.until(() => cluster.leaderOf(from) === next, 'another leader');
+    expect(await cluster.planOver()).toBeLessThan(70_000);
+    expect(cluster.controller().plan('p1')).toMatchObject({ status: 'done' });
+    for (const key of keys) expect(await cluster.value('n2', key)).toHaveLength(2_500);
+  });
+});
+
 describe('the space of slots that have moved', () => {
   const reclaims = (cluster: SimCluster): number[] =>
     [...cluster.machines.values()].map(
