@@ -47,6 +47,8 @@ export interface DriverSettings {
   readonly handOverPause_ms: number;
   /** The same for nodes that do not answer: they do it when they come back. */
   readonly silencePatience_ms: number;
+  /** How long nothing is placed on a node that answered and made no replica that works. */
+  readonly newcomerBackOff_ms: number;
 }
 
 export const DRIVER_DEFAULTS: DriverSettings = {
@@ -77,4 +79,5 @@ export const DRIVER_DEFAULTS: DriverSettings = {
   handOverPause_ms: 60_000,
   removalPatience_ms: 60_000,
   silencePatience_ms: 10_000,
+  newcomerBackOff_ms: 600_000,
 };

@@ -1,10 +1,12 @@
 /**
  * The driver of members: runs on the controller's leader beside the driver of the plan. It carries out each change of
  * members that the controller's log holds, step by step (`member-change.ts`), and begins those that are due by themselves
- * (`member-repair.ts`). It keeps nothing in memory but who is busy with what, and for how long a newcomer has been away.
+ * (`member-repair.ts`). It keeps nothing in memory but who is busy with what, for how long a newcomer has been away, and which
+ * nodes could not make one: a new office tries each of them once.
  *
  * It never undoes by silence: a change whose group has no leader waits. Only a newcomer that stays away is given up, so
- * that another node can take its place.
+ * that another node can take its place; a node that answers and makes no replica that works is left alone for a while, or it
+ * would be chosen again, as the one that carries the least.
  */
 import type { Clock, GroupId, NodeId } from '../raft/index.js';
 import type { ControllerPort, DriverEvents } from './driver-ports.js';
@@ -43,6 +45,12 @@ interface Course {
   readonly transfers: Map<NodeId, number>;
 }
 
+/** Why a change is given up, and which nodes are not to be tried again soon. */
+interface Hopeless {
+  readonly reason: string;
+  readonly shun: readonly NodeId[];
+}
+
 export class MemberDriver {
   readonly #options: MemberDriverOptions;
   #office: Office | null = null;
@@ -70,6 +78,8 @@ class Office {
   readonly #stalled = new Set<GroupId>();
   /** By shard: not to be asked to hand over again before. */
   readonly #askedToHandOver = new Map<GroupId, number>();
+  /** Nodes that answered and made no replica that works: nothing is placed there before. */
+  readonly #shunnedUntil_ms = new Map<NodeId, number>();
   readonly #unsubscribe: () => void;
   #lookDue = false;
   #nextSpread_ms = Number.NEGATIVE_INFINITY;
@@ -165,8 +175,9 @@ class Office {
     }
     // Between two configurations there is no way back.
     if (step.kind === 'wait') return true;
-    if (await this.#isHopeless(change, course)) {
-      await this.#giveUp(change);
+    const hopeless = await this.#hopeless(change, course);
+    if (hopeless !== null) {
+      await this.#giveUp(change, hopeless);
       course.awaySince_ms = null;
     } else await this.#order(change, seen, step, course);
     return true;
@@ -200,29 +211,41 @@ class Office {
     return new Set([...this.#unhealthy(change), ...inVain]);
   }
 
-  /** A newcomer has been away for long, or its node is to go, or has not made a replica that works. */
-  async #isHopeless(change: MemberChange, course: Course): Promise<boolean> {
+  /** A newcomer has been away for long, or its node is to go, or has not made a replica that works; null: none. */
+  async #hopeless(change: MemberChange, course: Course): Promise<Hopeless | null> {
     const { clock, settings, controller, shards } = this.#tenure;
-    if (change.givenUp !== null) return false;
+    if (change.givenUp !== null) return null;
     const newcomers = newcomersOf(change);
-    if (newcomers.some(({ node }) => controller.state().map()?.draining.includes(node) === true)) return true;
+    const leaving = newcomers.filter(({ node }) => controller.state().map()?.draining.includes(node) === true);
+    if (leaving.length > 0) return { reason: `${namesOf(leaving)} is to leave the cluster`, shun: [] };
     const asked = newcomers.map(async (member) => {
       const there = this.#options.healthy(member.node);
       return there && (await shards.sound(change.group, member, settings.call_timeout_ms)) === true;
     });
-    const sound = (await Promise.all(asked)).every(Boolean);
+    const sound = await Promise.all(asked);
     this.#tenure.check();
-    if (sound) course.awaySince_ms = null;
+    if (sound.every(Boolean)) course.awaySince_ms = null;
     else course.awaySince_ms ??= clock.monotonic_ms();
-    return course.awaySince_ms !== null && clock.monotonic_ms() - course.awaySince_ms >= settings.newcomerPatience_ms;
+    if (course.awaySince_ms === null) return null;
+    if (clock.monotonic_ms() - course.awaySince_ms < settings.newcomerPatience_ms) return null;
+    const failed = newcomers.filter((_, i) => !sound[i]);
+    const reason = `${namesOf(failed)} had no replica that works for ${settings.newcomerPatience_ms / 1000} s`;
+    // Who is away is passed over as long as it is, and deserves a try when it is back.
+    return { reason, shun: failed.map(({ node }) => node).filter(this.#options.healthy) };
   }
 
-  async #giveUp(change: MemberChange): Promise<void> {
-    const { settings, event } = this.#tenure;
-    const nodes = newcomersOf(change).map((member) => member.node);
-    const reason = `${nodes.join(', ')} had no replica that works for ${settings.newcomerPatience_ms / 1000} s`;
-    event('warn', 'a change of members is given up', { group: change.group, cause: change.cause, reason });
+  async #giveUp(change: MemberChange, { reason, shun }: Hopeless): Promise<void> {
+    const { clock, settings, event } = this.#tenure;
+    const { group, cause } = change;
+    event('warn', 'a change of members is given up', { group, cause, reason, notAgainSoon: shun });
+    for (const node of shun) this.#shunnedUntil_ms.set(node, clock.monotonic_ms() + settings.newcomerBackOff_ms);
     await this.#tenure.propose({ kind: 'give_up_members', change: change.id, reason });
+  }
+
+  #shunned(): Set<NodeId> {
+    const now_ms = this.#tenure.clock.monotonic_ms();
+    for (const [node, until_ms] of this.#shunnedUntil_ms) if (until_ms <= now_ms) this.#shunnedUntil_ms.delete(node);
+    return new Set(this.#shunnedUntil_ms.keys());
   }
 
   // ------------------------------------------------------------------------------------------------ due by themselves
@@ -339,8 +362,9 @@ class Office {
     if (map === null) throw new Error('invariant: a map that was there is gone');
     const { healthy, downFor_ms } = this.#options;
     const [changes, plan, settings] = [state.changes(), state.runningPlan(), state.settings()];
-    return rebuildView({ map, changes, plan, settings, healthy, downFor_ms });
+    return rebuildView({ map, changes, plan, settings, healthy, downFor_ms, shunned: this.#shunned() });
   }
 }
 
+const namesOf = (members: readonly ShardMember[]): string => members.map(({ node }) => node).join(', ');
 const nameOf = (group: GroupId): string => (group === CONTROLLER_GROUP ? 'the controller' : shardName(group));

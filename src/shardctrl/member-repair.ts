@@ -28,6 +28,8 @@ export interface RepairView {
   /** Groups whose members are being changed, or that are about to go. */
   readonly busy: ReadonlySet<GroupId>;
   readonly healthy: (node: NodeId) => boolean;
+  /** They answer, and yet made no replica that works a while ago: nothing goes there by itself. Default: none is known. */
+  readonly shunned?: ReadonlySet<NodeId>;
   /** No plan runs. */
   readonly calm: boolean;
 }
@@ -96,13 +98,14 @@ function loadOf(map: ShardMap): Map<NodeId, number> {
 
 /** Where a further replica of the group should go, as if `without` had none; null: nowhere now. */
 export function placeFor(view: RepairView, group: GroupMembers, without: NodeId | null): NodeId | null {
-  const { map, healthy } = view;
+  const { map, healthy, shunned } = view;
   const stay = map.nodes.filter((node) => node.id !== without && isOn(group, node.id));
   const able = staying(map).filter((node) => healthy(node.id) && !isOn(group, node.id));
   const welcome = able.filter((node) => !group.avoids.includes(node.id));
   // A node that is to be emptied does not wait for ever because of one that is only avoided.
   const places = welcome.length === 0 && without !== null ? able : welcome;
-  return bestNode(places, stay, loadOf(map))?.id ?? null;
+  const promising = places.filter((node) => shunned?.has(node.id) !== true);
+  return bestNode(promising, stay, loadOf(map))?.id ?? null;
 }
 
 function drained(view: RepairView): MemberWish | null {
@@ -158,6 +161,7 @@ function uneven(view: RepairView): MemberWish | null {
   const by = (a: NodeEntry, b: NodeEntry): number => load.get(a.id)! - load.get(b.id)! || compareNodeIds(a.id, b.id);
   const nodes = [...map.nodes].sort(by);
   for (const to of nodes) {
+    if (view.shunned?.has(to.id) === true) continue;
     for (const from of [...nodes].reverse()) {
       if (load.get(from.id)! - load.get(to.id)! < 2) break;
       const shard = map.shards.find(

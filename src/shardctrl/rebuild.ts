@@ -33,12 +33,13 @@ export function rebuildView(seen: {
   readonly settings: Pick<ClusterSettings, 'rebuildAfter_ms'>;
   readonly healthy: (node: NodeId) => boolean;
   readonly downFor_ms: (node: NodeId) => number | null;
+  readonly shunned?: ReadonlySet<NodeId>;
 }): RebuildView {
-  const { map, changes, plan, settings, healthy, downFor_ms } = seen;
+  const { map, changes, plan, settings, healthy, downFor_ms, shunned = new Set() } = seen;
   const retiring = plan?.retiring ?? [];
   const busy = new Set([...changes.map((change) => change.group), ...retiring]);
   const { rebuildAfter_ms } = settings;
-  return { map, changes, retiring, busy, calm: plan === null, healthy, downFor_ms, rebuildAfter_ms };
+  return { map, changes, retiring, busy, calm: plan === null, healthy, downFor_ms, shunned, rebuildAfter_ms };
 }
 
 /** What becomes of a replica whose node is down. */

@@ -11,6 +11,7 @@ const SETTINGS: Partial<DriverSettings> = {
   newcomerPatience_ms: 1_000,
   spreadEvery_ms: 1_000,
   backOffLast_ms: 400,
+  newcomerBackOff_ms: 5_000,
 };
 const LIMIT_MS = 1_000;
 /** What is sent late has arrived by then. */
@@ -18,6 +19,10 @@ const LATE_MS = 6_000;
 
 const replace = (group: number, out: string, into: string) =>
   ({ kind: 'change_members', group, add: [into], remove: [out], cause: 'asked for by an operator' }) as const;
+
+/** How often a replica was to be made on the node. */
+const triesOn = (world: MemberWorld, node: string): number =>
+  world.story.filter((what) => what.includes('"kind":"change_members"') && what.includes(`"add":["${node}"]`)).length;
 
 const isNamed = (world: MemberWorld, node: string): boolean =>
   [...world.groups.keys()].some((group) => world.nodesOf(group).includes(node));
@@ -113,6 +118,46 @@ describe('the driver of members', () => {
     world.comeBack(first);
     await untilSettled(world);
     expect(world.holds(first, 1)).toBe(world.nodesOf(1).includes(first));
+  });
+
+  it('goes elsewhere where a node answers and makes no replica that works, and tries that one again after a while', async () => {
+    const world = await MemberWorld.make(3, 1, 2, { ...SETTINGS, newcomerBackOff_ms: 60_000 });
+    // It carries the least, and always will.
+    world.broken.add('n4');
+    world.elect();
+    lose(world, 'n3');
+    await world.until(() => !isNamed(world, 'n3') && world.isSettled(), 'n3 is not replaced', 30_000);
+    expect(world.nodesOf(1)).toEqual(['n1', 'n2', 'n5']);
+    await world.scheduler.runFor(20_000);
+    // Once for the controller, and once for the shard where both were under way at a time.
+    expect(triesOn(world, 'n4')).toBeLessThanOrEqual(2);
+    world.broken.clear();
+    await world.until(() => world.nodesOf(0).includes('n4') && world.isSettled(), 'n4 is not tried again');
+    expect(world.holds('n4', 0)).toBe(true);
+  });
+
+  it('empties a drained node although the node that has room makes no replica that works', async () => {
+    const world = await MemberWorld.make(3, 2, 2, SETTINGS);
+    world.broken.add('n4');
+    world.elect();
+    world.apply({ kind: 'drain_node', node: 'n3' });
+    await world.until(() => hasLeft(world, 'n3'), 'n3 is not drained', 30_000);
+    for (const group of [1, 2]) expect(world.nodesOf(group)).toEqual(['n1', 'n2', 'n5']);
+  });
+
+  it('does not spread replicas again and again to a node that makes none that work', async () => {
+    const world = await MemberWorld.make(3, 4, 1, { ...SETTINGS, newcomerBackOff_ms: 60_000 });
+    world.broken.add('n4');
+    world.elect();
+    await world.scheduler.runFor(50_000);
+    expect(triesOn(world, 'n4')).toBe(1);
+    world.broken.clear();
+    await world.until(
+      () => [1, 2, 3, 4].filter((id) => world.nodesOf(id).includes('n4')).length === 3,
+      'n4 has no share',
+    );
+    await untilSettled(world);
+    world.expectTidy();
   });
 
   it('leaves a group alone that has lost its majority, and rebuilds the others', async () => {

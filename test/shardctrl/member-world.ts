@@ -90,6 +90,8 @@ export class MemberWorld {
   leader: MemberOffice | null = null;
   /** Nodes that the drivers do not hear, while their groups do. */
   readonly hidden = new Set<NodeId>();
+  /** Nodes that answer, and whose new replicas do not work. */
+  readonly broken = new Set<NodeId>();
   readonly #settings: Partial<DriverSettings>;
   readonly #downSince_ms = new Map<NodeId, number>();
   readonly #replicas = new Map<NodeId, Map<GroupId, FakeReplica>>();
@@ -155,7 +157,7 @@ export class MemberWorld {
   #hold(node: NodeId, group: GroupId, id: ReplicaId, since_ms: number): void {
     const held = this.#replicas.get(node) ?? new Map<GroupId, FakeReplica>();
     this.#replicas.set(node, held);
-    held.set(group, { id, since_ms, sound: true });
+    held.set(group, { id, since_ms, sound: !this.broken.has(node) });
   }
 
   /** Nodes make and remove replicas as the map says, as soon as they hear of it. */
