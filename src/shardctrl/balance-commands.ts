@@ -1,4 +1,5 @@
 /** Commands on the balance of shards: a plan that moves what overloaded shards should not carry, and when there is to be one. */
+import type { NodeId } from '../raft/index.js';
 import { AUTO_PAUSE_MS } from './balance-settings.js';
 import type { CommandOf, ControllerResult } from './commands.js';
 import type { ControllerState } from './controller-state.js';
@@ -14,10 +15,10 @@ export function applyBalance(
   command: CommandOf<'balance'>,
   stamp_ms: number,
 ): ControllerResult {
-  const { moves, auto, cause } = command;
+  const { moves, auto, cause, downNodes } = command;
   const unasked = auto ? whyNotByItself(state, stamp_ms) : null;
   if (unasked !== null) return { kind: 'nothing', detail: unasked };
-  const result = startPlan(state, 'balance', (map) => draftBalance(map, moves), command, stamp_ms);
+  const result = startPlan(state, 'balance', (map) => draftBalance(map, moves, downNodes), command, stamp_ms);
   const plan = result.kind === 'plan_started' ? state.plan(result.plan) : null;
   if (plan !== null) state.putPlan({ ...plan, cause });
   return result;
@@ -34,7 +35,12 @@ function whyNotByItself(state: ControllerState, stamp_ms: number): string | null
 }
 
 /** The moves as they stand: whether they make sense has been judged by whoever knows the load. */
-export function draftBalance(map: ShardMap, moves: readonly SlotMove[], figures: SlotFigures | null = null): Drafted {
+export function draftBalance(
+  map: ShardMap,
+  moves: readonly SlotMove[],
+  down: readonly NodeId[],
+  figures: SlotFigures | null = null,
+): Drafted {
   const left = new Map(map.shards.map(({ id, slots }) => [id, slots]));
   for (const { from, to, slots } of moves) {
     const owned = left.get(from) ?? NO_SLOTS;
@@ -44,7 +50,7 @@ export function draftBalance(map: ShardMap, moves: readonly SlotMove[], figures:
     }
     left.set(from, subtractSlots(owned, slots));
   }
-  return { ok: true, draft: draftOfMoves(map, moves, figures) };
+  return { ok: true, draft: draftOfMoves(map, moves, down, figures) };
 }
 
 export function applyBalanceSettings(state: ControllerState, command: CommandOf<'balance_settings'>): ControllerResult {

@@ -66,6 +66,8 @@ const figures = z
     error: 'keys and bytes must have a number for each slot',
   });
 
+/** Nodes that are down as the proposer sees it: health does not stand in the log. Entries of earlier builds name none. */
+const downNodes = z.array(name).max(1_024).readonly().default([]);
 /** A plan names each shard once at most, and there are never more. */
 const shardIds = z.array(group).max(1_024).readonly();
 const reshard = z.object({
@@ -82,6 +84,7 @@ const reshard = z.object({
     .default([]),
   excludeShards: shardIds.default([]),
   excludeNodes: z.array(name).max(1_024).readonly().default([]),
+  downNodes,
   /** null: not asked. */
   figures: figures.nullable().default(null),
 });
@@ -92,6 +95,7 @@ const move = z.object({
   to: group,
   max_pause_ms: z.number().min(1).nullable().default(null),
   maxRate,
+  downNodes,
 });
 
 const slotMove = z.object({ from: group, to: group, slots });
@@ -103,6 +107,7 @@ const balance = z.object({
   cause: reason,
   max_pause_ms: z.number().min(1).nullable().default(null),
   maxRate,
+  downNodes,
 });
 /** null: as before. */
 const balanceSettings = z.object({

@@ -1,7 +1,7 @@
 /**
  * Which nodes host a new shard: a pure function. Replicas of one shard keep away from each other (first by
  * `labels.host`, then by `labels.zone`), replicas of all shards spread evenly, and so do first members, who campaign first
- * and so lead.
+ * and so lead. Nodes that are down come last, whatever speaks for them: they carry little just because they are down.
  */
 import type { GroupId, NodeId } from '../raft/index.js';
 import type { NodeEntry, ShardEntry, ShardMember } from './shard-map.js';
@@ -43,12 +43,15 @@ export interface PlacementRequest {
   readonly replicas: number | null;
   /** How many there should be once there are nodes for them. Default: `replicas`, or three. */
   readonly wished?: number;
+  /** As far as whoever asks knows. Without a majority on others no shard is made. Default: none. */
+  readonly down?: readonly NodeId[];
 }
 
 export function placeShards(request: PlacementRequest): Placement {
   const { nodes } = request;
   const replicas = request.replicas ?? Math.min(REPLICAS_DEFAULT, nodes.length);
-  const missing = whatIsMissing(replicas, nodes.length);
+  const down = nodes.filter(({ id }) => request.down?.includes(id) === true).map(({ id }) => id);
+  const missing = whatIsMissing(replicas, nodes.length) ?? whoIsMissing(request, replicas, down);
   if (missing !== null) return { ok: false, missing };
   const load = new Map<NodeId, number>(nodes.map((node) => [node.id, 0]));
   const firsts = new Map<NodeId, number>(nodes.map((node) => [node.id, 0]));
@@ -57,17 +60,17 @@ export function placeShards(request: PlacementRequest): Placement {
     if (members[0] !== undefined) add(firsts, members[0].node, 1);
   }
   const chosen = request.newShards.map((id) => {
-    const hosts = chooseNodes(nodes, replicas, load);
+    const hosts = chooseNodes(nodes, replicas, load, down);
     for (const node of hosts) add(load, node.id, 1);
     return { id, hosts };
   });
   const leading = spreadFirsts(
-    chosen.map((shard) => shard.hosts.map((node) => node.id)),
+    chosen.map((shard) => shard.hosts.map((node) => node.id).filter((id) => !down.includes(id))),
     firsts,
   );
   const wished = request.wished ?? request.replicas ?? REPLICAS_DEFAULT;
   const shards = chosen.map(({ id, hosts }, i) => ({ id, members: membersOf(hosts, leading[i]!), replicas: wished }));
-  return { ok: true, shards, warnings: warningsOf(chosen, replicas) };
+  return { ok: true, shards, warnings: warningsOf(chosen, replicas, down) };
 }
 
 function whatIsMissing(replicas: number, nodes: number): string | null {
@@ -84,14 +87,33 @@ function whatIsMissing(replicas: number, nodes: number): string | null {
   return null;
 }
 
+/** A shard whose majority is down from the start has no leader, and what is to move there waits. */
+function whoIsMissing(
+  { nodes, newShards }: PlacementRequest,
+  replicas: number,
+  down: readonly NodeId[],
+): string | null {
+  const there = nodes.length - down.length;
+  const needed = Math.floor(replicas / 2) + 1;
+  if (newShards.length === 0 || there >= needed) return null;
+  const are = down.length === 1 ? 'is' : 'are';
+  return `a new shard of ${replicas} replicas needs ${needed} nodes that are up, and there ${there === 1 ? 'is' : 'are'} ${there}: ${down.join(', ')} ${are} down`;
+}
+
 /** A node without the label is a place of its own. */
 const hostOf = (node: NodeEntry): string => node.labels['host'] ?? `node ${node.id}`;
 const zoneOf = (node: NodeEntry): string => node.labels['zone'] ?? `node ${node.id}`;
 
-function chooseNodes(nodes: readonly NodeEntry[], count: number, load: ReadonlyMap<NodeId, number>): NodeEntry[] {
+function chooseNodes(
+  nodes: readonly NodeEntry[],
+  count: number,
+  load: ReadonlyMap<NodeId, number>,
+  down: readonly NodeId[],
+): NodeEntry[] {
+  const up = nodes.filter((node) => !down.includes(node.id));
   const chosen: NodeEntry[] = [];
   while (chosen.length < count) {
-    const next = bestNode(nodes, chosen, load);
+    const next = bestNode(up, chosen, load) ?? bestNode(nodes, chosen, load);
     if (next === null) throw new Error(`invariant: ${count} of ${nodes.length} nodes are to be chosen`);
     chosen.push(next);
   }
@@ -161,9 +183,19 @@ function membersOf(hosts: readonly NodeEntry[], first: NodeId): ShardMember[] {
 function warningsOf(
   chosen: readonly { readonly id: GroupId; readonly hosts: readonly NodeEntry[] }[],
   replicas: number,
+  down: readonly NodeId[],
 ): string[] {
   const warnings: string[] = [];
   if (chosen.length === 0) return warnings;
+  const lame = chosen.filter(({ hosts }) => hosts.some(({ id }) => down.includes(id)));
+  if (lame.length > 0) {
+    const names = lame.map(({ id }) => `s${id}`).join(', ');
+    const away = down.filter((id) => lame.some(({ hosts }) => hosts.some((node) => node.id === id)));
+    const are = away.length === 1 ? 'is' : 'are';
+    warnings.push(
+      `too few nodes are up: ${names} ${lame.length === 1 ? 'starts' : 'start'} with replicas missing, as ${away.join(', ')} ${are} down`,
+    );
+  }
   if (replicas === 2) warnings.push('shards of two replicas take no writes as soon as one of their nodes is away');
   const crowded = chosen.filter(({ hosts }) => new Set(hosts.map(hostOf)).size < hosts.length);
   if (crowded.length > 0) {

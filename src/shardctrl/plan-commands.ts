@@ -38,7 +38,7 @@ const sameOwners = (a: ShardMap, b: ShardMap): boolean =>
   a.shards.every(({ id, slots }, i) => id === b.shards[i]!.id && equalSlots(slots, b.shards[i]!.slots));
 
 export function applyMove(state: ControllerState, command: CommandOf<'move'>, stamp_ms: number): ControllerResult {
-  const draft = (map: ShardMap): Drafted => draftMove(map, command.slots, command.to);
+  const draft = (map: ShardMap): Drafted => draftMove(map, command.slots, command.to, command.downNodes);
   return startPlan(state, 'move', draft, command, stamp_ms);
 }
 

@@ -7,7 +7,7 @@ import { type PlacedShard, type Placement, placeShards } from './placement.js';
 import type { ShardBalance } from './plan.js';
 import { balanceOf } from './plan-balance.js';
 import { planShares, type SlotMove } from './planner.js';
-import { sizeWarnings, wishWarnings } from './reshard-warnings.js';
+import { awayWarnings, sizeWarnings, wishWarnings } from './reshard-warnings.js';
 import { completedWish, findParties, type Parties, type ReshardWish, type ShardWeight } from './reshard-wish.js';
 import { type ShardMap, shardName } from './shard-map.js';
 import { planSizes } from './size-planner.js';
@@ -65,6 +65,7 @@ export function draftReshard(map: ShardMap, nextShard: GroupId, asked: ReshardWi
     warnings: [
       ...(placed.ok ? placed.warnings : []),
       ...wishWarnings(map, made, wish),
+      ...awayWarnings(map, moves, parties.retiring, wish.downNodes),
       ...(sizes === null || wish.by === 'slots'
         ? []
         : sizeWarnings({ parties, shares, made, by: wish.by, evened, sizes })),
@@ -79,11 +80,11 @@ export function draftReshard(map: ShardMap, nextShard: GroupId, asked: ReshardWi
 }
 
 function placeNew(map: ShardMap, made: readonly GroupId[], wish: Required<ReshardWish>): Placement {
-  const { excludeNodes } = wish;
+  const { excludeNodes, downNodes: down } = wish;
   const nodes = map.nodes.filter((node) => !map.draining.includes(node.id) && !excludeNodes.includes(node.id));
   const wished = wish.replicas ?? Math.max(...map.shards.map((shard) => shard.replicas));
   const replicas = wish.replicas ?? Math.max(...map.shards.map((shard) => shard.members.length));
-  const placed = placeShards({ nodes, existing: map.shards, newShards: made, replicas, wished });
+  const placed = placeShards({ nodes, existing: map.shards, newShards: made, replicas, wished, down });
   if (excludeNodes.length === 0) return placed;
   return placed.ok
     ? { ...placed, shards: placed.shards.map((shard) => ({ ...shard, avoids: excludeNodes })) }
@@ -111,7 +112,13 @@ function movesFor(
 }
 
 /** An explicit move: like any plan, but it balances nothing. Slots that `to` owns already stay. */
-export function draftMove(map: ShardMap, slots: SlotRanges, to: GroupId, figures: SlotFigures | null = null): Drafted {
+export function draftMove(
+  map: ShardMap,
+  slots: SlotRanges,
+  to: GroupId,
+  down: readonly NodeId[],
+  figures: SlotFigures | null = null,
+): Drafted {
   if (!map.shards.some((shard) => shard.id === to)) {
     const known = map.shards.map((shard) => shardName(shard.id)).join(', ');
     return { ok: false, missing: `there is no shard ${shardName(to)}; there are ${known}` };
@@ -121,18 +128,23 @@ export function draftMove(map: ShardMap, slots: SlotRanges, to: GroupId, figures
     const leaving = shard.id === to ? [] : intersectSlots(shard.slots, slots);
     if (leaving.length > 0) moves.push({ from: shard.id, to, slots: leaving });
   }
-  return { ok: true, draft: draftOfMoves(map, moves, figures) };
+  return { ok: true, draft: draftOfMoves(map, moves, down, figures) };
 }
 
 /** Of moves as they are given: no shard comes or goes, and nothing is evened out. */
-export function draftOfMoves(map: ShardMap, moves: readonly SlotMove[], figures: SlotFigures | null): PlanDraft {
+export function draftOfMoves(
+  map: ShardMap,
+  moves: readonly SlotMove[],
+  down: readonly NodeId[],
+  figures: SlotFigures | null,
+): PlanDraft {
   const sizes = figures === null ? null : new SlotSizes(figures);
   return {
     newShards: [],
     retiring: [],
     moves,
     shares: sharesAfter(map, [], [], moves),
-    warnings: [],
+    warnings: awayWarnings(map, moves, [], down),
     by: 'slots',
     weights: [],
     excludedShards: [],

@@ -1,5 +1,7 @@
 /** What is as an operator asked for, and may surprise all the same. */
-import type { GroupId } from '../raft/index.js';
+import type { GroupId, NodeId } from '../raft/index.js';
+import { hasMajority, nodesOf } from './member-repair.js';
+import type { SlotMove } from './planner.js';
 import type { Parties, ReshardWish } from './reshard-wish.js';
 import { type ShardMap, shardName } from './shard-map.js';
 import type { ShareBy, SlotSizes } from './slot-figures.js';
@@ -14,6 +16,26 @@ export function wishWarnings(map: ShardMap, made: readonly GroupId[], wish: Requ
     warnings.push('no shard is made: that nodes are excluded changes nothing');
   }
   return warnings;
+}
+
+/** Of shards that are there already: what such a one gives or takes waits, and the plan with it. */
+export function awayWarnings(
+  map: ShardMap,
+  moves: readonly SlotMove[],
+  retiring: readonly GroupId[],
+  down: readonly NodeId[],
+): string[] {
+  const parties = new Set([...retiring, ...moves.flatMap(({ from, to }) => [from, to])]);
+  const lost = map.shards.filter(
+    (shard) => parties.has(shard.id) && !hasMajority(nodesOf(shard), (node) => !down.includes(node)),
+  );
+  if (lost.length === 0) return [];
+  const away = down.filter((node) => lost.some((shard) => nodesOf(shard).includes(node)));
+  const [names, nodes] = [lost.map(({ id }) => shardName(id)).join(', '), away.join(', ')];
+  const [have, wait] = lost.length === 1 ? ['has', 'it gives or takes waits'] : ['have', 'they give or take waits'];
+  return [
+    `${names} ${have} no majority while ${nodes} ${away.length === 1 ? 'is' : 'are'} down: what ${wait} until then, and so does the end of the plan`,
+  ];
 }
 
 interface Sized {

@@ -26,6 +26,8 @@ export interface ReshardWish {
   readonly excludeShards?: readonly GroupId[];
   /** Nodes that no replica of a new shard is placed on. */
   readonly excludeNodes?: readonly NodeId[];
+  /** Nodes that are down, as whoever proposes sees it: replicas of new shards are placed there last. */
+  readonly downNodes?: readonly NodeId[];
   /** What slots hold: needed unless `by` is slots. */
   readonly figures?: SlotFigures | null;
 }
@@ -35,6 +37,7 @@ export const completedWish = (wish: ReshardWish): Required<ReshardWish> => ({
   weights: [],
   excludeShards: [],
   excludeNodes: [],
+  downNodes: [],
   figures: null,
   ...wish,
 });

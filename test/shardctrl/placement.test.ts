@@ -123,6 +123,40 @@ describe('placeShards', () => {
     expect(members(placed(nodes, 1, 3).shards[0]!)).toEqual(['n1', 'n2', 'n3']);
   });
 
+  it('takes nodes that are down last, whatever speaks for them, and has none of them lead', () => {
+    // n4 and n5 carry nothing, just because they are down, and stand alone in their zones.
+    const nodes = ['x', 'x', 'x', 'y', 'z'].map((zone, i) => nodeOf(`n${i + 1}`, { zone }));
+    const existing = placed(nodes.slice(0, 3), 2, 3).shards;
+    const make = (down: string[], replicas: number) => {
+      const result = placeShards({ nodes, existing, newShards: [3, 4], replicas, down });
+      if (!result.ok) throw new Error(result.missing);
+      return result;
+    };
+    const three = make(['n4', 'n5'], 3);
+    for (const shard of three.shards) expect([...members(shard)].sort()).toEqual(['n1', 'n2', 'n3']);
+    expect(three.warnings).toEqual([]);
+    const five = make(['n4', 'n5', 'n9'], 5);
+    for (const shard of five.shards) {
+      expect(members(shard)).toHaveLength(5);
+      expect(['n1', 'n2', 'n3']).toContain(first(shard)[0]);
+    }
+    expect(five.warnings).toEqual(['too few nodes are up: s3, s4 start with replicas missing, as n4, n5 are down']);
+  });
+
+  it('makes no shard whose majority is down from the start, and says who is', () => {
+    const missing = (replicas: number, down: string[], newShards = [1]) => {
+      const result = placeShards({ nodes: nodesOf(5), existing: [], newShards, replicas, down });
+      return result.ok ? 'nothing' : result.missing;
+    };
+    expect(missing(3, ['n1', 'n2', 'n5'])).toBe('nothing');
+    expect(missing(3, ['n1', 'n2', 'n3', 'n5'])).toBe(
+      'a new shard of 3 replicas needs 2 nodes that are up, and there is 1: n1, n2, n3, n5 are down',
+    );
+    expect(missing(5, ['n1', 'n2', 'n3'])).toContain('needs 3 nodes that are up, and there are 2');
+    expect(missing(2, ['n1', 'n2', 'n3', 'n4'])).toContain('of 2 replicas needs 2 nodes that are up');
+    expect(missing(3, ['n1', 'n2', 'n3', 'n5'], [])).toBe('nothing');
+  });
+
   it('LateJoiner: a node that joins gets the next replicas', () => {
     const before = placed(nodesOf(3), 4, 3).shards;
     const after = placed(nodesOf(4), 2, 3, before).shards;

@@ -199,6 +199,34 @@ describe('a reshard that excludes', () => {
   });
 });
 
+describe('a reshard while nodes are down', () => {
+  it('places new shards elsewhere, and has them avoid nothing later', () => {
+    const [made] = draftOf(wish(two, 3, { downNodes: ['n4', 'n5'] })).newShards;
+    expect(made!.members.map(({ node }) => node).sort()).toEqual(['n1', 'n2', 'n3']);
+    expect(made!.avoids).toBeUndefined();
+  });
+
+  it('is refused where a new shard would have no majority', () => {
+    const excludeNodes = ['n2', 'n3'];
+    expect(missing(wish(two, 3, { downNodes: ['n4', 'n5'], excludeNodes }))).toBe(
+      'a new shard of 3 replicas needs 2 nodes that are up, and there is 1: n4, n5 are down; excluded nodes are not counted: n2, n3',
+    );
+    // Nothing has to be placed.
+    expect(missing(wish(two, 1, { downNodes: ['n2', 'n3', 'n4', 'n5'], replicas: 3 }))).toBe('nothing');
+  });
+
+  it('warns of shards that are there and have no majority: what they give and take waits', () => {
+    const [warning, ...more] = draftOf(wish(three, 2, { downNodes: ['n2', 'n3'], excludeShards: [4] })).warnings;
+    expect(warning).toBe(
+      's9, s12 have no majority while n2, n3 are down: what they give or take waits until then, and so does the end of the plan',
+    );
+    expect(more).toEqual([]);
+    expect(draftOf(wish(three, 2, { downNodes: ['n3'] })).warnings).toEqual([]);
+    expect(draftOf(wish(two, 2, { downNodes: ['n2', 'n3'] })).warnings).toEqual([]);
+    expect(draftOf(draftMove(three, [[0, 9]], 12, ['n1', 'n2'])).warnings[0]).toContain('s4, s12 have no majority');
+  });
+});
+
 describe('a reshard by what slots hold', () => {
   it('evens out bytes or keys, and tells what each shard has before and after', () => {
     const figures = holding([0, 99, 100], [8_192, 8_201, 100]);
@@ -252,7 +280,7 @@ describe('a reshard by what slots hold', () => {
 
 describe('a move', () => {
   it('takes the slots from all who own them, and balances nothing', () => {
-    const draft = draftOf(draftMove(three, [[15_990, 16_309]], 9));
+    const draft = draftOf(draftMove(three, [[15_990, 16_309]], 9, []));
     expect(draft.moves).toEqual([
       { from: 4, to: 9, slots: [[15_990, 15_999]] },
       { from: 12, to: 9, slots: [[16_300, 16_309]] },
@@ -266,6 +294,6 @@ describe('a move', () => {
   });
 
   it('to a shard that is not there says which are', () => {
-    expect(missing(draftMove(three, [[0, 1]], 5))).toBe('there is no shard s5; there are s4, s9, s12');
+    expect(missing(draftMove(three, [[0, 1]], 5, []))).toBe('there is no shard s5; there are s4, s9, s12');
   });
 });

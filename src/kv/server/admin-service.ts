@@ -105,10 +105,17 @@ export class AdminServiceImpl implements AdminService {
     this.#members = new MembersAdmin(options);
     this.#settings = new SettingsAdmin(options.controller);
     const { clock, shards, controller } = options;
-    this.#drafts = new PlanDrafts({ clock, shards, controller, map: (timeout_ms) => this.#freshMap(timeout_ms) });
+    this.#drafts = new PlanDrafts({
+      clock,
+      shards,
+      controller,
+      map: (timeout_ms) => this.#freshMap(timeout_ms),
+      down: () => this.#down(),
+    });
     this.#balance = new BalanceAdmin({
       ...options,
       drafts: this.#drafts,
+      down: () => this.#down(),
       start: (command, timeout_ms) => this.#command(command, timeout_ms),
     });
   }
@@ -179,7 +186,13 @@ export class AdminServiceImpl implements AdminService {
     const figures = await this.#drafts.figures(wish.value, timeout_ms);
     if (!figures.ok) return figures;
     const left_ms = Math.max(1, deadline_ms - clock.monotonic_ms());
-    const command = { kind: 'reshard', ...wish.value, figures: figures.value, ...limitsOf(request) } as const;
+    const command = {
+      kind: 'reshard',
+      ...wish.value,
+      figures: figures.value,
+      downNodes: this.#down(),
+      ...limitsOf(request),
+    } as const;
     return this.#command(command, left_ms);
   }
 
@@ -192,11 +205,19 @@ export class AdminServiceImpl implements AdminService {
     if (request.dry_run) {
       return this.#drafts.move(slots.slots, to, limitsOf(request), timeout_ms, (map) => noShard(shardName(to), map));
     }
-    const started = await this.#command({ kind: 'move', slots: slots.slots, to, ...limitsOf(request) }, timeout_ms);
+    const command = { kind: 'move', slots: slots.slots, to, downNodes: this.#down(), ...limitsOf(request) } as const;
+    const started = await this.#command(command, timeout_ms);
     const { map } = this.#options.maps;
     const unknown = map?.shards.some((shard) => shard.id === to) === false;
     if (!started.ok && started.error.code === 'plan_impossible' && unknown) return fail(noShard(shardName(to), map));
     return started;
+  }
+
+  /** Silent for long enough, and for as long as it takes to ask once more: who is new has not been heard yet. */
+  #down(): NodeId[] {
+    const { self, maps, hello } = this.#options;
+    const nodes = maps.map?.nodes.map(({ id }) => id) ?? [];
+    return nodes.filter((id) => id !== self && (hello.downFor_ms(id) ?? 0) > 0);
   }
 
   async #freshMap(timeout_ms: number): Promise<Answer<MapAnswer>> {

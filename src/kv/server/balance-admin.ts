@@ -1,4 +1,5 @@
 /** What operators ask about the load of slots and keys, and about the balance of shards. */
+import type { NodeId } from '../../raft/index.js';
 import {
   type ControllerCommand,
   type PlanLimits,
@@ -29,6 +30,8 @@ export interface BalanceAdminOptions {
   readonly balance: BalanceService;
   readonly controller: Pick<ControllerCaller, 'propose'>;
   readonly drafts: PlanDrafts;
+  /** Nodes that are down, as this one sees it. */
+  readonly down: () => readonly NodeId[];
   /** Has the controller start a plan, and gives the plan. */
   readonly start: (command: ControllerCommand, timeout_ms: number) => Promise<Answer<PlanView>>;
 }
@@ -78,7 +81,8 @@ export class BalanceAdmin {
     if (request.dry_run || moves.length === 0) return this.#draft(standing, limits, timeout_ms);
     const { worst } = standing.assessment;
     const cause = worst === null ? '' : `asked for by an operator: ${shardName(worst.shard)} was overloaded`;
-    return this.#options.start({ kind: 'balance', moves: [...moves], auto: false, cause, ...limits }, timeout_ms);
+    const { start, down } = this.#options;
+    return start({ kind: 'balance', moves: [...moves], auto: false, cause, downNodes: down(), ...limits }, timeout_ms);
   }
 
   async set(request: BalanceSettingsRequest, timeout_ms: number): Promise<Answer<BalanceSettingsView>> {

@@ -2,7 +2,7 @@
  * Plans that are not started yet: what an operator asked for in the controller's terms, what slots hold, and for a dry run
  * what the plan would be and how long it would take.
  */
-import type { Clock } from '../../raft/index.js';
+import type { Clock, NodeId } from '../../raft/index.js';
 import {
   DRIVER_DEFAULTS,
   type Drafted,
@@ -38,6 +38,8 @@ export interface PlanDraftsOptions {
   readonly controller: Pick<ControllerCaller, 'pace'>;
   /** As the controller has it now, with the ids of shards that are gone. */
   readonly map: (timeout_ms: number) => Promise<Answer<MapAnswer>>;
+  /** Nodes that are down, as this one sees it. */
+  readonly down: () => readonly NodeId[];
 }
 
 const ok = <T>(value: T): Answer<T> => ({ ok: true, value });
@@ -84,7 +86,11 @@ export class PlanDrafts {
     const figures = await this.#census(map, deadline_ms, wish.by ?? 'slots');
     const silent = whoIsSilent(map, wish, figures);
     if (silent !== null) return silent;
-    return this.#view(draftReshard(map, nextShard, { ...wish, figures }), { map, figures, limits }, deadline_ms);
+    return this.#view(
+      draftReshard(map, nextShard, { ...wish, downNodes: this.#options.down(), figures }),
+      { map, figures, limits },
+      deadline_ms,
+    );
   }
 
   /** Fails with `unknown` where there is no such shard. */
@@ -101,7 +107,7 @@ export class PlanDrafts {
     const { map } = answer.value;
     if (!map.shards.some((shard) => shard.id === to)) return fail(unknown(map));
     const figures = await this.#census(map, deadline_ms, 'slots');
-    return this.#view(draftMove(map, slots, to, figures), { map, figures, limits }, deadline_ms);
+    return this.#view(draftMove(map, slots, to, this.#options.down(), figures), { map, figures, limits }, deadline_ms);
   }
 
   /** Of moves that the controller's leader has found due. `warnings`: what is to be said of them beside. */
@@ -116,8 +122,12 @@ export class PlanDrafts {
     if (!answer.ok) return answer;
     const { map } = answer.value;
     const figures = await this.#census(map, deadline_ms, 'slots');
-    const view = await this.#view(draftBalance(map, moves, figures), { map, figures, limits }, deadline_ms);
-    return view.ok ? ok({ ...view.value, warnings }) : view;
+    const view = await this.#view(
+      draftBalance(map, moves, this.#options.down(), figures),
+      { map, figures, limits },
+      deadline_ms,
+    );
+    return view.ok ? ok({ ...view.value, warnings: [...warnings, ...(view.value.warnings ?? [])] }) : view;
   }
 
   /** What goes with the command that starts the plan; null: it does not go by what slots hold. */

@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { PlanView, ReshardRequest } from '../../../src/kv/server/api.js';
 import { countSlots, slotOfKey } from '../../../src/shardctrl/index.js';
+import { membersOf } from './members-of.js';
 import { errorOf, granted, SimCluster } from './sim-cluster.js';
 
 type Wish = Omit<ReshardRequest, 'dry_run'>;
@@ -129,6 +130,66 @@ describe('a dry run', () => {
     }
     expect(plan.predicted).toMatchObject({ time_ms: null, pause_ms: null, batches: null });
     expect(plan.predicted!.from).toContain('not known: some shards did not tell');
+  });
+});
+
+describe('a reshard while nodes are down', () => {
+  /** Of five nodes two have gone for good, one after the other, and what they held was rebuilt. */
+  async function twoLost() {
+    const cluster = await SimCluster.healthy({ nodes: 5, shards: 1, seed: 3 });
+    granted(await cluster.settle(cluster.node('n1').admin.changeSettings({ rebuildAfter_ms: 2_000 }, 8_000)));
+    const names = ['n1', 'n2', 'n3', 'n4', 'n5'];
+    const lost: string[] = [];
+    for (let i = 0; i < 2; i++) {
+      const gone = cluster.leaderOf(1)!;
+      lost.push(gone);
+      cluster.kill(gone);
+      await cluster.until(
+        () =>
+          cluster.leaderOf(0) !== null &&
+          !membersOf(cluster, 1).includes(gone) &&
+          cluster.controller().changes().length === 0,
+        `${gone} to be replaced`,
+        240_000,
+      );
+    }
+    return { cluster, lost, up: names.filter((id) => !lost.includes(id)) };
+  }
+
+  it('makes new shards on those that are there, as the dry run says, and ends', async () => {
+    const { cluster, lost, up } = await twoLost();
+    const planned = await dryRun(cluster, { shards: 3 }, up[0]);
+    for (const { members } of planned.new_shards!) expect([...members].sort()).toEqual(up);
+    const { id } = granted(await ask(cluster, { shards: 3 }, false, up[1]));
+    await cluster.planOver();
+    const done = granted(await cluster.settle(cluster.node(up[2]!).admin.plan(id, 3_000)));
+    expect(done.state).toBe('done');
+    expect(done.new_shards!.map(({ members }) => members)).toEqual(planned.new_shards!.map(({ members }) => members));
+    // Nobody has asked to keep away from them once they are back.
+    for (const { avoids } of cluster.controller().map()!.shards) expect(avoids).toEqual([]);
+    for (const gone of lost) expect(membersOf(cluster, 2)).not.toContain(gone);
+  });
+
+  it('is refused where a new shard would have no majority, and says what is missing', async () => {
+    const { cluster, lost, up } = await twoLost();
+    const are = `${[...lost].sort().join(', ')} are down`;
+    for (const dry of [true, false]) {
+      const refused = errorOf(await ask(cluster, { shards: 3, exclude_nodes: up.slice(1) }, dry, up[0]));
+      expect(refused).toMatchObject({ code: 'plan_impossible' });
+      expect(refused.detail).toContain(`a new shard of 3 replicas needs 2 nodes that are up, and there is 1: ${are}`);
+    }
+    expect(cluster.controller().latestPlan()).toBeNull();
+  });
+
+  it('or a move says which shards have to wait for them', async () => {
+    const { cluster, at, names } = await partlySilent();
+    await cluster.scheduler.runFor(15_000);
+    const said = `${names.join(', ')} ${names.length === 1 ? 'has' : 'have'} no majority while`;
+    const to = names[0]!;
+    const move = (dry_run: boolean) => cluster.node(at).admin.move({ slots: '0-16383', to, dry_run }, 8_000);
+    expect(granted(await cluster.settle(move(true))).warnings![0]).toContain(said);
+    expect((await dryRun(cluster, { shards: 4 }, at)).warnings!.join('; ')).toContain(said);
+    expect(granted(await cluster.settle(move(false))).warnings![0]).toContain(said);
   });
 });
 
