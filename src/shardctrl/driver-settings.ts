@@ -49,6 +49,8 @@ export interface DriverSettings {
   readonly silencePatience_ms: number;
   /** How long nothing is placed on a node that answered and made no replica that works. */
   readonly newcomerBackOff_ms: number;
+  /** How long a newcomer may get nothing, or nothing but beginnings, before its change is given up. */
+  readonly catchUpPatience_ms: number;
 }
 
 export const DRIVER_DEFAULTS: DriverSettings = {
@@ -80,4 +82,5 @@ export const DRIVER_DEFAULTS: DriverSettings = {
   removalPatience_ms: 60_000,
   silencePatience_ms: 10_000,
   newcomerBackOff_ms: 600_000,
+  catchUpPatience_ms: 120_000,
 };

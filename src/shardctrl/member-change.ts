@@ -36,6 +36,18 @@ export interface Membership {
   readonly confIndex: Index;
   readonly leader: ReplicaId;
   readonly term: Term;
+  /** How far learners are. Left out by earlier builds. */
+  readonly newcomers?: readonly NewcomerProgress[];
+}
+
+export interface NewcomerProgress {
+  readonly id: ReplicaId;
+  /** Up to where it has the log. */
+  readonly match: number;
+  /** How many committed entries it lacks. */
+  readonly behind: number;
+  /** Of the snapshot that is being streamed to it: how much has arrived; 0: none is. */
+  readonly frames: number;
 }
 
 export type MemberStep =

@@ -8,7 +8,8 @@
  * that another node can take its place; a node that answers and makes no replica that works is left alone for a while, or it
  * would be chosen again, as the one that carries the least.
  */
-import type { Clock, GroupId, NodeId } from '../raft/index.js';
+import type { Clock, GroupId, NodeId, ReplicaId } from '../raft/index.js';
+import { CatchUp } from './catch-up.js';
 import type { ControllerPort, DriverEvents } from './driver-ports.js';
 import { DRIVER_DEFAULTS, type DriverSettings } from './driver-settings.js';
 import { type MemberChange, type MemberStep, type Membership, newcomersOf, nextMemberStep } from './member-change.js';
@@ -41,6 +42,8 @@ const TRANSFERS_MAX = 3;
 /** What one office remembers of a change while it carries it out. */
 interface Course {
   awaySince_ms: number | null;
+  /** How newcomers get on, by replica. */
+  readonly catchUps: Map<ReplicaId, CatchUp>;
   /** Transfers asked for, by node. */
   readonly transfers: Map<NodeId, number>;
 }
@@ -76,6 +79,8 @@ class Office {
   readonly #busy = new Set<GroupId>();
   /** Those whose leader does not answer: others need not wait for them. */
   readonly #stalled = new Set<GroupId>();
+  /** Those whose newcomer comes no closer, and where it is: others need not wait for them, and nothing more is placed there. */
+  readonly #lagging = new Map<GroupId, readonly NodeId[]>();
   /** By shard: not to be asked to hand over again before. */
   readonly #askedToHandOver = new Map<GroupId, number>();
   /** Nodes that answered and made no replica that works: nothing is placed there before. */
@@ -147,13 +152,14 @@ class Office {
   }
 
   async #carryOut(group: GroupId): Promise<void> {
-    const course: Course = { awaySince_ms: null, transfers: new Map() };
+    const course: Course = { awaySince_ms: null, catchUps: new Map(), transfers: new Map() };
     const asker: Asker = {
       stalled: (stalled) => void (stalled ? this.#stalled.add(group) : this.#stalled.delete(group)),
     };
     try {
       while (await this.#advance(group, course, asker)) await this.#tenure.sleep(this.#tenure.settings.memberPoll_ms);
     } finally {
+      this.#lagging.delete(group);
       this.#stalled.delete(group);
     }
   }
@@ -165,6 +171,7 @@ class Office {
     const seen = await this.#tenure.ask(asker, (timeout_ms) => shards.membership(group, timeout_ms), patience);
     const change = this.#changeOf(group);
     if (seen === null || change === null) return false;
+    this.#watchNewcomers(change, seen, course);
     const step = nextMemberStep(change, seen, this.#avoided(change, course));
     if (step.kind === 'done' || step.kind === 'taken') {
       const taken = step.kind === 'taken';
@@ -179,6 +186,7 @@ class Office {
     if (hopeless !== null) {
       await this.#giveUp(change, hopeless);
       course.awaySince_ms = null;
+      course.catchUps.clear();
     } else await this.#order(change, seen, step, course);
     return true;
   }
@@ -211,6 +219,21 @@ class Office {
     return new Set([...this.#unhealthy(change), ...inVain]);
   }
 
+  #watchNewcomers(change: MemberChange, { newcomers = [], term }: Membership, { catchUps }: Course): void {
+    const { clock, settings } = this.#tenure;
+    const late: NodeId[] = [];
+    for (const { node, replica } of change.givenUp === null ? newcomersOf(change) : []) {
+      const progress = newcomers.find(({ id }) => id === replica);
+      if (progress === undefined) continue;
+      const catchUp = catchUps.get(replica) ?? new CatchUp();
+      catchUps.set(replica, catchUp);
+      catchUp.note(progress, term, clock.monotonic_ms());
+      if (catchUp.isLagging(settings.newcomerPatience_ms)) late.push(node);
+    }
+    if (late.length > 0) this.#lagging.set(change.group, late);
+    else this.#lagging.delete(change.group);
+  }
+
   /** A newcomer has been away for long, or its node is to go, or has not made a replica that works; null: none. */
   async #hopeless(change: MemberChange, course: Course): Promise<Hopeless | null> {
     const { clock, settings, controller, shards } = this.#tenure;
@@ -224,14 +247,25 @@ class Office {
     });
     const sound = await Promise.all(asked);
     this.#tenure.check();
-    if (sound.every(Boolean)) course.awaySince_ms = null;
-    else course.awaySince_ms ??= clock.monotonic_ms();
-    if (course.awaySince_ms === null) return null;
+    if (sound.every(Boolean)) {
+      course.awaySince_ms = null;
+      return this.#stuck(newcomers, course);
+    }
+    course.awaySince_ms ??= clock.monotonic_ms();
     if (clock.monotonic_ms() - course.awaySince_ms < settings.newcomerPatience_ms) return null;
     const failed = newcomers.filter((_, i) => !sound[i]);
     const reason = `${namesOf(failed)} had no replica that works for ${settings.newcomerPatience_ms / 1000} s`;
     // Who is away is passed over as long as it is, and deserves a try when it is back.
     return { reason, shun: failed.map(({ node }) => node).filter(this.#options.healthy) };
+  }
+
+  /** It is there, and gets nothing of what it needs. */
+  #stuck(newcomers: readonly ShardMember[], { catchUps }: Course): Hopeless | null {
+    const { catchUpPatience_ms } = this.#tenure.settings;
+    const stuck = newcomers.filter(({ replica }) => catchUps.get(replica)?.isStuck(catchUpPatience_ms) === true);
+    if (stuck.length === 0) return null;
+    const reason = `${namesOf(stuck)} got no further with catching up for ${catchUpPatience_ms / 1000} s`;
+    return { reason, shun: stuck.map(({ node }) => node) };
   }
 
   async #giveUp(change: MemberChange, { reason, shun }: Hopeless): Promise<void> {
@@ -245,7 +279,7 @@ class Office {
   #shunned(): Set<NodeId> {
     const now_ms = this.#tenure.clock.monotonic_ms();
     for (const [node, until_ms] of this.#shunnedUntil_ms) if (until_ms <= now_ms) this.#shunnedUntil_ms.delete(node);
-    return new Set(this.#shunnedUntil_ms.keys());
+    return new Set([...this.#shunnedUntil_ms.keys(), ...[...this.#lagging.values()].flat()]);
   }
 
   // ------------------------------------------------------------------------------------------------ due by themselves
@@ -262,7 +296,7 @@ class Office {
     if (map === null) return;
     for (const node of emptied(map)) await this.#letGo(map, node);
     const view = this.#view();
-    const underWay = view.changes.filter(({ group }) => !this.#stalled.has(group));
+    const underWay = view.changes.filter(({ group }) => !this.#stalled.has(group) && !this.#lagging.has(group));
     const wish = this.#wish(view, underWay);
     if (wish !== null) await this.#begin(view.map, wish);
     else if (underWay.length === 0) await this.#tend(view);

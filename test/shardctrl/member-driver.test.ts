@@ -12,6 +12,7 @@ const SETTINGS: Partial<DriverSettings> = {
   spreadEvery_ms: 1_000,
   backOffLast_ms: 400,
   newcomerBackOff_ms: 5_000,
+  catchUpPatience_ms: 4_000,
 };
 const LIMIT_MS = 1_000;
 /** What is sent late has arrived by then. */
@@ -158,6 +159,55 @@ describe('the driver of members', () => {
     );
     await untilSettled(world);
     world.expectTidy();
+  });
+
+  const FULL = { match: 100, behind: 0, frames: 0 };
+  const isGivenUp = (world: MemberWorld): boolean => world.story.some((what) => what.includes('is given up'));
+
+  it.each([
+    ['gets nothing', () => ({ match: 0, behind: 100, frames: 0 })],
+    [
+      'gets the beginnings of snapshots only',
+      (age_ms: number) => ({ match: 0, behind: 100, frames: Math.floor((age_ms % 700) / 50) }),
+    ],
+  ])('goes elsewhere where a newcomer is there and %s', async (_, progress) => {
+    const world = await MemberWorld.make(3, 2, 2, { ...SETTINGS, newcomerBackOff_ms: 60_000 });
+    world.filled = (node, age_ms) => (node === 'n4' ? progress(age_ms) : FULL);
+    world.elect();
+    world.apply({ kind: 'drain_node', node: 'n3' });
+    await world.until(() => hasLeft(world, 'n3'), 'n3 is not drained', 40_000);
+    expect(isGivenUp(world)).toBe(true);
+    for (const group of [1, 2]) expect(world.nodesOf(group)).toEqual(['n1', 'n2', 'n5']);
+  });
+
+  it('does not give up a snapshot that takes long, also where it has to begin again once', async () => {
+    const world = await MemberWorld.make(3, 1, 1, SETTINGS);
+    world.filled = (node, age_ms) => {
+      if (node !== 'n4' || age_ms > 60_000) return FULL;
+      return { match: 0, behind: age_ms, frames: Math.floor((age_ms % 30_000) / 1_000) };
+    };
+    world.elect();
+    world.apply(replace(1, 'n1', 'n4'));
+    await world.until(() => world.nodesOf(1).includes('n4'), 'n4 is no member', 90_000);
+    expect(isGivenUp(world)).toBe(false);
+  });
+
+  it('does what else is due beside a newcomer that comes no closer, and nothing more there', async () => {
+    const world = await MemberWorld.make(3, 2, 2, SETTINGS);
+    world.elect();
+    await untilSettled(world);
+    const out = world.nodesOf(1)[0]!;
+    const into = ['n5', 'n4', 'n3', 'n2'].find((node) => !world.nodesOf(1).includes(node))!;
+    const before = triesOn(world, into);
+    // The others write as fast as it can take it.
+    world.filled = (node, age_ms) => (node === into ? { match: age_ms, behind: 100, frames: 0 } : FULL);
+    expect(world.apply(replace(1, out, into)).kind).toBe('change_started');
+    const drained = world.nodesOf(2).find((node) => node !== into)!;
+    world.apply({ kind: 'drain_node', node: drained });
+    await world.until(() => !world.nodesOf(2).includes(drained), `${drained} keeps s2`, 30_000);
+    expect(world.controller.machine.changes().map(({ group }) => group)).toContain(1);
+    expect(isGivenUp(world)).toBe(false);
+    expect(triesOn(world, into)).toBe(before + 1);
   });
 
   it('leaves a group alone that has lost its majority, and rebuilds the others', async () => {

@@ -25,6 +25,7 @@ import {
   MemberDriver,
   type MemberStep,
   type Membership,
+  type NewcomerProgress,
   type Remains,
   type ShardMember,
   type ShardPort,
@@ -92,6 +93,9 @@ export class MemberWorld {
   readonly hidden = new Set<NodeId>();
   /** Nodes that answer, and whose new replicas do not work. */
   readonly broken = new Set<NodeId>();
+  /** How far a sound replica is that was made so long ago; it has caught up when it is not behind. */
+  filled: (node: NodeId, age_ms: number) => Omit<NewcomerProgress, 'id'> = (_, age_ms) =>
+    age_ms < FILL_MS ? { match: 0, behind: 100, frames: 0 } : { match: 100, behind: 0, frames: 0 };
   readonly #settings: Partial<DriverSettings>;
   readonly #downSince_ms = new Map<NodeId, number>();
   readonly #replicas = new Map<NodeId, Map<GroupId, FakeReplica>>();
@@ -226,7 +230,15 @@ export class MemberWorld {
   #membership(id: GroupId): Membership | null {
     const group = this.#led(id);
     if (group === null) return null;
-    return { conf: group.conf, confIndex: index(group.confIndex), leader: group.leader, term: term(group.term) };
+    const newcomers = group.conf.learners.map((member) => ({ id: member.id, ...this.#filled(id, member) }));
+    const { conf, leader } = group;
+    return { conf, confIndex: index(group.confIndex), leader, term: term(group.term), newcomers };
+  }
+
+  #filled(group: GroupId, member: { readonly node: NodeId; readonly id: ReplicaId }): Omit<NewcomerProgress, 'id'> {
+    const replica = this.#replicaOf(group, member);
+    if (replica === null) return { match: 0, behind: 100, frames: 0 };
+    return this.filled(member.node, this.scheduler.now_ms - replica.since_ms);
   }
 
   #step(id: GroupId, seenAt: number, step: MemberStep): StepAnswer | null {
@@ -258,8 +270,7 @@ export class MemberWorld {
       if (step.op === 'remove') after.delete(step.id);
       else if (step.op === 'add_voter') after.set(step.member.id, step.member);
       if (step.op !== 'add_voter') continue;
-      const replica = this.#replicaOf(group.id, step.member);
-      if (replica === null || this.scheduler.now_ms - replica.since_ms < FILL_MS) return 'a learner is behind';
+      if (this.#filled(group.id, step.member).behind > 0) return 'a learner is behind';
     }
     const voters = [...after.values()];
     if (this.#there(group.id, voters) * 2 <= voters.length) return 'a majority of those left does not answer';

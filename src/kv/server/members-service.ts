@@ -5,7 +5,7 @@
  */
 import type { Clock, ConfChange, GroupId, NodeId, Replica, ReplicaHost } from '../../raft/index.js';
 import { type Index, index, term } from '../../raft/index.js';
-import type { MemberStep, Membership, StepAnswer } from '../../shardctrl/index.js';
+import type { MemberStep, Membership, NewcomerProgress, StepAnswer } from '../../shardctrl/index.js';
 import { handleJson } from './json-rpc.js';
 import { Method, type Rpc } from './rpc.js';
 import { type LeaderAnswer, type MembersRequest, membersRequestSchema } from './shard-schemas.js';
@@ -39,10 +39,8 @@ export class MembersService {
     const replica = host.get(group);
     const confirmed = replica?.leads === true && (await readBarrier(replica, clock, BARRIER_MS));
     if (!confirmed || !replica.leads) return { ok: false, leader: replica?.leaderNode ?? null };
-    return {
-      ok: true,
-      value: { conf: replica.conf, confIndex: replica.confIndex, leader: replica.id, term: term(replica.term) },
-    };
+    const { conf, confIndex, id: leader } = replica;
+    return { ok: true, value: { conf, confIndex, leader, term: term(replica.term), newcomers: newcomersOf(replica) } };
   }
 
   step(group: GroupId, seenAt: Index, step: MemberStep): LeaderAnswer<StepAnswer> {
@@ -59,6 +57,13 @@ export class MembersService {
     const result = replica.proposeConfChange(step.change, seenAt);
     return result.ok ? BEGUN : refused(`${result.reason}: ${result.detail}`);
   }
+}
+
+function newcomersOf(replica: Replica): NewcomerProgress[] {
+  const { progress, commit } = replica.status();
+  return progress
+    .filter(({ learner }) => learner)
+    .map(({ id, match }) => ({ id, match, behind: Math.max(0, commit - match), frames: replica.snapshotFrames(id) }));
 }
 
 /** While a transfer is under way nothing is written: it must not be to one that cannot take over (F15). */

@@ -119,7 +119,14 @@ export const membersRequestSchema = z.discriminatedUnion('kind', [
 ]);
 export type MembersRequest = z.infer<typeof membersRequestSchema>;
 
-const membership = z.object({ conf, confIndex: count, leader: count, term: count });
+const newcomer = z.object({ id: count, match: count, behind: count, frames: count });
+const membership = z.object({
+  conf,
+  confIndex: count,
+  leader: count,
+  term: count,
+  newcomers: z.array(newcomer).optional(),
+});
 const stepAnswer = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('begun') }),
   z.object({ kind: z.literal('refused'), detail: z.string() }),

@@ -267,6 +267,11 @@ export class Replica {
     return this.#core.status();
   }
 
+  /** Of the snapshot that this leader streams to a member: how many frames have arrived; 0: it streams none. */
+  snapshotFrames(to: ReplicaId): number {
+    return this.#senders.acknowledged(to);
+  }
+
   get members(): readonly Member[] {
     const conf = this.#core.conf;
     return [...conf.voters, ...conf.outgoing, ...conf.learners];

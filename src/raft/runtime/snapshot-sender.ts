@@ -66,6 +66,11 @@ export class SnapshotSender {
     return this.#options.stream;
   }
 
+  /** Frames that have arrived. */
+  get acknowledged(): number {
+    return this.#nextSeq - this.#unacked.length;
+  }
+
   #push(body: Body): void {
     const { group, from, to, stream } = this.#options;
     const seq = this.#nextSeq++;

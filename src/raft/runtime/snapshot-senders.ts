@@ -91,6 +91,11 @@ export class SnapshotSenders {
     return this.#lastStream;
   }
 
+  /** Frames of the snapshot under way that have arrived; 0: none is. */
+  acknowledged(to: ReplicaId): number {
+    return this.#senders.get(to)?.acknowledged ?? 0;
+  }
+
   onFrame(frame: SnapshotFrame): void {
     this.#senders.get(frame.from)?.onFrame(frame);
   }

@@ -342,6 +342,25 @@ describe('the members of a shard', () => {
     expect(membersOf(cluster, 1)).toEqual([...before, ...add].sort());
   });
 
+  it('are those of before where the newcomer is there, but the shard’s leader does not get through to it', async () => {
+    const cluster = await SimCluster.healthy({ nodes: 4, shards: 2 });
+    await cluster.until(() => cluster.leaderOf(1) !== null && cluster.leaderOf(2) !== null, 'leaders');
+    // Whoever watches the newcomer gets through to it.
+    const shard = [1, 2].find((id) => cluster.leaderOf(id) !== cluster.leaderOf(0))!;
+    const before = membersOf(cluster, shard);
+    const [newcomer] = ['n1', 'n2', 'n3', 'n4'].filter((id) => !before.includes(id)) as [string];
+    const leader = cluster.leaderOf(shard)!;
+    cluster.network.partition(leader, newcomer);
+    const request = { add: [newcomer], remove: [] };
+    granted(await cluster.settle(cluster.node(leader).admin.changeMembers(`s${shard}`, request, 5_000)));
+    await cluster.until(() => cluster.controller().changes().length > 0, 'the change');
+    await cluster.until(() => cluster.controller().changes().length === 0, 'the change to be given up', 240_000);
+    expect(membersOf(cluster, shard)).toEqual(before);
+    expect(cluster.warnings.join()).toContain('a change of members is given up');
+    cluster.heal();
+    await expectSettled(cluster);
+  });
+
   it('cannot become so few that those left would be no majority', async () => {
     const cluster = await SimCluster.healthy({ nodes: 3, shards: 1 });
     cluster.kill('n3');
