@@ -43,7 +43,8 @@ async function moving(): Promise<World> {
     granted(await cluster.settle(cluster.node('n1').admin.transferLeader(shard, node, 5_000)));
   }
   cluster.network.setFaults({ delayMin_ms: 20, delayMax_ms: 25 });
-  const request = { slots: formatSlots(SLOTS), to: 's2', dry_run: false };
+  // Steps take far more than 50 ms on such lines.
+  const request = { slots: formatSlots(SLOTS), to: 's2', dry_run: false, max_pause_ms: 5_000 };
   const at = cluster.leaderOf(0)!;
   const { id } = granted(await cluster.settle(cluster.node(at).admin.move(request, 5_000)));
   const stateAt = (shard: number): SlotState =>
