@@ -14,15 +14,25 @@ interface Undo {
   readonly before: Buffer | undefined;
 }
 
+/** Rows from the first to the last key, both included. */
+interface Block {
+  readonly first: Buffer;
+  readonly last: Buffer;
+}
+
 interface AppliedBatch {
   readonly undo: readonly Undo[];
   readonly bytes: number;
 }
 
+const BLOCK_ROWS = 16;
+const SPOILED = 'a block of rows cannot be decoded';
+
 export class SimEngineDisk {
   readonly rows = new OrderedRows();
   /** Why it can't be opened, or null. */
   damage: string | null = null;
+  #spoiled: Block | null = null;
   /** Number of batches applied, ever. */
   #applied = 0;
   /** The batches that a power cut may take back, the oldest first. */
@@ -88,6 +98,37 @@ export class SimEngineDisk {
     value[bit >>> 3]! ^= 1 << (bit & 7);
     this.rows.put(key, value);
     return key;
+  }
+
+  /**
+   * Up to `BLOCK_ROWS` rows, one beside the other, can't be read any more, whatever is written over them: a block of a table
+   * that LevelDB can't decode. Returns the first row's key; null: there is none that is eligible, or such a block is there already.
+   */
+  spoil(random: Random, eligible: (key: Buffer) => boolean): Buffer | null {
+    if (this.#spoiled !== null) return null;
+    const keys: Buffer[] = [];
+    this.rows.scan(Buffer.alloc(0), null, (key) => {
+      if (eligible(key)) keys.push(key);
+      return true;
+    });
+    const first = keys[Math.floor(random.next() * keys.length)];
+    if (first === undefined) return null;
+    let last = first;
+    let rows = 0;
+    this.rows.scan(first, null, (key) => {
+      last = key;
+      return ++rows < BLOCK_ROWS;
+    });
+    this.#spoiled = { first, last };
+    this.damage = `${SPOILED} from ${first.toString('hex')} on`;
+    return first;
+  }
+
+  /** What keeps a reader from knowing all rows from `first` to `last`, both included, or null. */
+  faultBetween(first: Uint8Array, last: Uint8Array): string | null {
+    const block = this.#spoiled;
+    if (block === null || Buffer.compare(last, block.first) < 0 || Buffer.compare(first, block.last) > 0) return null;
+    return SPOILED;
   }
 
   #forgetOldest(count: number): void {

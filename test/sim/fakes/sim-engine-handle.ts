@@ -1,4 +1,5 @@
 /** One open simulated engine: orders and delays what happens to its disk, and dies with its process. */
+import { EngineDamagedError } from '../../../src/kv/store/engine/engine-damaged-error.js';
 import type { EngineOp, EngineRange, EngineRow, EngineSnapshot, StateEngine } from '../../../src/raft/index.js';
 import type { OrderedRows } from './ordered-rows.js';
 import { ProcessGone } from './process-gone.js';
@@ -14,19 +15,27 @@ interface FlyingWrite {
   readonly reject: (error: Error) => void;
 }
 
-function readRange(rows: OrderedRows, { gte, lt, limit, maxBytes }: EngineRange): EngineRow[] {
+interface Found {
+  readonly rows: EngineRow[];
+  /** What a page that ends here has read: up to its last row, or all of the range. */
+  readonly upTo: Uint8Array;
+}
+
+function readRange(rows: OrderedRows, { gte, lt, limit, maxBytes }: EngineRange): Found {
   const found: EngineRow[] = [];
   const rowsMax = limit ?? Number.POSITIVE_INFINITY;
   const bytesMax = maxBytes ?? Number.POSITIVE_INFINITY;
-  if (rowsMax <= 0) return found;
+  if (rowsMax <= 0) return { rows: found, upTo: gte };
   let bytes = 0;
+  let more = true;
   rows.scan(gte, lt, (key, value) => {
     // Copies, as LevelDB gives them: who scribbles on a row must not reach the disk.
     found.push({ key: Buffer.from(key), value: Buffer.from(value) });
     bytes += key.length + value.length;
-    return found.length < rowsMax && bytes < bytesMax;
+    more = found.length < rowsMax && bytes < bytesMax;
+    return more;
   });
-  return found;
+  return { rows: found, upTo: more ? lt : found.at(-1)!.key };
 }
 
 const ownOps = (ops: readonly EngineOp[]): OwnOp[] =>
@@ -65,6 +74,7 @@ export class SimEngine implements StateEngine {
 
   get(key: Uint8Array): Buffer | undefined {
     this.#mustBeOpen();
+    this.#mustBeReadable(key, key);
     const value = this.#disk.rows.get(key);
     return value === undefined ? undefined : Buffer.from(value);
   }
@@ -100,7 +110,7 @@ export class SimEngine implements StateEngine {
       range: async (range) => {
         this.#mustBeOpen();
         if (!open) throw new Error(`a snapshot of engine ${this.#name} is closed`);
-        return this.#after('read', () => readRange(rows, range));
+        return this.#after('read', () => this.#rowsOf(readRange(rows, range), range));
       },
       close: async () => {
         if (open) this.#snapshots--;
@@ -112,7 +122,7 @@ export class SimEngine implements StateEngine {
   async range(range: EngineRange): Promise<EngineRow[]> {
     this.#mustBeOpen();
     const found = readRange(this.#disk.rows, range);
-    return this.#after('read', () => found);
+    return this.#after('read', () => this.#rowsOf(found, range));
   }
 
   async reclaim(_gte: Uint8Array, _lt: Uint8Array): Promise<void> {
@@ -185,7 +195,15 @@ export class SimEngine implements StateEngine {
   }
 
   #after<T>(operation: SimEngineOperation, result: () => T): Promise<T> {
-    return new Promise((resolve) => this.#schedule(operation, () => resolve(result())));
+    return new Promise((resolve, reject) => {
+      this.#schedule(operation, () => {
+        try {
+          resolve(result());
+        } catch (error) {
+          reject(error);
+        }
+      });
+    });
   }
 
   #schedule(operation: SimEngineOperation, run: () => void): void {
@@ -196,6 +214,17 @@ export class SimEngine implements StateEngine {
     if (this.#state === 'crashed') return;
     if (this.#stalled) this.#waitingForResume.push(() => this.#whenAwake(run));
     else run();
+  }
+
+  #rowsOf({ rows, upTo }: Found, { gte }: EngineRange): EngineRow[] {
+    this.#mustBeReadable(gte, upTo);
+    return rows;
+  }
+
+  /** What has been written over it since is in LevelDB's memory, but who promises that? */
+  #mustBeReadable(first: Uint8Array, last: Uint8Array): void {
+    const fault = this.#disk.faultBetween(first, last);
+    if (fault !== null) throw new EngineDamagedError(this.#name, fault);
   }
 
   #mustBeOpen(): void {

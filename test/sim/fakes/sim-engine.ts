@@ -143,6 +143,14 @@ export class SimEngines implements StateEngines {
     return this.#existing(name).flipBit(random, eligible);
   }
 
+  /**
+   * Some rows, one beside the other, can't be read any more, and the engine can't be opened again. Returns the key of the first;
+   * null: there is none among those that `eligible` lets through, or a block is spoiled already.
+   */
+  spoil(name: string, random: Random, eligible: (key: Buffer) => boolean = () => true): Buffer | null {
+    return this.#existing(name).spoil(random, eligible);
+  }
+
   /** The next write fails, and so does every later one until the engine is opened anew. */
   failWrites(name: string, error: Error): void {
     this.#open(name).fail(error);

@@ -179,6 +179,38 @@ describe('engines of the simulator', () => {
     await snapshot.close();
   });
 
+  it('hide no row that cannot be read any more, and do not open again', async () => {
+    const engines = new SimEngines();
+    const engine = await engines.open('e');
+    const keyOf = (i: number): Buffer => Buffer.of(i);
+    await engine.write(Array.from({ length: 100 }, (_, i) => ({ key: keyOf(i), value: Buffer.of(1) })));
+    const snapshot = engine.snapshot();
+    const first = engines.spoil('e', { next: () => 0.5 });
+    expect(first).toEqual(keyOf(50));
+    expect(engines.spoil('e', { next: () => 0.5 })).toBeNull();
+    const damage = { code: 'ENGINE_DAMAGED' };
+    const unreadable = Array.from({ length: 100 }, (_, i) => i).filter((i) => {
+      try {
+        return engine.get(keyOf(i)) === undefined;
+      } catch (error) {
+        expect(error).toMatchObject(damage);
+        return true;
+      }
+    });
+    expect(unreadable).toEqual(Array.from({ length: 16 }, (_, i) => 50 + i));
+    for (const reader of [engine, snapshot]) {
+      const limited = (from: number, limit: number) =>
+        reader.range({ gte: keyOf(from), lt: keyOf(100), limit }).then((rows) => rows.length);
+      expect(await limited(40, 10)).toBe(10);
+      await expect(limited(40, 11)).rejects.toMatchObject(damage);
+      await expect(limited(65, 1)).rejects.toMatchObject(damage);
+      expect(await limited(66, 1000)).toBe(34);
+    }
+    await snapshot.close();
+    await engine.close();
+    await expect(engines.open('e')).rejects.toMatchObject(damage);
+  });
+
   it('fail writes, stall and resume, and refuse to open when damaged', async () => {
     const engines = new SimEngines();
     const engine = await engines.open('e');
