@@ -167,7 +167,7 @@ export interface EngineRow {
   readonly value: Buffer;
 }
 
-/** Byte order; `gte` inclusive, `lt` exclusive. */
+/** Byte order; `gte` inclusive, `lt` exclusive. What is read are all rows that there are, from `gte` up to where it ends. */
 export interface EngineRange {
   readonly gte: Uint8Array;
   readonly lt: Uint8Array;
@@ -181,7 +181,13 @@ export interface EngineSnapshot {
   close(): Promise<void>;
 }
 
-/** An ordered byte store for the applied state of one replica. Not the durability: that is the log. */
+/**
+ * An ordered byte store for the applied state of one replica. Not the durability: that is the log.
+ *
+ * No read takes rows that can't be read for rows that are not there: `get` throws and all others reject, also `range` of a
+ * snapshot, however little of the range is read. The error's `code` is 'ENGINE_DAMAGED' where it says that the files are not what was
+ * written; so it is for `write` and `flush`. Any other error says nothing about them.
+ */
 export interface StateEngine {
   /** Sees every write whose promise has resolved. */
   get(key: Uint8Array): Buffer | undefined;

@@ -1,12 +1,14 @@
 /** What every StateEngines owes the runtime, whoever implements it. */
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { EngineOp, EngineRow, StateEngine, StateEngines } from '../../src/raft/index.js';
+import type { EngineOp, EngineRow, EngineSnapshot, StateEngine, StateEngines } from '../../src/raft/index.js';
 
 export interface StateEnginesHarness {
   readonly engines: StateEngines;
   /** The same files, opened by a process that follows an orderly end of the last. Its engines have been closed. */
   restart(): Promise<StateEngines>;
+  /** Rot under an open engine: some rows that have been flushed, one beside the other, can't be read any more. */
+  spoil(name: string): Promise<void>;
   cleanup(): Promise<void>;
 }
 
@@ -246,6 +248,68 @@ export function stateEngineContract(title: string, open: () => Promise<StateEngi
         await snapshot.close();
         await snapshot.close();
         await expect(snapshot.range(ALL)).rejects.toThrow(/closed/);
+      });
+    });
+
+    describe('rows that cannot be read (F34, F35)', () => {
+      const COUNT = 5000;
+      const range = { gte: bytes('k'), lt: bytes('l') };
+      const damage = { code: 'ENGINE_DAMAGED' };
+      const textOf = (key: string): string => `${key} `.repeat(30);
+      let snapshot: EngineSnapshot;
+
+      beforeEach(async () => {
+        const keys = Array.from({ length: COUNT }, (_, i) => numbered(i));
+        await engine.write(keys.map((key) => put(key, textOf(key))));
+        await engine.flush();
+        snapshot = engine.snapshot();
+        await harness.spoil('shard-1');
+      });
+
+      afterEach(() => snapshot.close());
+
+      it('are told of by `get` and `getMany`, the others are what they were', async () => {
+        const unreadable: string[] = [];
+        for (let i = 0; i < COUNT; i++) {
+          const key = numbered(i);
+          try {
+            expect(engine.get(bytes(key))?.toString()).toBe(textOf(key));
+          } catch (error) {
+            expect(error).toMatchObject(damage);
+            unreadable.push(key);
+          }
+        }
+        expect(unreadable.length).toBeGreaterThan(0);
+        await expect(engine.getMany([bytes(numbered(0)), bytes(unreadable[0]!)])).rejects.toMatchObject(damage);
+        expect(await engine.getMany([bytes(numbered(0))])).toEqual([bytes(textOf(numbered(0)))]);
+      });
+
+      it.each([
+        { pages: 'of all rows', size: {} },
+        { pages: 'of a hundred rows', size: { limit: 100 } },
+        { pages: 'of one row', size: { limit: 1 } },
+        { pages: 'of 20 kB', size: { maxBytes: 20_000 } },
+        { pages: 'as a snapshot is streamed', size: { maxBytes: 256 * 1024, limit: 4096 } },
+      ])('are never left out of pages $pages', async ({ size }) => {
+        for (const reader of [engine, snapshot]) {
+          const seen: string[] = [];
+          const readAll = async (): Promise<void> => {
+            for (let gte = range.gte; ; ) {
+              const page = await reader.range({ ...range, ...size, gte });
+              if (page.length === 0) return;
+              seen.push(...keysOf(page));
+              gte = Buffer.concat([page.at(-1)!.key, Buffer.of(0)]);
+            }
+          };
+          await expect(readAll()).rejects.toMatchObject(damage);
+          expect(seen).toEqual(seen.map((_, i) => numbered(i)));
+        }
+      });
+
+      it('do not stand in the way of pages that end before them or begin behind them', async () => {
+        expect(await snapshot.range({ ...range, limit: 100 })).toHaveLength(100);
+        expect(await snapshot.range({ ...range, gte: bytes(numbered(COUNT - 100)) })).toHaveLength(100);
+        expect(await engine.range({ ...range, gte: bytes(numbered(COUNT - 100)), limit: 50 })).toHaveLength(50);
       });
     });
 

@@ -303,7 +303,7 @@ describe('a view of rows that are not what was written (F38) names', () => {
   it('what it could not read, and says so instead of what it does not know', async () => {
     const shard = await filled();
     const view = await mark(shard);
-    const broken = Object.assign(new Error('Corruption: bad block'), { code: 'LEVEL_CORRUPTION' });
+    const broken = Object.assign(new Error('Corruption: bad block'), { code: 'ENGINE_DAMAGED' });
     const snapshot: EngineSnapshot = {
       range: async (range) => {
         if (range.gte[0] === Table.SlotIndex) throw broken;

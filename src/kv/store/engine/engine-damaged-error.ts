@@ -1,4 +1,4 @@
-/** The one refusal to open that says something about the files: they can't be trusted and no retry will help. */
+/** The one error that says something about the files: they can't be trusted and no retry will help. */
 export class EngineDamagedError extends Error {
   readonly code = 'ENGINE_DAMAGED';
   readonly engine: string;
@@ -16,4 +16,10 @@ export class LevelFileError extends Error {
     super(`${file}: ${reason}`, options);
     this.name = 'LevelFileError';
   }
+}
+
+/** LevelDB's word for what it can't decode, as damage of the engine; any other error as it is. */
+export function asDamage(engine: string, error: unknown): unknown {
+  if (!(error instanceof Error) || (error as NodeJS.ErrnoException).code !== 'LEVEL_CORRUPTION') return error;
+  return new EngineDamagedError(engine, error.message, { cause: error });
 }

@@ -1,5 +1,7 @@
 /**
- * One LevelDB behind the port of applied state. The only file that imports the binding.
+ * One LevelDB behind the port of applied state. The only file that loads the binding.
+ *
+ * What LevelDB can't decode says something about the files of this engine only: that is told as damage, by whatever call.
  *
  * Two things the binding does not give by itself. Order: its batches run on a pool of threads and may overtake each
  * other, so one is in flight at a time. And the truth about a flush: `compactRange` reports no error, so a flush counts
@@ -10,11 +12,11 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ClassicLevel } from 'classic-level';
 import type { EngineOp, EngineRange, EngineRow, EngineSnapshot, StateEngine } from '../../../raft/index.js';
+import { asDamage, EngineDamagedError } from './engine-damaged-error.js';
 import { logNumber } from './level-log-repair.js';
+import { type Db, type NativeSnapshot, readRange } from './level-range.js';
 import type { SerialQueue } from './serial-queue.js';
 
-type Db = ClassicLevel<Uint8Array, Buffer>;
-type NativeSnapshot = ReturnType<Db['snapshot']>;
 type NativeBatch = ReturnType<typeof newBatch>;
 
 /** Below every key in use, so that compacting this "range" compacts no table and only writes the memtable out. */
@@ -26,8 +28,6 @@ const ENDS: readonly EngineOp[] = [
 ];
 const LET_GO_ATTEMPTS = 10;
 const LET_GO_PAUSE_MS = 200;
-const PAGE_ROWS = 1000;
-const PAGE_BYTES = 256 * 1024;
 const NO_SYNC = { sync: false };
 
 export interface LevelEngineOptions {
@@ -60,35 +60,6 @@ class SharedSnapshot {
 
   async release(): Promise<void> {
     if (--this.#users === 0) await this.native.close();
-  }
-}
-
-async function readRange(db: Db, range: EngineRange, snapshot: NativeSnapshot | null): Promise<EngineRow[]> {
-  const rowsMax = range.limit ?? Number.POSITIVE_INFINITY;
-  const bytesMax = range.maxBytes ?? Number.POSITIVE_INFINITY;
-  const rows: EngineRow[] = [];
-  if (rowsMax <= 0) return rows;
-  const options = {
-    gte: range.gte,
-    lt: range.lt,
-    // A page ends with the row that exceeds this: the row that reaches `maxBytes` exceeds one byte less.
-    highWaterMarkBytes: Math.max(0, Math.min(bytesMax, PAGE_BYTES) - 1),
-  };
-  const iterator = db.iterator<Uint8Array, Buffer>(snapshot === null ? options : { ...options, snapshot });
-  try {
-    let bytes = 0;
-    for (;;) {
-      const page = await iterator.nextv(Math.min(PAGE_ROWS, rowsMax - rows.length));
-      if (page.length === 0) return rows;
-      for (const [key, value] of page) {
-        // The binding hands out Buffers for every binary encoding.
-        rows.push({ key: key as Buffer, value });
-        bytes += key.length + value.length;
-        if (bytes >= bytesMax || rows.length >= rowsMax) return rows;
-      }
-    }
-  } finally {
-    await iterator.close();
   }
 }
 
@@ -134,11 +105,15 @@ export class LevelEngine implements StateEngine {
   }
 
   get(key: Uint8Array): Buffer | undefined {
-    return this.#db.getSync(key);
+    try {
+      return this.#db.getSync(key);
+    } catch (error) {
+      throw asDamage(this.#name, error);
+    }
   }
 
   getMany(keys: readonly Uint8Array[]): Promise<(Buffer | undefined)[]> {
-    return this.#db.getMany(keys as Uint8Array[]);
+    return this.#orDamage(this.#db.getMany(keys as Uint8Array[]));
   }
 
   write(ops: readonly EngineOp[]): Promise<void> {
@@ -160,7 +135,7 @@ export class LevelEngine implements StateEngine {
     return {
       range: async (range) => {
         if (!open) throw new Error(`a snapshot of engine ${this.#name} is closed`);
-        return readRange(this.#db, range, shared.native);
+        return this.#orDamage(readRange(this.#db, range, shared.native));
       },
       close: async () => {
         if (!open) return;
@@ -171,7 +146,7 @@ export class LevelEngine implements StateEngine {
   }
 
   range(range: EngineRange): Promise<EngineRow[]> {
-    return readRange(this.#db, range, null);
+    return this.#orDamage(readRange(this.#db, range, null));
   }
 
   reclaim(gte: Uint8Array, lt: Uint8Array): Promise<void> {
@@ -247,7 +222,7 @@ export class LevelEngine implements StateEngine {
     const before = new SharedSnapshot(this.#db);
     this.#beforeWrite = before;
     try {
-      await batch.write(NO_SYNC);
+      await this.#orDamage(batch.write(NO_SYNC));
       this.#writesDone++;
       this.#writesWaiting--;
     } finally {
@@ -264,12 +239,25 @@ export class LevelEngine implements StateEngine {
     await this.#db.compactRange(UNUSED_KEY, UNUSED_KEY);
     const left = new Set(await this.#logs());
     const kept = logs.find((name) => left.has(name));
-    if (kept !== undefined) throw new Error(`engine ${this.#name}: LevelDB could not write out ${kept}`);
+    if (kept !== undefined) throw await this.#whyNotWrittenOut(kept);
     this.#writesFlushed = covered;
+  }
+
+  /** What keeps LevelDB from writing a table, or from merging some, also fails every later write, and says there what it is. */
+  async #whyNotWrittenOut(log: string): Promise<Error> {
+    const cause = await this.write(ENDS).catch((error: unknown) => error);
+    if (cause instanceof EngineDamagedError) return cause;
+    return new Error(`engine ${this.#name}: LevelDB could not write out ${log}`, { cause });
   }
 
   async #logs(): Promise<string[]> {
     return (await readdir(this.#directory)).filter((name) => logNumber(name) !== null);
+  }
+
+  #orDamage<T>(work: Promise<T>): Promise<T> {
+    return work.catch((error: unknown) => {
+      throw asDamage(this.#name, error);
+    });
   }
 
   #closedError(): Error {

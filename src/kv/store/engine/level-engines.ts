@@ -8,7 +8,7 @@ import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { StateEngine, StateEngines } from '../../../raft/index.js';
 import { syncDirectory } from './directory-sync.js';
-import { EngineDamagedError, LevelFileError } from './engine-damaged-error.js';
+import { asDamage, EngineDamagedError, LevelFileError } from './engine-damaged-error.js';
 import { LevelEngine, type LevelEngineOptions } from './level-engine.js';
 import { type LogRepair, repairLevelLogs } from './level-log-repair.js';
 import { readManifest } from './level-manifest.js';
@@ -113,8 +113,8 @@ function asOpenError(name: string, error: unknown): unknown {
   if (error instanceof LevelFileError) return new EngineDamagedError(name, error.message, { cause: error });
   const cause = error instanceof Error ? error.cause : undefined;
   if (!(cause instanceof Error)) return error;
-  const code = (cause as NodeJS.ErrnoException).code;
-  if (code === 'LEVEL_CORRUPTION') return new EngineDamagedError(name, cause.message, { cause });
+  const damage = asDamage(name, cause);
+  if (damage !== cause) return damage;
   return new Error(`engine ${name} could not be opened: ${cause.message}`, { cause });
 }
 

@@ -52,9 +52,9 @@ export interface ViewReport {
 
 const REMAINS_MAX = 1_000;
 
-/** LevelDB has noticed that it cannot decode a block. */
+/** The engine has noticed that it cannot read all rows. */
 const isUnreadable = (error: unknown): error is Error =>
-  error instanceof Error && (error as Error & { readonly code?: unknown }).code === 'LEVEL_CORRUPTION';
+  error instanceof Error && (error as Error & { readonly code?: unknown }).code === 'ENGINE_DAMAGED';
 
 const slotsOfBlock = (block: number): SlotRange => [block * BLOCK_SLOTS, (block + 1) * BLOCK_SLOTS - 1];
 

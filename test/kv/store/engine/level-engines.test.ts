@@ -13,6 +13,7 @@ import {
   logsOf,
   manifestOf,
   readImage,
+  spoilBlock,
   tablesOf,
   withFile,
   withFlippedBit,
@@ -243,6 +244,24 @@ describe('LevelDB engines', () => {
       await engines.remove('e');
       const engine = await engines.open('e');
       expect(await batchesIn(engine)).toBe(0);
+      await engine.close();
+    });
+  });
+
+  describe('rot in a table of an open engine (F34)', () => {
+    const damage = { code: 'ENGINE_DAMAGED', engine: 'e' };
+    const rows = (value: string) =>
+      Array.from({ length: 2000 }, (_, i) => ({ key: Buffer.from(`row ${i}`), value: Buffer.from(value.repeat(30)) }));
+
+    it('is told as damage also by what writes, once LevelDB has met it in merging tables', async () => {
+      const engine = await sandbox.open();
+      await engine.write(rows('one'));
+      await engine.flush();
+      spoilBlock(sandbox.directory);
+      await engine.write(rows('two'));
+      await expect(engine.reclaim(Buffer.of(0x00), Buffer.of(0xff))).rejects.toMatchObject(damage);
+      await expect(engine.write(batchOf(1))).rejects.toMatchObject(damage);
+      await expect(engine.flush()).rejects.toMatchObject(damage);
       await engine.close();
     });
   });

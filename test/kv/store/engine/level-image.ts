@@ -1,5 +1,16 @@
 /** Images of LevelDB directories as a crash could leave them, and what must be true of the state opened from one. */
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openLevelEngines } from '../../../../src/kv/store/engine/index.js';
@@ -110,6 +121,17 @@ export const withoutFile = (image: Image, name: string): Image => {
   copy.delete(name);
   return copy;
 };
+
+/** In the middle of the biggest table: no reader of the block there can make sense of it, whatever LevelDB has open. */
+export function spoilBlock(directory: string): void {
+  const tables = tablesOf(readImage(directory)).map((name) => join(directory, name));
+  const [biggest] = tables.sort((a, b) => statSync(b).size - statSync(a).size);
+  if (biggest === undefined) throw new Error('there is no table to be spoiled');
+  const table = openSync(biggest, 'r+');
+  const at = statSync(biggest).size >> 1;
+  writeSync(table, Buffer.alloc(8, 0xff), 0, 8, at);
+  closeSync(table);
+}
 
 /** A temporary data directory with one engine called "e". */
 export class EngineSandbox {
