@@ -149,7 +149,7 @@ export class Replica {
       fault: ({ key, value }) => (isRuntimeRow(key) ? null : this.#machine.rowFault(key, value)),
       started: (node, meta) => this.#event('info', `sending a snapshot at index ${meta.index} to ${node}`),
       done: (to, node, at, ok, why) => this.#snapshotDone(to, node, at, ok, why),
-      failed: (engine, error) => this.#snapshotUnreadable(engine, error),
+      failed: (engine, error) => this.#engineFailed(engine, error),
     });
   }
 
@@ -169,10 +169,16 @@ export class Replica {
         );
       }
       const cache = environment.rowCache.scope();
-      const state = new AppliedState(engine, meta, (error) => environment.fatal(error), cache, paceOf(environment));
+      // Nothing is written before there is a replica.
+      let replica: Replica | null = null;
+      const failed = (error: Error): void => {
+        if (replica !== null) replica.#engineFailed(engine, error);
+      };
+      const state = new AppliedState(engine, meta, failed, cache, paceOf(environment));
       const machine = environment.newMachine(recovered.group);
       await machine.open(engine, state);
-      return new Replica(options, state, machine);
+      replica = new Replica(options, state, machine);
+      return replica;
     } catch (error) {
       await engine.close();
       throw asDamage(error);
@@ -560,7 +566,7 @@ export class Replica {
       },
       (error: Error) => {
         this.#compacting = false;
-        if (state === this.#state) this.#fatal(error);
+        this.#engineFailed(state.engine, error);
       },
     );
   }
@@ -589,12 +595,6 @@ export class Replica {
     this.#env.schedule(this);
   }
 
-  #snapshotUnreadable(engine: StateEngine, error: Error): void {
-    if (!this.#active || engine !== this.#state.engine) return;
-    if (isDamage(error)) this.#markDamaged(error);
-    else this.#fatal(error);
-  }
-
   /** Opened before the switch: what can't be opened never comes into force. */
   #onStaged(staged: StagedSnapshot): void {
     if (this.#incoming !== null || !this.#active) {
@@ -603,7 +603,7 @@ export class Replica {
     }
     const machine = this.#env.newMachine(this.group);
     const cache = this.#env.rowCache.scope();
-    const failed = (error: Error): void => this.#fatal(error);
+    const failed = (error: Error): void => this.#engineFailed(staged.engine, error);
     const state = new AppliedState(staged.engine, staged.meta, failed, cache, paceOf(this.#env));
     const incoming = { staged, state, machine, offered: false };
     this.#incoming = incoming;
@@ -714,6 +714,13 @@ export class Replica {
     this.#event('error', `replica is damaged and stops: ${error.message}`, { stack: error.stack });
     this.#abandon();
     this.#env.changed(this);
+  }
+
+  /** Damaged files end this replica, any other failure is the disk's, and so the node's. An engine that was replaced is neither's. */
+  #engineFailed(engine: StateEngine, error: Error): void {
+    if (!this.#active || engine !== this.#state.engine) return;
+    if (isDamage(error)) this.#markDamaged(error);
+    else this.#fatal(error);
   }
 
   /** The node has to end (F33). Until it has, this replica does nothing any more. */

@@ -26,8 +26,8 @@ export interface SnapshotSenderOptions {
   readonly send: (to: NodeId, frame: Buffer) => boolean;
   /** Why a row must not be sent on, or null. */
   readonly fault: (row: EngineRow) => string | null;
-  /** A row is not what was written; told after `done`. */
-  readonly damaged: (error: ReplicaDamaged) => void;
+  /** A row is not what was written, or the rows can't be read; told after `done`. */
+  readonly failed: (error: Error) => void;
   readonly done: (ok: boolean, why: string) => void;
 }
 
@@ -93,7 +93,11 @@ export class SnapshotSender {
         this.#reading = false;
         if (!this.#finished) this.#page(rows);
       })
-      .catch((error: unknown) => this.#finish(false, `reading the snapshot failed: ${String(error)}`));
+      .catch((error: unknown) => {
+        // Whoever has ended it has closed the snapshot, perhaps under this read.
+        if (this.#finished) return;
+        this.#fail(`reading the snapshot failed: ${String(error)}`, asError(error));
+      });
   }
 
   #page(rows: readonly EngineRow[]): void {
@@ -107,7 +111,7 @@ export class SnapshotSender {
     const page: SnapshotRow[] = [];
     for (const row of rows) {
       const fault = this.#options.fault(row);
-      if (fault !== null) return this.#damaged(fault);
+      if (fault !== null) return this.#fail(`a row of this replica is damaged: ${fault}`, new ReplicaDamaged(fault));
       this.#crc = crc32c(row.value, crc32c(row.key, this.#crc));
       page.push([row.key, row.value]);
     }
@@ -145,9 +149,9 @@ export class SnapshotSender {
     this.#timer = this.#options.clock.after(RESEND_MS, () => this.#tick());
   }
 
-  #damaged(fault: string): void {
-    this.#finish(false, `a row of this replica is damaged: ${fault}`);
-    this.#options.damaged(new ReplicaDamaged(fault));
+  #fail(why: string, error: Error): void {
+    this.#finish(false, why);
+    this.#options.failed(error);
   }
 
   abort(): void {
@@ -163,3 +167,5 @@ export class SnapshotSender {
     this.#options.done(ok, why);
   }
 }
+
+const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));

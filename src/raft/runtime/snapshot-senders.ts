@@ -77,7 +77,7 @@ export class SnapshotSenders {
       clock,
       send,
       fault,
-      damaged: (error) => failed(engine, error),
+      failed: (error) => failed(engine, error),
       done: (ok, why) => {
         this.#senders.delete(to);
         this.#options.done(to, node, what.meta.index, ok, why);

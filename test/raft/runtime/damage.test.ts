@@ -122,6 +122,42 @@ describe('F38 a replica whose state machine finds damage', () => {
   });
 });
 
+describe('a replica whose engine finds in writing that its files are damaged (F34)', () => {
+  const damage = (): Error => Object.assign(new Error('a table cannot be decoded'), { code: 'ENGINE_DAMAGED' });
+
+  it.each([{ state: 'its own' }, { state: 'one that it was sent' }])(
+    'stops, its node does not: $state',
+    async ({ state }) => {
+      const world = await World.ready(`writes ${state}`, { snapshotLogBytes: 20_000 });
+      const n2 = world.nodes[1]!;
+      if (state !== 'its own') n2.crash();
+      await world.put(Array.from({ length: 60 }, (_, i) => `k${i}=${'x'.repeat(1000)}`));
+      if (state !== 'its own') await world.run(n2.start());
+      await world.agreed();
+      expect(n2.events.some((event) => event.includes('restored from a snapshot'))).toBe(state !== 'its own');
+      await world.until(() => !n2.replica.snapshotIncoming);
+      await world.run(n2.replica.settled());
+      const engines = await n2.engines.list();
+      n2.engines.failWrites(engines.at(-1)!, damage());
+      await world.put(['b=1']);
+      await world.until(() => n2.replica.damage !== null);
+      expect(n2.host.damaged(GROUP)?.reason).toBe('a table cannot be decoded');
+      await world.put(['c=1']);
+      await world.end();
+    },
+  );
+
+  it('stops when a flush says so', async () => {
+    const world = await World.ready('flush', { snapshotLogBytes: 20_000 });
+    const n2 = world.nodes[1]!;
+    n2.replica.engine.flush = () => Promise.reject(damage());
+    await world.put(Array.from({ length: 30 }, (_, i) => `k${i}=${'x'.repeat(1000)}`));
+    await world.until(() => n2.replica.damage !== null);
+    await world.put(['c=1']);
+    await world.end();
+  });
+});
+
 describe('opening a replica', () => {
   it('whose engine is damaged: it does not take part, the others go on', async () => {
     const world = await World.ready('engine');

@@ -1,6 +1,6 @@
 /** Log compaction and the way back for replicas that have missed too much: state streams, and the switch to them. */
 import { describe, expect, it } from 'vitest';
-import { Channel } from '../../../src/raft/index.js';
+import { Channel, type EngineRange } from '../../../src/raft/index.js';
 import type { SnapshotFrame } from '../../../src/raft/runtime/snapshot-codec.js';
 import { chainOf, registerKey } from './chain-machine.js';
 import { GROUP, World, type WorldNode } from './world.js';
@@ -76,6 +76,47 @@ describe('a replica that needs a snapshot', () => {
       expect(n3.chain.register(register!)).toBe(value);
     }
     expect(rotten.fatals).toEqual([]);
+    await world.end();
+  });
+
+  it('gets it from another leader, where the first cannot read its own rows (F35)', async () => {
+    const { world, n3 } = await withLaggard('unreadable', fat(30));
+    const rotten = world.leader!;
+    const name = (await rotten.engines.list())[0]!;
+    // In the midst of the registers: nobody asks for them, so only the stream can find it.
+    expect(rotten.engines.spoil(name, { next: () => 0.5 })).not.toBeNull();
+    await world.run(n3.start());
+    await world.until(() => rotten.host.damaged(GROUP) !== undefined);
+    expect(rotten.host.damaged(GROUP)?.reason).toMatch(/cannot be decoded/);
+    await world.until(() => world.leader !== null && n3.replica.applied === world.leader.replica.applied);
+    expect(world.leader).not.toBe(rotten);
+    for (let i = 0; i < 30; i++) expect(n3.chain.register(`k${i}`)).toBe(`${i}${BIG}`);
+    expect(rotten.fatals).toEqual([]);
+    await world.end();
+  });
+
+  it('has its leader`s node end, where the disk does not give the rows (F33)', async () => {
+    const { world, n3 } = await withLaggard('no rows', fat(30));
+    const leader = world.leader!;
+    const { engine } = leader.replica;
+    const snapshot = engine.snapshot.bind(engine);
+    engine.snapshot = () => {
+      const taken = snapshot();
+      const range = taken.range.bind(taken);
+      const ofState = (asked: EngineRange): boolean => asked.limit !== undefined;
+      return {
+        close: () => taken.close(),
+        range: async (asked) => {
+          if (ofState(asked)) throw Object.assign(new Error('EIO: i/o error, read'), { code: 'EIO' });
+          return range(asked);
+        },
+      };
+    };
+    await world.run(n3.start());
+    await world.until(() => leader.fatals.length > 0);
+    expect(leader.fatals.map((error) => error.message)).toEqual(['EIO: i/o error, read']);
+    expect(leader.replica.isLeader).toBe(false);
+    leader.fatals.length = 0;
     await world.end();
   });
 
