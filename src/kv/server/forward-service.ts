@@ -23,6 +23,7 @@ import {
   UNKNOWN_REPLY,
 } from './forward-codec.js';
 import type { RequestCounter } from './load-meter.js';
+import { onStateNow } from './on-state.js';
 import { Method, type Reply, type Rpc } from './rpc.js';
 import { refusalOf } from './slot-refusal.js';
 import type { StampClock } from './stamp-clock.js';
@@ -77,21 +78,22 @@ export class ForwardService {
     if (replica === undefined || replica.damage !== null) return reply(encodeRefusal('not_here', null));
     if (request.maxStaleness_ms !== null) {
       if (replica.staleness_ms() > request.maxStaleness_ms) return reply(encodeRefusal('too_old', replica.leaderNode));
-      return this.#answerGet(replica, request, reply);
+      const found = onStateNow(replica, () => this.#lookUp(replica, request));
+      return reply(found ?? encodeRefusal('not_here', null));
     }
     if (replica.leaderNode === null) return reply(encodeRefusal('not_leader', null));
     replica.read({
-      ready: () => this.#answerGet(replica, request, reply),
+      ready: () => reply(this.#lookUp(replica, request)),
       refused: () => reply(encodeRefusal('not_leader', null)),
     });
   }
 
-  #answerGet(replica: Replica, { key }: GetForward, reply: Reply): void {
+  #lookUp(replica: Replica, { key }: GetForward): Buffer {
     const { load } = this.#options;
     const machine = replica.machine as KvStateMachine;
     const result = machine.lookup(key);
     if (result.kind !== 'not_serving' && load.read(slotOfKey(key))) load.note(key);
-    reply(encodeResultReply(machine.clock_ms, encodeLookup(result)));
+    return encodeResultReply(machine.clock_ms, encodeLookup(result));
   }
 
   #countWrite(slot: number, command: Buffer): void {

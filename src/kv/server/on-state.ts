@@ -21,3 +21,14 @@ export async function onState<M extends StateMachine, T>(
     return null;
   }
 }
+
+/** Reads at once, outside of the replica's own turns. null: its rows are not what was written, as above. */
+export function onStateNow<T>(replica: Replica, read: () => T): T | null {
+  try {
+    return read();
+  } catch (error) {
+    if (!isDamage(error)) throw error;
+    replica.reportDamage(error);
+    return null;
+  }
+}

@@ -25,6 +25,7 @@ import { decodeForwardReply, encodeGetRequest, encodeWriteRequest, type ForwardR
 import type { Leaders } from './leaders.js';
 import type { RequestCounter } from './load-meter.js';
 import type { MapKeeper } from './map-keeper.js';
+import { onStateNow } from './on-state.js';
 import { Operation, type WaitReason } from './operation.js';
 import { foundOutcome, writeOutcome } from './outcomes.js';
 import { Roster } from './roster.js';
@@ -181,7 +182,9 @@ export class Router implements AttemptOwner {
         return replica.read(this.#sent(operation, self));
       }
       if (stale_ms !== null && turn && replica.staleness_ms() <= stale_ms) {
-        return this.#lookUp(operation, replica, shard, 0, true);
+        const found = onStateNow(replica, () => this.#lookUp(replica, operation));
+        if (found === null) return this.#wait(operation, { kind: 'too_old', shard });
+        return this.#lookedUp(operation, found, 0, shard, true);
       }
     }
     const reason: WaitReason = stale_ms === null ? { kind: 'no_leader', shard } : { kind: 'too_old', shard };
@@ -235,16 +238,16 @@ export class Router implements AttemptOwner {
     if (operation.finished) return;
     const replica = this.#hosted(shard);
     if (replica === undefined) return this.refused(attempt, 'not_leader');
-    this.#lookUp(operation, replica, shard, (replica.machine as KvStateMachine).clock_ms, attempt.current);
+    const { clock_ms } = replica.machine as KvStateMachine;
+    this.#lookedUp(operation, this.#lookUp(replica, operation), clock_ms, shard, attempt.current);
   }
 
-  /** On this node's own replica. `clock_ms` as for `#lookedUp`. */
-  #lookUp(operation: Operation, replica: Replica, shard: GroupId, clock_ms: number, current: boolean): void {
+  /** On this node's own replica. */
+  #lookUp(replica: Replica, { request, slot }: Operation): LookupResult {
     const { load } = this.#options;
-    const { key } = operation.request;
-    const result = (replica.machine as KvStateMachine).lookup(key);
-    if (result.kind !== 'not_serving' && load.read(operation.slot)) load.note(key);
-    this.#lookedUp(operation, result, clock_ms, shard, current);
+    const result = (replica.machine as KvStateMachine).lookup(request.key);
+    if (result.kind !== 'not_serving' && load.read(slot)) load.note(request.key);
+    return result;
   }
 
   answered(attempt: Attempt, result: CallResult): void {

@@ -6,7 +6,10 @@
 import type { Index, ReadState } from '../core/index.js';
 
 export interface ReadWaiter {
-  /** The applied state now contains everything acknowledged before the read was asked for. */
+  /**
+   * The applied state now contains everything acknowledged before the read was asked for. What this throws ends the replica, as
+   * damage; then `refused` follows.
+   */
   ready(): void;
   /** The replica stops, or too many reads wait here already; ask elsewhere. */
   refused(): void;
@@ -67,14 +70,22 @@ export class PendingReads {
   }
 
   applied(index: Index): void {
-    if (this.#confirmed.length === 0) return;
-    const rest: Confirmed[] = [];
-    const now: Confirmed[] = [];
-    for (const confirmed of this.#confirmed) (confirmed.index <= index ? now : rest).push(confirmed);
-    this.#confirmed = rest;
-    for (const { waiters } of now) {
-      this.#size -= waiters.length;
-      for (const waiter of waiters) waiter.ready();
+    for (;;) {
+      const at = this.#confirmed.findIndex((confirmed) => confirmed.index <= index);
+      if (at < 0) return;
+      const [confirmed] = this.#confirmed.splice(at, 1) as [Confirmed];
+      this.#serve(confirmed);
+    }
+  }
+
+  /** A waiter that throws has found what ends the replica: it and those behind it wait on, to be refused with all others. */
+  #serve({ index, waiters }: Confirmed): void {
+    let served = 0;
+    try {
+      for (; served < waiters.length; served++) waiters[served]!.ready();
+    } finally {
+      this.#size -= served;
+      if (served < waiters.length) this.#confirmed.push({ index, waiters: waiters.slice(served) });
     }
   }
 

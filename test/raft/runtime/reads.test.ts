@@ -25,6 +25,23 @@ describe('a read', () => {
     await world.end();
   });
 
+  it('that finds its row unreadable ends the replica; it and all that were asked with it are refused (F38)', async () => {
+    const world = await World.ready('unreadable');
+    const n1 = world.nodes[0]!;
+    await world.put(['x=1']);
+    const before = register(n1, 'x');
+    const unreadable = n1.read(() => {
+      throw Object.assign(new Error('a block cannot be decoded'), { code: 'ENGINE_DAMAGED' });
+    });
+    const behind = [register(n1, 'x'), register(n1, 'x')];
+    await world.until(() => n1.replica.damage !== null);
+    expect(n1.replica.damage).toBe('a block cannot be decoded');
+    expect(before).toEqual({ value: '1', refused: false });
+    for (const read of [unreadable, ...behind]) expect(read).toEqual({ value: null, refused: true });
+    await world.put(['x=2']);
+    await world.end();
+  });
+
   it('is asked again until it is answered, over a line that loses half of everything', async () => {
     const world = await World.ready('loss');
     await world.put(['x=1']);
