@@ -65,6 +65,7 @@ export interface Death {
 }
 
 /** What the disk did that the product may, and must, notice. */
+export type Rot = 'log' | 'row' | 'block';
 export type DiskHarm = 'none' | 'rotten' | 'wiped' | 'old';
 
 /** All of a node's disk, as it was in one moment. */
@@ -291,8 +292,11 @@ export class SimNode {
     this.#life?.log.setSyncLatency(min_ms ?? most_ms / 4, most_ms);
   }
 
-  /** Bits flip at rest: in the log of a process that is down, in rows also under one that runs (F34, F38). */
-  rot(random: SimRandom, where: 'log' | 'row'): string | null {
+  /**
+   * Bits flip at rest: in the log of a process that is down, in rows also under one that runs (F34, F38). Of a block nothing can be read
+   * any more.
+   */
+  rot(random: SimRandom, where: Rot): string | null {
     const before = this.#harm;
     this.#harm = 'rotten';
     if (where === 'log') {
@@ -300,8 +304,8 @@ export class SimNode {
       if (flipped !== null) return `${flipped.name} at ${flipped.byte}`;
     } else {
       for (const name of random.shuffle(this.#engines.names())) {
-        const key = this.#engines.flipBit(name, random);
-        if (key !== null) return `row ${key.toString('hex')} of ${name}`;
+        const key = where === 'row' ? this.#engines.flipBit(name, random) : this.#engines.spoil(name, random);
+        if (key !== null) return `${where} ${key.toString('hex')} of ${name}`;
       }
     }
     this.#harm = before;
