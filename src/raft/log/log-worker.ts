@@ -70,8 +70,8 @@ function serve(log: SegmentedLog, control: SharedControl, ring: RingReader, tell
   for (let closing = false; !closing; ) {
     const frames = ring.take(SYNC_BYTES_MAX);
     if (frames.length === 0) {
-      if (log.maintain(MAINTENANCE_BYTES)) log.sync();
-      else sleep(log, control, ring.position);
+      log.sync();
+      if (!log.maintain(MAINTENANCE_BYTES)) sleep(log, control, ring.position);
       continue;
     }
     closing = frames.some((frame) => frame.kind === FrameKind.Close);

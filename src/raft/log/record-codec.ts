@@ -24,7 +24,8 @@
  *                           compactedTerm:f64 last:f64 json    {engine, conf, damaged}; its seq is that of the
  *                           group's latest record: it repeats what is known and adds nothing
  *
- * A segment opens with the State of every group, in two copies of the same batches.
+ * A segment opens with the State of every group, in two copies of the same batches (synced: 0), and, once these are synced, an
+ * empty batch that states it.
  */
 import { crc32c } from '@node-rs/crc32';
 import type { GroupCensus } from './group-census.js';

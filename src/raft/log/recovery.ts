@@ -3,6 +3,7 @@
  *
  * A new segment's opening is synced before anything else is written to it. A last segment that is hardly longer than
  * that, and in which no batch says that anything was synced, was never in use: it goes, and the one before it is the last.
+ * Not so where the one before it is gone: it was given up because this one's opening was safe, and is all there is now.
  */
 import { missingGroup, sameCensus } from './group-census.js';
 import { GroupTable } from './group-table.js';
@@ -122,10 +123,10 @@ function replayLast(files: LogFiles, replay: Replay, candidates: Candidate[]): v
   const last = candidates.at(-1);
   if (last === undefined) return;
   const bytes = last.file.read(0, last.file.sizeBytes());
-  const opening = openingBytes(replay.table, last.segment);
-  const proven = bytes.length > 2 * opening + OPENING_SLACK_BYTES ? opening : 0;
+  const mayBeUnused = last.segment === FIRST_SEGMENT || candidates.at(-2)?.segment === last.segment - 1;
+  const proven = mayBeUnused ? provenOpening(replay.table, last.segment, bytes.length) : 'opening';
   const scan = scanSegment(bytes, last.segment, replay.salt, proven, last.name);
-  if (scan.synced === 0) {
+  if (scan.synced === 0 && mayBeUnused) {
     candidates.pop();
     last.file.close();
     if (candidates.length === 0 && last.segment === FIRST_SEGMENT) return;
@@ -141,9 +142,11 @@ function replayLast(files: LogFiles, replay: Replay, candidates: Candidate[]): v
   cutTail(last, bytes);
 }
 
-/** About what an opening takes that holds the groups as they are. */
-function openingBytes(table: GroupTable, segment: number): number {
-  return encodeOpening(table, { segment, salt: Buffer.alloc(8), previousSegment: 0, previousLength: 0 }).length;
+/** What a file's length alone tells: about what an opening takes that holds the groups as they are, or nothing. */
+function provenOpening(table: GroupTable, segment: number, fileBytes: number): number {
+  const header = { segment, salt: Buffer.alloc(8), previousSegment: 0, previousLength: 0 };
+  const opening = encodeOpening(table, header).length;
+  return fileBytes > 2 * opening + OPENING_SLACK_BYTES ? opening : 0;
 }
 
 function openCandidates(files: LogFiles, candidates: Candidate[]): void {

@@ -38,18 +38,18 @@ export interface SegmentScan {
 }
 
 /**
- * `syncedAtLeast`: what is known from elsewhere to have been synced (a later segment's header). `salt` null: any.
- * Throws `LogCorrupt` on a batch in a format this build does not know.
+ * `syncedAtLeast`: what is known from elsewhere to have been synced (a later segment's header); 'opening': the segment's
+ * opening, however long it is. `salt` null: any. Throws `LogCorrupt` on a batch in a format this build does not know.
  */
 export function scanSegment(
   bytes: Buffer,
   segment: number,
   salt: Buffer | null,
-  syncedAtLeast: number,
+  syncedAtLeast: number | 'opening',
   name: string,
 ): SegmentScan {
   const found: ScannedBatch[] = [];
-  let synced = syncedAtLeast;
+  let synced = syncedAtLeast === 'opening' ? 0 : syncedAtLeast;
   for (let at = SEGMENT_HEADER_BYTES; at >= 0 && at < bytes.length; ) {
     const header = readBatchHeader(bytes, at, segment, salt, name);
     if (header === null) {
@@ -58,6 +58,8 @@ export function scanSegment(
     }
     synced = Math.max(synced, header.synced);
     const end = at + BATCH_HEADER_BYTES + header.payloadLength;
+    // Only batches of the opening say that nothing is synced.
+    if (syncedAtLeast === 'opening' && header.synced === 0) synced = Math.max(synced, end);
     if (payloadIsWhole(bytes, header, end)) {
       found.push({ kind: 'batch', header, end });
       at = end;

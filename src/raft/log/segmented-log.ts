@@ -287,12 +287,16 @@ export class SegmentedLog {
     this.#segments.push(opened);
     this.#allocated = opened.lengthBytes;
     this.#openingEnd = opened.lengthBytes;
-    this.#synced = opened.lengthBytes;
-    this.#resting = false;
+    this.#synced = opened.lengthBytes - BATCH_HEADER_BYTES;
+    this.#resting = true;
     return 'ok';
   }
 
-  /** A new segment with its opening, durable. null: the disk is full, and nothing of it is left. */
+  /**
+   * A new segment with its opening, durable, and a batch behind it that says so, which is not: the next sync takes it along.
+   * `maintain` removes nothing before that, so that whoever finds no older segments finds this one to be in use (see
+   * recovery). null: the disk is full, and nothing of it is left.
+   */
   #open(segment: number, previous: OpenSegment | null): OpenSegment | null {
     const name = segmentName(segment);
     // Only the first one may be there, never used: see recovery.
@@ -310,7 +314,10 @@ export class SegmentedLog {
       file.write([opening], 0);
       file.sync();
       this.#files.syncDirectory();
-      return { segment, file, lengthBytes: opening.length };
+      const mark = Buffer.alloc(BATCH_HEADER_BYTES);
+      this.#seal(mark, segment, opening.length, opening.length);
+      file.write([mark], opening.length);
+      return { segment, file, lengthBytes: opening.length + mark.length };
     } catch (error) {
       if (again) file?.truncate(0);
       file?.close();

@@ -10,10 +10,12 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { index, term } from '../../../src/raft/index.js';
 import type { LogFiles } from '../../../src/raft/log/index.js';
 import { NodeLogFiles } from '../../../src/raft/log/node-log-files.js';
+import { SEGMENT_HEADER_BYTES } from '../../../src/raft/log/record-codec.js';
+import { scanSegment } from '../../../src/raft/log/segment-scan.js';
 import { entry, hard, snapshotAt } from '../../contract/log-storage.contract.js';
 import { SimDisk } from '../../sim/fakes/disk.js';
 import { SimRandom } from '../../sim/fakes/random.js';
-import { DrivenLog, damagedOf, differences, type LogImage, type LogOp } from './log-model.js';
+import { DrivenLog, damagedOf, differences, groupText, type LogImage, type LogOp } from './log-model.js';
 
 const ONE_SEGMENT = { segmentBytes: 1024 * 1024, zeroAheadBytes: 256 };
 
@@ -115,6 +117,12 @@ const flipped = (bytes: Buffer, at: number, bit: number): Buffer => {
   copy[at] = copy[at]! ^ (1 << bit);
   return copy;
 };
+
+/** Up to the first batch that states something to have been synced. */
+const openingBytes = (bytes: Buffer, segment: number): number =>
+  scanSegment(bytes, segment, null, 0, 'a segment')
+    .items.filter((item) => item.kind === 'batch')
+    .find((batch) => batch.header.synced > 0)!.header.offset;
 
 describe.each(PLACES)('a log of one segment, %s', { timeout: 120_000 }, (_name, place, step) => {
   it('F34: cut at any byte, it holds exactly the batches that are whole', () => {
@@ -244,6 +252,75 @@ describe('what corruption means', () => {
     const found = new DrivenLog(disk, ONE_SEGMENT).found;
     expect(damagedOf(found)).toEqual([]);
     expect(found.get(1)?.hardState).toEqual(hard(1, 1, 0));
+  });
+
+  describe.each([
+    ['in memory', inMemory],
+    ['on real files', onRealFiles],
+  ] as const)('F25 F34: a verdict of damage outlives a power cut, %s', (_name, place) => {
+    /** Three quiet groups whose last batch has rotted, up to when all that the verdict has left dead is gone. */
+    function damagedAndTidied(): LogFiles {
+      const disk = new SimDisk({ random: new SimRandom('verdict') });
+      const driven = new DrivenLog(disk, ONE_SEGMENT);
+      for (const group of [0, 1, 2]) driven.durably(create(group));
+      driven.durably(append(0, 1, 2, 1), append(1, 1, 2, 1), append(2, 1, 2, 1));
+      driven.log.close();
+      const [segment] = disk.list();
+      const bytes = disk.contents(segment!);
+      const files = place(new Map([[segment!, flipped(bytes, bytes.lastIndexOf('2/1'), 1)]]));
+      const { log } = new DrivenLog(files, ONE_SEGMENT);
+      log.sync();
+      while (log.maintain(4096)) log.sync();
+      log.abandon();
+      expect(files.list()).toEqual(['0000000002.wal']);
+      return files;
+    }
+
+    const found = (files: LogFiles): LogImage => {
+      const { log, found } = new DrivenLog(files, ONE_SEGMENT);
+      log.close();
+      return found;
+    };
+
+    it('when old segments went and nothing was written since', () => {
+      const files = damagedAndTidied();
+      if (files instanceof SimDisk) files.crash();
+      expect(damagedOf(found(files))).toEqual([0, 1, 2]);
+      expect(damagedOf(found(files))).toEqual([0, 1, 2]);
+    });
+
+    it.each(['nothing', 'its first copy', 'its last copy'])(
+      'when the segment holds its opening only, %s broken',
+      (broken) => {
+        // As a log was left that did not state behind the opening that this is synced.
+        const files = damagedAndTidied();
+        const segment = files.open('0000000002.wal');
+        const opening = openingBytes(segment.read(0, segment.sizeBytes()), 2);
+        const copy = (opening - SEGMENT_HEADER_BYTES) / 2;
+        segment.truncate(opening);
+        const at = SEGMENT_HEADER_BYTES + 60 + (broken === 'its last copy' ? copy : 0);
+        if (broken !== 'nothing') segment.write([Buffer.from([segment.read(at, 1)[0]! ^ 4])], at);
+        segment.close();
+        expect(damagedOf(found(files))).toEqual([0, 1, 2]);
+        expect(damagedOf(found(files))).toEqual([0, 1, 2]);
+      },
+    );
+  });
+
+  it('F34: a segment that was never used goes only where the one before it is there', () => {
+    const log = written('closed', SMALL);
+    const last = log.segments.at(-1)!;
+    const bytes = contents(log, last);
+    const files = new Map(log.files).set(last, bytes.subarray(0, openingBytes(bytes, log.segments.length)));
+    const whole = new DrivenLog(inMemory(files), SMALL).found;
+    expect(damagedOf(whole)).toEqual([]);
+    files.delete(log.segments.at(-2)!);
+    const found = new DrivenLog(inMemory(files), SMALL).found;
+    expect([...found.keys()].sort()).toEqual([0, 1]);
+    for (const [group, state] of found) {
+      if (state.damaged === null) expect(groupText(state), `group ${group}`).toEqual(groupText(whole.get(group)!));
+    }
+    expect(damagedOf(found)).not.toEqual([]);
   });
 
   it('F34: it takes both copies of an opening to lose an idle group', () => {
