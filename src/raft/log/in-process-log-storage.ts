@@ -48,6 +48,8 @@ class InProcessLogStorage implements LogStorage {
     this.#schedule = schedule;
     this.#batcher = new WriteBatcher(recovered);
     this.#recovered = new Map(recovered.map((stored) => [stored.group, toRecovered(stored)]));
+    // What recovery has found to be of no use goes at once, as in production.
+    this.#start();
   }
 
   get full(): boolean {
@@ -111,7 +113,7 @@ class InProcessLogStorage implements LogStorage {
   #start(): void {
     if (this.#busy) return;
     this.#busy = true;
-    this.#schedule('write', () => this.#run(() => this.#write()));
+    this.#schedule('write', () => this.#run(() => this.#next()));
   }
 
   /** A step must not outlive the log, nor let an error go anywhere but to those who wait. */
@@ -127,9 +129,9 @@ class InProcessLogStorage implements LogStorage {
     this.#idle();
   }
 
-  #write(): void {
+  #next(): void {
     this.#flying = this.#batcher.take();
-    if (this.#flying === null) this.#idle();
+    if (this.#flying === null) this.#sync();
     else this.#written(this.#log.append([this.#flying.bytes]));
   }
 
@@ -150,11 +152,6 @@ class InProcessLogStorage implements LogStorage {
     }
     this.#log.rest();
     this.#idle();
-  }
-
-  #next(): void {
-    if (this.#batcher.empty) this.#sync();
-    else this.#write();
   }
 
   #idle(): void {

@@ -71,18 +71,23 @@ function serve(log: SegmentedLog, control: SharedControl, ring: RingReader, tell
     const frames = ring.take(SYNC_BYTES_MAX);
     if (frames.length === 0) {
       log.sync();
-      if (!log.maintain(MAINTENANCE_BYTES)) sleep(log, control, ring.position);
+      if (log.maintain(MAINTENANCE_BYTES)) shareStats(log, control);
+      else sleep(log, control, ring.position);
       continue;
     }
     closing = frames.some((frame) => frame.kind === FrameKind.Close);
     const batches = frames.filter((frame) => frame.kind === FrameKind.Batch).map((frame) => frame.bytes);
-    if (batches.length > 0) {
+    const bytes = batches.reduce((sum, batch) => sum + batch.length, 0);
+    if (bytes > 0) {
       if (log.append(batches) === 'full' && !waitForSpace(log, control, tell)) return;
       log.sync();
     }
     shareStats(log, control);
     ring.release(batches.length);
     tell(null);
+    // Under load the ring is never empty. A step as big as what was just written keeps up with any load; what it copies is
+    // synced along with what comes next.
+    log.maintain(Math.min(SYNC_BYTES_MAX, Math.max(MAINTENANCE_BYTES, bytes)));
   }
 }
 

@@ -110,8 +110,9 @@ export class SegmentedLog {
 
   /**
    * Writes batches as `BatchEncoder.take` gives them; their headers and record headers are filled in here. Not durable
-   * before `sync`. 'full': there is no room on the disk, nothing was written; the caller keeps the bytes as they are and
-   * calls `retry` until it returns 'ok'. Throws on any other I/O error: then the log is to be dropped.
+   * before `sync`. 'full': there is no room on the disk, also without the segments that nobody needs, nothing was written;
+   * the caller keeps the bytes as they are and calls `retry` until it returns 'ok'. Throws on any other I/O error: then the
+   * log is to be dropped.
    */
   append(batches: readonly Buffer[]): 'ok' | 'full' {
     if (this.#unwritten !== null) throw new Error('invariant: append while another one waits for space');
@@ -121,14 +122,31 @@ export class SegmentedLog {
 
   retry(): 'ok' | 'full' {
     const batches = this.#unwritten;
-    if (batches === null) return 'ok';
+    if (batches === null || this.#tryToWrite(batches) === 'ok' || this.#makeRoom(batches)) {
+      this.#unwritten = null;
+      return 'ok';
+    }
+    return 'full';
+  }
+
+  /**
+   * On a full disk nothing else gives space back: whoever waits here is who would. The table knows nothing yet of what is
+   * not written, so that it needs no more than what is synced.
+   */
+  #makeRoom(batches: readonly Buffer[]): boolean {
+    if (this.#hasDeadSegment()) this.sync();
+    let removed = false;
+    for (; this.#hasDeadSegment(); removed = true) this.#removeOldest();
+    return removed && this.#tryToWrite(batches) === 'ok';
+  }
+
+  #tryToWrite(batches: readonly Buffer[]): 'ok' | 'full' {
     let bytes = 0;
     for (const batch of batches) bytes += batch.length;
     if (this.#mustRoll(bytes) && this.#roll() === 'full') return 'full';
     if (!this.#hasRoom(bytes)) return 'full';
     this.#place(batches);
     this.#write(batches, bytes);
-    this.#unwritten = null;
     return 'ok';
   }
 
@@ -161,21 +179,29 @@ export class SegmentedLog {
    */
   maintain(budgetBytes: number): boolean {
     if (this.#unwritten !== null || this.#segments.length < 2 || this.#synced !== this.#head.lengthBytes) return false;
-    const oldest = this.#segments[0]!;
-    if (!this.#table.liveBytes.has(oldest.segment)) {
-      this.#segments.shift();
-      oldest.file.close();
-      this.#files.remove(segmentName(oldest.segment));
-      this.#files.syncDirectory();
+    if (this.#hasDeadSegment()) {
+      this.#removeOldest();
       return true;
     }
     if (!this.#isWasteful()) return false;
-    this.#cleaner.copyFrom(oldest, budgetBytes, this.#copies);
+    this.#cleaner.copyFrom(this.#segments[0]!, budgetBytes, this.#copies);
     const batch = this.#copies.take();
     if (batch === null) throw new Error('invariant: a segment has live entries that nobody owns');
     if (this.append([batch]) === 'ok') return true;
     this.#unwritten = null;
     return false;
+  }
+
+  /** The oldest segment, which is not the one being written, has nothing that anybody needs. */
+  #hasDeadSegment(): boolean {
+    return this.#segments.length > 1 && !this.#table.liveBytes.has(this.#segments[0]!.segment);
+  }
+
+  #removeOldest(): void {
+    const oldest = this.#segments.shift()!;
+    oldest.file.close();
+    this.#files.remove(segmentName(oldest.segment));
+    this.#files.syncDirectory();
   }
 
   stats(): EngineStats {

@@ -1,10 +1,15 @@
 /** What the log costs: bytes on disk, bytes read when it is opened, and what an idle group leaves behind. */
-import { describe, expect, it } from 'vitest';
-import { index, term } from '../../../src/raft/index.js';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { index, type LogStorage, openLogStorage, term } from '../../../src/raft/index.js';
 import { entry, hard, snapshotAt } from '../../contract/log-storage.contract.js';
 import { SimDisk } from '../../sim/fakes/disk.js';
 import { SimRandom } from '../../sim/fakes/random.js';
+import { SimLog } from '../../sim/fakes/sim-log.js';
 import { DrivenLog, damagedOf, differences, type LogOp } from './log-model.js';
+import { realTimeClock } from './real-time-clock.js';
 
 const SEGMENT_BYTES = 8192;
 const OPTIONS = { segmentBytes: SEGMENT_BYTES, zeroAheadBytes: 1024 };
@@ -98,5 +103,123 @@ describe('the space a log takes', () => {
     expect(() => churn(driven, 2, 2000)).toThrow(/segment 1 of the log is corrupt at byte/);
     disk.kill();
     expect(damagedOf(new DrivenLog(disk, OPTIONS).found)).toEqual([2]);
+  });
+});
+
+describe('a full disk', () => {
+  it('F36: nothing is full as long as there are segments that nobody needs', () => {
+    const disk = new SimDisk({ random: new SimRandom('full') });
+    const driven = newLog(disk);
+    for (let at = 2; at < 60; at++) driven.durably(append(1, at, 500));
+    // One batch makes all of it useless, and no maintenance has come yet when the disk is full.
+    driven.durably(compact(1, 59), compact(2, 1));
+    disk.limitTo(disk.usedBytes());
+    expect(driven.log.stats().segments).toBeGreaterThan(4);
+    driven.durably(append(1, 60, 3 * SEGMENT_BYTES));
+    expect(driven.log.stats().segments).toBeLessThanOrEqual(2);
+    disk.crash();
+    const found = new DrivenLog(disk, OPTIONS).found;
+    expect(damagedOf(found)).toEqual([]);
+    expect(differences(found, driven.image)).toEqual([]);
+  });
+
+  it('F36: it gives nothing up that is needed', () => {
+    const disk = new SimDisk({ random: new SimRandom('needed') });
+    const driven = newLog(disk);
+    for (let at = 2; at < 60; at++) driven.durably(append(1, at, 500));
+    const before = driven.image;
+    disk.limitTo(disk.usedBytes());
+    expect(driven.write([append(1, 60, 3 * SEGMENT_BYTES)])).toBe('full');
+    expect(driven.log.retry()).toBe('full');
+    disk.crash();
+    disk.limitTo(Number.POSITIVE_INFINITY);
+    expect(differences(new DrivenLog(disk, OPTIONS).found, before)).toEqual([]);
+  });
+});
+
+describe('the space that a storage takes', () => {
+  let directory: string;
+  let log: LogStorage;
+
+  beforeEach(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'quorate-log-space-'));
+  });
+
+  afterEach(async () => {
+    await log.close();
+    await rm(directory, { recursive: true });
+  });
+
+  const KIB = 1024;
+  const GROUPS = 24;
+  async function openTroubled(sync_ms: number, capacity_bytes: number): Promise<LogStorage> {
+    await writeFile(join(directory, 'troubles.json'), JSON.stringify({ sync_ms, capacity_bytes }));
+    const workerUrl = new URL('./troubled-worker.mjs', import.meta.url);
+    return openLogStorage({ directory, segmentBytes: 64 * KIB, zeroAheadBytes: 16 * KIB, workerUrl });
+  }
+  const create = (group: number) => log.append({ group, hardState: null, snapshot: snapshotAt(0, 0), entries: [] });
+  const write = (group: number, at: number, bytes: number) =>
+    log.append({ group, hardState: null, snapshot: null, entries: [entry(at, 1, 'x'.repeat(bytes))] });
+
+  /** Writers that do not go in step, so that the log is never without work; each keeps its last three entries. */
+  async function busy(writesEach: number): Promise<number> {
+    let most = 0;
+    const random = new SimRandom('busy');
+    await Promise.all(
+      Array.from({ length: GROUPS }, async (_, group) => {
+        await create(group);
+        for (let at = 1; at <= writesEach; at++) {
+          await write(group, at, 4 * KIB);
+          if (at > 3) log.compact(group, index(at - 3), term(1));
+          most = Math.max(most, log.stats().segments);
+          await new Promise((resolve) => setTimeout(resolve, random.next() * 6));
+        }
+      }),
+    );
+    return most;
+  }
+
+  it('F36: production’s gives space back also while it is never idle', async () => {
+    log = await openTroubled(3, 1024 * 1024 * KIB);
+    const most = await busy(120);
+    expect(most).toBeGreaterThan(1);
+    // Of about 200 that were filled: 7 of them were live at a time.
+    expect(most).toBeLessThan(40);
+  });
+
+  it('F36: production’s writes for ever on a disk that holds what is live and little more', async () => {
+    log = await openTroubled(3, 4096 * KIB);
+    await busy(120);
+    expect(log.full).toBe(false);
+  });
+
+  it('F36: production’s comes back by itself from a disk full of what nobody needs', async () => {
+    log = await openTroubled(20, 2048 * KIB);
+    await create(1);
+    let last = 0;
+    for (let written = 0; written < 1600; written += 100) await write(1, ++last, 100 * KIB);
+    const before = log.stats().segments;
+    expect(before).toBeGreaterThan(5);
+    log.compact(1, index(last), term(1));
+    const small = write(1, last + 1, 10);
+    // Lies in the ring when that has been synced, and needs the room of several segments.
+    await new Promise((resolve) => setImmediate(resolve));
+    const big = write(1, last + 2, 1000 * KIB);
+    await Promise.all([small, big]);
+    expect(log.full).toBe(false);
+    await vi.waitFor(() => expect(log.stats().segments).toBeLessThan(3), 10_000);
+  });
+
+  it('is given back when it is opened, in the simulator’s as in production’s', async () => {
+    const random = new SimRandom('opened');
+    const disk = new SimDisk({ random });
+    const driven = newLog(disk);
+    for (let at = 2; at < 60; at++) driven.durably(append(1, at, 500));
+    driven.durably(compact(1, 59), compact(2, 1));
+    driven.log.close();
+    expect(disk.list().length).toBeGreaterThan(4);
+    disk.kill();
+    log = new SimLog({ disk, clock: realTimeClock(), random });
+    await vi.waitFor(() => expect(disk.list().length).toBe(1), 10_000);
   });
 });
