@@ -103,7 +103,8 @@ export class MemberProgress {
 
   /**
    * The Append after `rejected` was refused; the logs may agree at `hint`. False: the refusal is of an older Append than
-   * the one that counts.
+   * the one that counts. A refusal that moves nothing, of a follower that has lost what it had acknowledged, waits for the
+   * next heartbeat's answer: else the two would say the same again and again, as fast as the line goes.
    */
   backTrack(rejected: number, hint: number): boolean {
     if (this.state === 'snapshot') return false;
@@ -113,9 +114,10 @@ export class MemberProgress {
       return true;
     }
     if (this.next - 1 !== rejected) return false;
-    this.next = Math.max(Math.min(rejected, hint + 1), this.match + 1);
-    this.sentCommit = Math.min(this.sentCommit, this.next - 1);
-    this.paused = false;
+    const next = Math.max(Math.min(rejected, hint + 1), this.match + 1);
+    if (next < this.next) this.paused = false;
+    this.next = next;
+    this.sentCommit = Math.min(this.sentCommit, next - 1);
     return true;
   }
 

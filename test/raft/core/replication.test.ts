@@ -72,6 +72,23 @@ describe('a refusal', () => {
     expect(progressOf(core, 3)).toBe('probe 0 3');
   });
 
+  it('that takes back what was acknowledged is answered once per heartbeat, not at the speed of the line (section 5.3)', () => {
+    const core = leader();
+    const appendsTo3 = (): number =>
+      core.ready().messages.filter((m) => m.type === MessageType.Append && m.to === 3).length;
+    core.reportUnreachable(3);
+    expect([progressOf(core, 3), appendsTo3()]).toEqual(['probe 1 2', 1]);
+    for (let beat = 0; beat < 3; beat++) {
+      for (let i = 0; i < 3; i++) {
+        core.step(refuses(3, 1, 0));
+        expect([progressOf(core, 3), appendsTo3()]).toEqual(['probe 1 2', 0]);
+      }
+      core.tick();
+      core.step(message(MessageType.HeartbeatResponse, 3, 1));
+      expect(appendsTo3()).toBe(1);
+    }
+  });
+
   it('at the very beginning of the log is that of a newcomer, if it was probed there (section 5.3)', () => {
     const following = leader();
     following.step(refuses(3, 0, 0));
