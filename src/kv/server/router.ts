@@ -181,11 +181,7 @@ export class Router implements AttemptOwner {
       if (stale_ms === null && (replica.isLeader || (turn && replica.leaderNode !== null))) {
         return replica.read(this.#sent(operation, self));
       }
-      if (stale_ms !== null && turn && replica.staleness_ms() <= stale_ms) {
-        const found = onStateNow(replica, () => this.#lookUp(replica, operation));
-        if (found === null) return this.#wait(operation, { kind: 'too_old', shard });
-        return this.#lookedUp(operation, found, 0, shard, true);
-      }
+      if (stale_ms !== null && turn && replica.staleness_ms() <= stale_ms) return this.#answerStale(operation, replica);
     }
     const reason: WaitReason = stale_ms === null ? { kind: 'no_leader', shard } : { kind: 'too_old', shard };
     const others = maps.membersOf(shard).filter((node) => node !== self);
@@ -202,8 +198,15 @@ export class Router implements AttemptOwner {
     const replica = this.#hosted(shard);
     if (replica === undefined || (stale_ms === null && !replica.isLeader)) return this.#notHere(operation);
     if (stale_ms === null) return replica.read(this.#sent(operation, this.#options.self));
-    if (replica.staleness_ms() <= stale_ms) return this.#lookUp(operation, replica, shard, 0, true);
+    if (replica.staleness_ms() <= stale_ms) return this.#answerStale(operation, replica);
     this.#wait(operation, { kind: 'too_old', shard });
+  }
+
+  /** By what is applied here; where that cannot be read, the replica is at its end, and another is asked. */
+  #answerStale(operation: Operation, replica: Replica): void {
+    const found = onStateNow(replica, () => this.#lookUp(replica, operation));
+    if (found === null) return this.#wait(operation, { kind: 'too_old', shard: operation.shard });
+    this.#lookedUp(operation, found, 0, operation.shard, true);
   }
 
   /** Not to be passed on, and not led here: whose it is; or, where a replica here will hear of a leader, wait for one. */
