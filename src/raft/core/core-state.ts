@@ -108,6 +108,11 @@ export class CoreState {
     return this.role === 'leader' && this.log.termOrZero(this.log.commit) === this.term;
   }
 
+  /** Until its own entry is committed a leader does not know what its predecessors committed, but all of it is before that entry. */
+  get commitBound(): number {
+    return Math.max(this.log.commit, this.leading?.firstOwn ?? 0);
+  }
+
   // ------------------------------------------------------------------------------------------------------------- roles
 
   #enter(newTerm: Term, leader: ReplicaId): void {

@@ -6,6 +6,8 @@ import { type ConfState, type CoreOptions, type Member, NOBODY, type ReplicaId }
 
 export class Leadership {
   readonly reads = new ReadRounds();
+  /** Index of the entry with which the leader opens its term. */
+  readonly firstOwn: number;
   /** Ascending by id; the leader itself is among them unless it is not a member (any more). */
   members: readonly MemberProgress[] = [];
   voters: readonly MemberProgress[] = [];
@@ -28,10 +30,10 @@ export class Leadership {
   readonly #options: CoreOptions;
   readonly #byId = new Map<ReplicaId, MemberProgress>();
 
-  /** `firstOwn`: index of the entry with which the leader opens its term. */
   constructor(options: CoreOptions, conf: ConfState, firstOwn: number) {
     this.#self = options.id;
     this.#options = options;
+    this.firstOwn = firstOwn;
     this.caughtUpMark = this.nextCaughtUpMark = firstOwn;
     this.setConf(conf, firstOwn);
     // Nobody has answered this leader yet; they have an election timeout's time to.
@@ -77,6 +79,19 @@ export class Leadership {
   heardOf(member: MemberProgress): void {
     member.recentActive = true;
     member.heardAt = this.now;
+  }
+
+  /** An answer of our own term: the member took us for its leader when it sent it. */
+  answered(member: MemberProgress): void {
+    this.heardOf(member);
+    member.answeredAt = this.now;
+  }
+
+  /** The last tick by which a quorum had answered; the election is one, too. */
+  confirmedAt(): number {
+    const answers = (half: readonly MemberProgress[]): { readonly match: number }[] =>
+      half.map((voter) => ({ match: voter.id === this.#self ? this.now : voter.answeredAt }));
+    return committedIndex(answers(this.voters), answers(this.outgoing));
   }
 
   /** Section 6.2, every tick: has a quorum been heard of within the last `electionTicks`? */

@@ -23,6 +23,8 @@ export class MemberProgress {
   recentActive = false;
   /** The leader's tick at which it was heard of last; of the leader's election, if it never was. */
   heardAt = 0;
+  /** The leader's tick at which it answered last; 0, the election, if it never did. */
+  answeredAt = 0;
   /** Probe: the one Append is out. Replicate: an Append has gone since the last heartbeat's answer. */
   paused = false;
   /** The highest commit index on its way to the member; below `next`. */

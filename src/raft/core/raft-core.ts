@@ -116,6 +116,17 @@ export class RaftCore {
     return this.#core.committedInTerm;
   }
 
+  /** Leader: nothing that is committed by now lies beyond this index, as long as nobody else leads. */
+  get commitBound(): Index {
+    return this.#core.commitBound as Index;
+  }
+
+  /** Leader: ticks since a quorum had answered it, so that nobody else led. */
+  ticksSinceConfirmed(): number {
+    const lead = this.#core.leading;
+    return lead === null ? Number.POSITIVE_INFINITY : lead.now - lead.confirmedAt();
+  }
+
   /** null: compacted, or beyond the end. */
   termAt(at: Index): Term | null {
     return this.#core.log.termAt(at);

@@ -93,6 +93,8 @@ export function sendHeartbeatsToVoters(core: CoreState): void {
 function sendHeartbeat(core: CoreState, lead: Leadership, member: MemberProgress): void {
   core.outbox.send(
     message(MessageType.Heartbeat, core.id, member.id, core.term, {
+      // Nothing is done by it in the core: by this a follower knows whether it is behind.
+      index: index(core.commitBound),
       // Beyond its match the follower's log may still differ from ours (F3).
       commit: index(Math.min(member.match, core.log.commit)),
       context: lead.reads.inFlight,
@@ -106,7 +108,7 @@ export function handleAppendResponse(core: CoreState, response: Message): void {
   const member = lead.member(response.from);
   // An acknowledgement of what we do not have is nonsense.
   if (member === undefined || (!response.reject && response.index > core.log.last)) return;
-  lead.heardOf(member);
+  lead.answered(member);
   if (response.reject) {
     backTrack(core, member, response);
     return;
@@ -144,7 +146,7 @@ export function handleHeartbeatResponse(core: CoreState, response: Message): Mem
   const lead = core.leading as Leadership;
   const member = lead.member(response.from);
   if (member === undefined) return undefined;
-  lead.heardOf(member);
+  lead.answered(member);
   // Once per interval: ReadIndex rounds make many more heartbeats than it takes to find a lost Append.
   if (member.liftedBeat !== lead.beat) {
     member.liftedBeat = lead.beat;

@@ -114,7 +114,10 @@ export interface Message {
   readonly from: ReplicaId;
   readonly to: ReplicaId;
   readonly term: Term;
-  /** Append: previous index. AppendResponse: matched (or rejected) index. Vote, PreVote: last index. ReadIndexResponse: the read index. */
+  /**
+   * Append: previous index. AppendResponse: matched (or rejected) index. Vote, PreVote: last index. ReadIndexResponse: the read
+   * index. Heartbeat: `RaftCore.commitBound` of the leader; 0 from a version that did not tell.
+   */
   readonly index: Index;
   /** Term of the entry at `index`. AppendResponse with `reject`: term of the entry at `hint`. */
   readonly logTerm: Term;

@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { index, MessageType } from '../../../src/raft/core/index.js';
 import { leader, message } from './lone-core.js';
+import { confOf } from './random-cluster.js';
 
 describe('a member that has not been heard of for an election timeout', () => {
   it('is called inactive, whatever the others do, and is active again with its next word (section 6.2)', () => {
@@ -16,6 +17,33 @@ describe('a member that has not been heard of for an election timeout', () => {
     expect([core.role, active()]).toEqual(['leader', [true, true, false]]);
     core.step(message(MessageType.HeartbeatResponse, 3, 1));
     expect(active()).toEqual([true, true, true]);
+  });
+});
+
+describe('a leader that was away from time', () => {
+  it('knows how long ago a quorum confirmed it: by answers of its own term, not by its own ticks', () => {
+    const core = leader();
+    core.tick();
+    expect(core.ticksSinceConfirmed()).toBe(1);
+    core.step(message(MessageType.HeartbeatResponse, 2, 1));
+    expect(core.ticksSinceConfirmed()).toBe(0);
+    core.tick();
+    core.tick();
+    expect(core.ticksSinceConfirmed()).toBe(2);
+    core.step(message(MessageType.AppendResponse, 3, 1, { index: index(1) }));
+    expect(core.ticksSinceConfirmed()).toBe(0);
+    core.step(message(MessageType.HeartbeatResponse, 2, 2));
+    expect([core.role, core.ticksSinceConfirmed()]).toEqual(['follower', Number.POSITIVE_INFINITY]);
+  });
+
+  it('is confirmed by majorities only, and not by members that have just come', () => {
+    const core = leader({ conf: confOf([1, 2, 3, 4, 5]) });
+    for (let i = 0; i < 3; i++) core.tick();
+    core.step(message(MessageType.HeartbeatResponse, 2, 1));
+    expect(core.ticksSinceConfirmed()).toBe(3);
+    core.tick();
+    core.step(message(MessageType.HeartbeatResponse, 3, 1));
+    expect(core.ticksSinceConfirmed()).toBe(1);
   });
 });
 

@@ -189,6 +189,32 @@ describe('the stream of a snapshot', () => {
 });
 
 describe('heartbeats', () => {
+  const told = (core: RaftCore): string[] => {
+    core.tick();
+    const beats = core.ready().messages.filter((m) => m.type === MessageType.Heartbeat);
+    return beats.map((m) => `${m.to}: commit ${m.commit} of ${m.index}`);
+  };
+
+  it('tell what is committed at the leader also to those who do not have it', () => {
+    const core = leader();
+    core.propose([Buffer.from('a')]);
+    core.persisted(core.ready().seq);
+    core.step(accepts(2, 2));
+    expect(told(core)).toEqual(['2: commit 2 of 2', '3: commit 1 of 2']);
+  });
+
+  it('tell, until the leader knows what its predecessors committed, the index of its own first entry', () => {
+    const hardState = { term: term(1), vote: 0, commit: index(0) };
+    const core = new RaftCore(options({ hardState, entries: [entry(1, 1), entry(2, 1)] }));
+    core.campaign();
+    core.ready();
+    for (const id of [2, 3]) core.step(message(MessageType.PreVoteResponse, id, 2));
+    core.persisted(core.ready().seq);
+    for (const id of [2, 3]) core.step(message(MessageType.VoteResponse, id, 2));
+    expect([core.role, core.commitBound]).toEqual(['leader', 3]);
+    expect(told(core)).toEqual(['2: commit 0 of 3', '3: commit 0 of 3']);
+  });
+
   it('that are answered more than once in an interval make no further probe: rounds of reads are many', () => {
     const core = compactedLeader();
     const probes = (): number =>

@@ -59,7 +59,7 @@ function showBody(message: Message): string {
       if (!message.reject) return `has up to ${message.index}`;
       return `refused after ${message.index}, may agree at ${message.hint}/${message.logTerm}`;
     case MessageType.Heartbeat:
-      return `commit ${message.commit}${message.context === 0 ? '' : ` round ${message.context}`}`;
+      return `commit ${message.commit} of ${message.index}${message.context === 0 ? '' : ` round ${message.context}`}`;
     case MessageType.HeartbeatResponse:
       return message.context === 0 ? '' : `round ${message.context}`;
     case MessageType.InstallSnapshot: {
