@@ -1,6 +1,7 @@
 /** What a replica is given by its host: the ports, the host's outgoing queues, and whom to tell. */
 import type { GroupId, Message, NodeId } from '../core/index.js';
 import type { Clock, LogStorage, Random, StateEngines, StateMachine } from '../ports.js';
+import type { Pulse } from './pulse.js';
 import type { Replica } from './replica.js';
 import type { RowCache } from './row-cache.js';
 
@@ -30,6 +31,8 @@ export interface ReplicaEnvironment {
   readonly engines: StateEngines;
   readonly settings: RaftSettings;
   readonly rowCache: RowCache;
+  /** One for all replicas of the node: they tick together. */
+  readonly pulse: Pulse;
   readonly newMachine: (group: GroupId) => StateMachine;
   readonly sendRaft: (to: NodeId, group: GroupId, message: Message) => void;
   readonly sendSnapshot: (to: NodeId, frame: Buffer) => boolean;

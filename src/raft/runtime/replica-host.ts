@@ -27,6 +27,7 @@ import {
 import { decodeMessages, encodeMessages } from '../transport/index.js';
 import { isDamage } from './damage.js';
 import { type EventSink, type RaftSettings, type ReplicaEnvironment, TICKS_PER_HEARTBEAT } from './environment.js';
+import { Pulse } from './pulse.js';
 import { Replica } from './replica.js';
 import { RowCache } from './row-cache.js';
 import { decodeSnapshotFrame } from './snapshot-codec.js';
@@ -68,6 +69,7 @@ const isOnlyNews = (message: Message): boolean => message.type === MessageType.A
 export class ReplicaHost {
   readonly #options: ReplicaHostOptions;
   readonly #environment: ReplicaEnvironment;
+  readonly #pulse: Pulse;
   readonly #replicas = new Map<GroupId, Replica>();
   readonly #damaged = new Map<GroupId, DamagedReplica>();
   /** Groups being made or removed: nobody else may do either meanwhile, and the host is not closed before. */
@@ -86,6 +88,7 @@ export class ReplicaHost {
   private constructor(options: ReplicaHostOptions, engineSerial: number) {
     this.#options = options;
     this.#engineSerial = engineSerial;
+    this.#pulse = new Pulse(options.clock, options.settings.heartbeat_ms);
     this.#environment = {
       clock: options.clock,
       random: options.random,
@@ -93,6 +96,7 @@ export class ReplicaHost {
       engines: options.engines,
       settings: options.settings,
       rowCache: new RowCache(options.settings.rowCacheBytes),
+      pulse: this.#pulse,
       newMachine: options.newMachine,
       sendRaft: (to, group, message) => this.#queue(to, group, message),
       sendSnapshot: (to, frame) => options.transport.send(to, Channel.Snapshot, frame),
@@ -332,6 +336,7 @@ export class ReplicaHost {
     const { clock, settings } = this.#options;
     this.#tick = clock.after(settings.heartbeat_ms / TICKS_PER_HEARTBEAT, () => {
       if (this.#closed) return;
+      this.#pulse.tick();
       for (const replica of this.#replicas.values()) replica.tick();
       this.#armTick();
     });

@@ -34,6 +34,7 @@ import { AppliedState, isRuntimeRow } from './applied-state.js';
 import { ApplyQueue } from './apply-queue.js';
 import { asDamage, isDamage, ReplicaDamaged } from './damage.js';
 import { type ReplicaEnvironment, TICKS_PER_HEARTBEAT } from './environment.js';
+import { Freshness } from './freshness.js';
 import { PendingProposals, type ProposalRefusal, type ProposalWaiter } from './pending-proposals.js';
 import { PendingReads, type ReadWaiter } from './pending-reads.js';
 import { ProposalInbox } from './proposal-inbox.js';
@@ -91,7 +92,9 @@ export class Replica {
   #compacting = false;
   /** Engines being opened, closed and removed beside everything else. Never rejects. */
   #background: Promise<unknown> = Promise.resolve();
+  /** On a leader: when a quorum confirmed it. */
   #leaderSeen_ms = Number.NEGATIVE_INFINITY;
+  readonly #freshness = new Freshness();
   #firstChoice = 0;
   #damage: string | null = null;
   #stopped = false;
@@ -253,20 +256,19 @@ export class Replica {
     return this.#incoming !== null || this.#receiver.receiving;
   }
 
-  /** Milliseconds since this replica last knew that its leader leads; 0 on a leader; Infinity if never. */
+  /** Milliseconds since this replica last knew that its leader leads, be it itself; Infinity if never. */
   leaderAge_ms(): number {
-    if (this.isLeader) return 0;
     return this.#env.clock.monotonic_ms() - this.#leaderSeen_ms;
   }
 
   /**
-   * How old the applied state may be: 0 on a leader; Infinity where something committed is known and not applied yet, and
-   * where the state can't be trusted.
+   * How old the applied state may be: everything that was committed so long ago is in it. Up to one and a half times a
+   * heartbeat where all is well, two on a leader; Infinity where nothing is known or the state can't be trusted.
    */
   staleness_ms(): number {
     // A newcomer does not know yet what there is to be applied.
     if (!this.#active || this.#core.conf.voters.length === 0) return Number.POSITIVE_INFINITY;
-    return this.#core.appliedIndex >= this.#core.commit ? this.leaderAge_ms() : Number.POSITIVE_INFINITY;
+    return this.#env.clock.monotonic_ms() - this.#freshness.asOf_ms(this.#core.appliedIndex);
   }
 
   status(): CoreStatus {
@@ -333,11 +335,17 @@ export class Replica {
     if (known === undefined) this.#stranger = { id: message.from, node: from };
     else if (known !== from) return;
     if (message.type === MessageType.Append || message.type === MessageType.Heartbeat) {
-      if (message.term >= this.#core.term) this.#leaderSeen_ms = this.#env.clock.monotonic_ms();
+      if (message.term >= this.#core.term) this.#leaderSeen_ms = this.#env.pulse.asOf_ms();
       // A slow engine slows the leader down instead of filling the memory (F42): a message not taken is a message lost.
       if (message.entries.length > 0 && this.#overloaded) return;
     }
     this.#step(message);
+    if (message.type === MessageType.Heartbeat && message.term === this.#core.term) this.#noteHeartbeat(message);
+  }
+
+  #noteHeartbeat({ index: bound }: Message): void {
+    // From a leader of a version that does not tell: what we know to be committed.
+    this.#freshness.note(bound > 0 ? bound : this.#core.commit, this.#env.pulse.asOf_ms());
   }
 
   /** An invariant that fails ends this replica, not its neighbours on the node. */
@@ -364,8 +372,6 @@ export class Replica {
 
   tick(): void {
     if (!this.#active) return;
-    // So that a leader that steps down here is as old as a follower that heard of it last.
-    if (this.isLeader) this.#leaderSeen_ms = this.#env.clock.monotonic_ms();
     if (this.#firstChoice > 0 && --this.#firstChoice % TICKS_PER_HEARTBEAT === 0) this.#campaignIfLeaderless();
     try {
       this.#core.tick();
@@ -373,7 +379,15 @@ export class Replica {
       this.#markDamaged(asError(error));
       return;
     }
+    if (this.isLeader) this.#noteConfirmed();
     if (this.#core.hasReady() || this.#reads.waiting || !this.#inbox.empty) this.#env.schedule(this);
+  }
+
+  /** A leader is no fresher than the last answers of a quorum: it may have been paused, and deposed meanwhile. */
+  #noteConfirmed(): void {
+    const at_ms = this.#env.pulse.asOf_ms(this.#core.ticksSinceConfirmed());
+    this.#leaderSeen_ms = Math.max(this.#leaderSeen_ms, at_ms);
+    this.#freshness.note(this.#core.commitBound, at_ms);
   }
 
   /**

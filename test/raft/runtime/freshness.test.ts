@@ -1,0 +1,217 @@
+/** How old a replica says that its state is: never less than it is, and not much more where all is well. */
+import { describe, expect, it } from 'vitest';
+import { index, type Message, MessageType } from '../../../src/raft/core/index.js';
+import { Channel } from '../../../src/raft/index.js';
+import { Freshness } from '../../../src/raft/runtime/freshness.js';
+import { Pulse } from '../../../src/raft/runtime/pulse.js';
+import { decodeMessages, encodeMessages, type GroupMessage } from '../../../src/raft/transport/index.js';
+import { SimClock, SimScheduler } from '../../sim/fakes/clock.js';
+import { SETTINGS, World, type WorldNode } from './world.js';
+
+const BIG = 'x'.repeat(10_000);
+const HEARTBEAT_MS = SETTINGS.heartbeat_ms;
+const BOUND_MS = 500;
+
+/**
+ * Lets time pass until `node` shows `value` of register `k`, and looks at every event: as long as it shows anything else, which
+ * was overwritten long ago, it must not say that it is fresh.
+ */
+async function neverCallsOldFresh(world: World, node: WorldNode, value: string): Promise<void> {
+  const lies: string[] = [];
+  await world.until(() => {
+    if (node.chain.register('k') === value) return true;
+    const { role } = node.replica;
+    const age_ms = node.replica.staleness_ms();
+    if (age_ms < BOUND_MS) lies.push(`${role} says ${age_ms} ms`);
+    return false;
+  });
+  expect(lies).toEqual([]);
+  await world.until(() => node.replica.staleness_ms() < BOUND_MS);
+}
+
+/** Changes the Raft messages that a node sends. */
+function tapMessages(node: WorldNode, change: (message: Message) => Message): void {
+  const { transport } = node.life!;
+  const send = transport.send.bind(transport);
+  transport.send = (to, channel, frame) => {
+    if (channel !== Channel.Raft) return send(to, channel, frame);
+    const batch: GroupMessage[] = [];
+    decodeMessages(Buffer.from(frame), (group, message) => batch.push({ group, message: change(message) }));
+    return encodeMessages(batch).every((bytes) => send(to, channel, bytes));
+  };
+}
+
+describe('a replica that comes back', () => {
+  it('is as old as what it has applied, until it has what was committed when it heard of its leader', async () => {
+    const world = await World.ready('away');
+    const n3 = world.nodes[2]!;
+    await world.put(['k=old']);
+    await world.agreed();
+    n3.crash();
+    await world.put(['k=new']);
+    await world.scheduler.runFor(60_000);
+    await world.run(n3.start());
+    await neverCallsOldFresh(world, n3, 'new');
+    await world.end();
+  });
+
+  it('is old for as long as it waits for a snapshot', async () => {
+    const world = await World.ready('away long', { snapshotLogBytes: 20_000 });
+    const n3 = world.nodes[2]!;
+    await world.put(['k=old']);
+    await world.agreed();
+    n3.crash();
+    await world.put(Array.from({ length: 100 }, (_, i) => `a${i}=${BIG}`));
+    await world.put(['k=new']);
+    await world.scheduler.runFor(60_000);
+    n3.engineDelay_ms = (operation) => (operation === 'write' ? 200 : 0.2);
+    await world.run(n3.start());
+    await neverCallsOldFresh(world, n3, 'new');
+    expect(n3.events.some((event) => event.includes('restored from a snapshot'))).toBe(true);
+    await world.end();
+  });
+});
+
+describe('F12 a process that was paused', () => {
+  it.each([
+    ['leader', 0],
+    ['follower', 2],
+  ])('as %s does not take what lay in its sockets for news', async (_, place) => {
+    const world = await World.ready(`paused ${place}`);
+    const paused = world.nodes[place]!;
+    await world.put(['k=old']);
+    await world.agreed();
+    paused.life!.clock.pause();
+    const others = world.nodes.filter((node) => node !== paused);
+    await world.until(() => others.some((node) => node.replica.leads));
+    await world.scheduler.runFor(3_000);
+    const pending = others.find((node) => node.replica.leads)!.propose('k=new');
+    await world.until(() => pending.outcome !== null);
+    await world.scheduler.runFor(30_000);
+    paused.life!.clock.resume();
+    await neverCallsOldFresh(world, paused, 'new');
+    await world.end();
+  });
+});
+
+describe('where all is well', () => {
+  it('nobody is older than two heartbeats and a bit, whether there is something to do or not', async () => {
+    const world = await World.ready('well');
+    await world.put(['k=0']);
+    await world.agreed();
+    await world.scheduler.runFor(4 * HEARTBEAT_MS);
+    const worst = new Map<string, number>();
+    const watch = async (duration_ms: number): Promise<void> => {
+      const end_ms = world.scheduler.now_ms + duration_ms;
+      await world.scheduler.runWhile(() => {
+        for (const { id, replica } of world.nodes) worst.set(id, Math.max(worst.get(id) ?? 0, replica.staleness_ms()));
+        return true;
+      }, end_ms);
+    };
+    await watch(2_000);
+    for (let i = 0; i < 200; i++) {
+      world.leader!.propose(`k=${i}`);
+      await watch(5);
+    }
+    for (const age_ms of worst.values()) expect(age_ms).toBeLessThanOrEqual(2.2 * HEARTBEAT_MS);
+    await world.end();
+  });
+
+  it('a leader that does not tell what it has committed, of a version before this one, is still believed', async () => {
+    const world = await World.ready('version before');
+    const [n1, n2] = world.nodes as [WorldNode, WorldNode];
+    tapMessages(n1, (message) => (message.type === MessageType.Heartbeat ? { ...message, index: index(0) } : message));
+    await world.put(['k=1']);
+    await world.agreed();
+    await world.scheduler.runFor(2_000);
+    for (let i = 0; i < 100; i++) {
+      await world.scheduler.runFor(7);
+      expect(n2.replica.staleness_ms()).toBeLessThanOrEqual(2 * HEARTBEAT_MS);
+    }
+    expect(n1.replica.leads).toBe(true);
+    await world.end();
+  });
+
+  it('a leader that is cut off grows old from the last answers of a quorum on', async () => {
+    const world = await World.ready('cut off');
+    const n1 = world.nodes[0]!;
+    await world.put(['k=1']);
+    await world.scheduler.runFor(1_000);
+    world.network.split(['n1'], ['n2', 'n3']);
+    await world.scheduler.runFor(300);
+    expect(n1.replica.role).toBe('leader');
+    expect(n1.replica.staleness_ms()).toBeGreaterThanOrEqual(300);
+    expect(n1.replica.leaderAge_ms()).toBeGreaterThanOrEqual(300);
+    await world.end();
+  });
+});
+
+describe('what is known of the age of a state', () => {
+  it('counts from the last word whose index is applied', () => {
+    const freshness = new Freshness();
+    expect(freshness.asOf_ms(100)).toBe(Number.NEGATIVE_INFINITY);
+    freshness.note(5, 10);
+    freshness.note(7, 20);
+    freshness.note(9, 30);
+    expect([4, 5, 6, 8, 9].map((applied) => freshness.asOf_ms(applied))).toEqual([
+      Number.NEGATIVE_INFINITY,
+      10,
+      10,
+      20,
+      30,
+    ]);
+    expect(freshness.asOf_ms(9)).toBe(30);
+  });
+
+  it('does not wait for what an earlier leader never got committed', () => {
+    const freshness = new Freshness();
+    freshness.note(12, 10);
+    freshness.note(8, 20);
+    expect(freshness.asOf_ms(8)).toBe(20);
+  });
+
+  it('F42 needs no more room for a state that never comes', () => {
+    const freshness = new Freshness();
+    for (let i = 1; i <= 100_000; i++) freshness.note(i, i);
+    // The first words are kept: the state has to come past them.
+    expect(freshness.asOf_ms(1_000)).toBe(1_000);
+    expect(freshness.asOf_ms(100_000)).toBe(1_024);
+    freshness.note(100_001, 100_001);
+    expect(freshness.asOf_ms(100_001)).toBe(100_001);
+  });
+});
+
+describe('the pulse of a node', () => {
+  const setUp = () => {
+    const scheduler = new SimScheduler();
+    const pulse = new Pulse(new SimClock(scheduler), 100);
+    const tick = async (after_ms: number): Promise<number> => {
+      await scheduler.runFor(after_ms);
+      pulse.tick();
+      return pulse.asOf_ms();
+    };
+    return { pulse, tick };
+  };
+
+  it('dates what arrives after a late tick back to the tick before, until a heartbeat`s time has passed', async () => {
+    const { tick } = setUp();
+    const seen: number[] = [];
+    for (const after_ms of [50, 50, 5_000, 50, 50, 50]) seen.push(await tick(after_ms));
+    expect(seen).toEqual([50, 100, 100, 100, 5_200, 5_250]);
+  });
+
+  it('does not stand still where every tick is late', async () => {
+    const { tick } = setUp();
+    const seen: number[] = [];
+    for (let i = 0; i < 5; i++) seen.push(await tick(150));
+    expect(seen).toEqual([0, 0, 150, 300, 450]);
+  });
+
+  it('knows of earlier ticks, and nothing of those before it began', async () => {
+    const { pulse, tick } = setUp();
+    await tick(50);
+    await tick(50);
+    expect([0, 1, 2, 3].map((ago) => pulse.asOf_ms(ago))).toEqual([100, 50, 0, Number.NEGATIVE_INFINITY]);
+    expect(pulse.asOf_ms(Number.POSITIVE_INFINITY)).toBe(Number.NEGATIVE_INFINITY);
+  });
+});
