@@ -76,10 +76,14 @@ export class ForwardService {
     this.taken++;
     const replica = this.#options.host.get(request.shard);
     if (replica === undefined || replica.damage !== null) return reply(encodeRefusal('not_here', null));
-    if (request.maxStaleness_ms !== null) {
-      if (replica.staleness_ms() > request.maxStaleness_ms) return reply(encodeRefusal('too_old', replica.leaderNode));
-      const found = onStateNow(replica, () => this.#lookUp(replica, request));
-      return reply(found ?? encodeRefusal('not_here', null));
+    const { maxStaleness_ms } = request;
+    if (maxStaleness_ms !== null) {
+      if (replica.staleness_ms() <= maxStaleness_ms) {
+        const found = onStateNow(replica, () => this.#lookUp(replica, request));
+        return reply(found ?? encodeRefusal('not_here', null));
+      }
+      // A leader that no quorum has confirmed so lately asks it.
+      if (!replica.isLeader) return reply(encodeRefusal('too_old', replica.leaderNode));
     }
     if (replica.leaderNode === null) return reply(encodeRefusal('not_leader', null));
     replica.read({

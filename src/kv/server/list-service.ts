@@ -173,10 +173,11 @@ export class ListService {
   async #listHere(list: ShardList): Promise<ListPage | null> {
     const replica = this.#options.host.get(list.shard);
     if (replica === undefined || replica.damage !== null) return null;
-    if (list.maxStaleness_ms !== null) {
-      if (replica.staleness_ms() > list.maxStaleness_ms) return null;
-    } else if (!(await readBarrier(replica, this.#options.clock, list.timeout_ms))) {
-      return null;
+    const stale_ms = list.maxStaleness_ms;
+    if (stale_ms === null || replica.staleness_ms() > stale_ms) {
+      // A leader that no quorum has confirmed so lately asks it.
+      if (stale_ms !== null && !replica.isLeader) return null;
+      if (!(await readBarrier(replica, this.#options.clock, list.timeout_ms))) return null;
     }
     return onState(this.#options.host, replica, async (machine: KvStateMachine) => {
       await replica.settled();

@@ -178,10 +178,11 @@ export class Router implements AttemptOwner {
     if (replica !== undefined) {
       // Every other attempt goes elsewhere: this replica may be the one that is cut off, or behind.
       const turn = attempt % 2 === 1;
-      if (stale_ms === null && (replica.isLeader || (turn && replica.leaderNode !== null))) {
-        return replica.read(this.#sent(operation, self));
-      }
       if (stale_ms !== null && turn && replica.staleness_ms() <= stale_ms) return this.#answerStale(operation, replica);
+      // Also for a stale read: a leader that no quorum has confirmed lately enough asks it, and no answer is fresher.
+      const here =
+        stale_ms === null ? replica.isLeader || (turn && replica.leaderNode !== null) : turn && replica.isLeader;
+      if (here) return replica.read(this.#sent(operation, self));
     }
     const reason: WaitReason = stale_ms === null ? { kind: 'no_leader', shard } : { kind: 'too_old', shard };
     const others = maps.membersOf(shard).filter((node) => node !== self);
@@ -197,8 +198,8 @@ export class Router implements AttemptOwner {
     const { shard } = operation;
     const replica = this.#hosted(shard);
     if (replica === undefined || (stale_ms === null && !replica.isLeader)) return this.#notHere(operation);
-    if (stale_ms === null) return replica.read(this.#sent(operation, this.#options.self));
-    if (replica.staleness_ms() <= stale_ms) return this.#answerStale(operation, replica);
+    if (stale_ms !== null && replica.staleness_ms() <= stale_ms) return this.#answerStale(operation, replica);
+    if (replica.isLeader) return replica.read(this.#sent(operation, this.#options.self));
     this.#wait(operation, { kind: 'too_old', shard });
   }
 

@@ -153,10 +153,16 @@ describe('the other end of forwarding', () => {
     reads[0]!.ready();
     const reply = decodeForwardReply(answers[0]!);
     expect(reply.kind === 'result' && decodeLookup(reply.body)).toEqual({ kind: 'missing' });
-    const old = world({ staleness_ms: () => 600 });
+    const old = world({ isLeader: false, staleness_ms: () => 600 });
     const refused = old.ask(Method.Get, encodeGetRequest({ ...get, maxStaleness_ms: 500 }));
     expect(decodeForwardReply(refused[0]!)).toMatchObject({ kind: 'refused', reason: 'too_old' });
     expect(old.ask(Method.Get, encodeGetRequest({ ...get, maxStaleness_ms: 700 }))).toHaveLength(1);
+    // A leader can always be asked: then a quorum has to confirm it.
+    const leader = world({ staleness_ms: () => 600 });
+    const answered = leader.ask(Method.Get, encodeGetRequest({ ...get, maxStaleness_ms: 500 }));
+    expect([answered.length, leader.reads.length]).toEqual([0, 1]);
+    leader.reads[0]!.ready();
+    expect(decodeForwardReply(answered[0]!)).toMatchObject({ kind: 'result' });
   });
 
   it('counts what its replica carries out, by slot and key, and nothing that it refuses', () => {

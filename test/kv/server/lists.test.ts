@@ -83,6 +83,13 @@ describe('a list', () => {
     expect([second.items.map(({ key }) => String(key)), second.next]).toEqual([['d'], null]);
   });
 
+  it('that may be less stale than any replica can say of itself comes from the leader, whichever node is asked', async () => {
+    const cluster = await SimCluster.healthy({ nodes: 3, shards: 2 });
+    await cluster.put('n1', 'k', 'v');
+    const asked = request({ consistency: 'stale', maxStaleness_ms: 1 });
+    for (const id of cluster.machines.keys()) expect((await page(cluster, id, asked)).items).toHaveLength(1);
+  });
+
   it('goes on past a replica that is cut off, and says which shard is missing if none answers', async () => {
     const cluster = await SimCluster.healthy({ nodes: 3, shards: 1 });
     await cluster.put('n1', 'k', 'v');

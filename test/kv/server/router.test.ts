@@ -577,6 +577,22 @@ describe('a read', () => {
     expect(world.calls).toHaveLength(1);
   });
 
+  it('that may be stale is asked of a quorum where the leader is here and was not confirmed lately enough', async () => {
+    const world = new World();
+    world.replica.lead();
+    world.replica.stale_ms = 60;
+    world.replica.found = found('v');
+    const stale = { kind: 'get', key: Buffer.from('k'), consistency: 'stale' } as const;
+    const within = world.execute({ ...stale, maxStaleness_ms: 60 });
+    expect(within).toMatchObject([{ kind: 'found' }]);
+    expect(world.replica.reads).toEqual([]);
+    const beyond = world.execute({ ...stale, maxStaleness_ms: 50 });
+    expect(beyond).toEqual([]);
+    world.replica.reads[0]!.ready();
+    expect(beyond).toMatchObject([{ kind: 'found' }]);
+    expect(world.calls).toEqual([]);
+  });
+
   it('of a value that is not what was written is an error, never the value (F38)', () => {
     const world = new World();
     world.replica.lead();
