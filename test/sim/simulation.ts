@@ -249,6 +249,8 @@ export class Simulation {
       // Small in half of the runs, so that logs are compacted and snapshots sent.
       // Tiny for a snapshot race: a log goes on while a follower is a second behind.
       snapshotLogBytes: racing ? random.int(100, 500) : random.chance(0.5) ? random.int(2_000, 20_000) : 16 * MIB,
+      // Nothing in some: then a follower may need one snapshot after the other while there are writes.
+      catchUpLogBytes: this.#random.fork('catch-up').pick([0, 20_000, 16 * MIB, 16 * MIB]),
       maxInflightMessages: random.pick(racing ? [16, 256] : [2, 16, 256]),
       maxInflightBytes: random.pick([20_000, MIB]),
       // Small for figure 8: an old entry gets through, and the leader's own does not.

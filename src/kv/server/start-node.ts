@@ -160,6 +160,7 @@ function setupOf(config: NodeConfig, identity: Identity) {
     heartbeat_ms: config.raft.heartbeat_ms,
     election_timeout_ms: config.raft.electionTimeout_ms,
     snapshotLogBytes: config.raft.snapshotLogBytes,
+    catchUpLogBytes: 8 * config.raft.snapshotLogBytes,
     maxInflightMessages: 256,
     maxInflightBytes: 16 * MIB,
     maxMessageBytes: 1 * MIB,

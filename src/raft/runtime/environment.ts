@@ -1,6 +1,7 @@
 /** What a replica is given by its host: the ports, the host's outgoing queues, and whom to tell. */
 import type { GroupId, Message, NodeId } from '../core/index.js';
 import type { Clock, LogStorage, Random, StateEngines, StateMachine } from '../ports.js';
+import type { LogReserve } from './log-reserve.js';
 import type { Pulse } from './pulse.js';
 import type { Replica } from './replica.js';
 import type { RowCache } from './row-cache.js';
@@ -10,6 +11,8 @@ export interface RaftSettings {
   readonly election_timeout_ms: number;
   /** A group's log is compacted when its entries in memory exceed this. */
   readonly snapshotLogBytes: number;
+  /** What leaders of the node, together, keep beyond twice that for followers that are being sent a snapshot. */
+  readonly catchUpLogBytes: number;
   readonly maxInflightMessages: number;
   readonly maxInflightBytes: number;
   readonly maxMessageBytes: number;
@@ -31,6 +34,7 @@ export interface ReplicaEnvironment {
   readonly engines: StateEngines;
   readonly settings: RaftSettings;
   readonly rowCache: RowCache;
+  readonly logReserve: LogReserve;
   /** One for all replicas of the node: they tick together. */
   readonly pulse: Pulse;
   readonly newMachine: (group: GroupId) => StateMachine;

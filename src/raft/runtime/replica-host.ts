@@ -27,6 +27,7 @@ import {
 import { decodeMessages, encodeMessages } from '../transport/index.js';
 import { isDamage } from './damage.js';
 import { type EventSink, type RaftSettings, type ReplicaEnvironment, TICKS_PER_HEARTBEAT } from './environment.js';
+import { LogReserve } from './log-reserve.js';
 import { Pulse } from './pulse.js';
 import { Replica } from './replica.js';
 import { RowCache } from './row-cache.js';
@@ -96,6 +97,7 @@ export class ReplicaHost {
       engines: options.engines,
       settings: options.settings,
       rowCache: new RowCache(options.settings.rowCacheBytes),
+      logReserve: new LogReserve(options.settings.catchUpLogBytes),
       pulse: this.#pulse,
       newMachine: options.newMachine,
       sendRaft: (to, group, message) => this.#queue(to, group, message),

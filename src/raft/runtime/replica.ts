@@ -32,6 +32,7 @@ import {
 import type { RecoveredGroup, StateEngine, StateMachine } from '../ports.js';
 import { AppliedState, isRuntimeRow } from './applied-state.js';
 import { ApplyQueue } from './apply-queue.js';
+import { CatchUps } from './catch-ups.js';
 import { asDamage, isDamage, ReplicaDamaged } from './damage.js';
 import { type ReplicaEnvironment, TICKS_PER_HEARTBEAT } from './environment.js';
 import { Freshness } from './freshness.js';
@@ -81,6 +82,7 @@ export class Replica {
   readonly #reads = new PendingReads();
   readonly #receiver: SnapshotReceiver;
   readonly #senders: SnapshotSenders;
+  readonly #catchUps = new CatchUps();
   readonly #applyQueue = new ApplyQueue();
   #state: AppliedState;
   #machine: StateMachine;
@@ -150,7 +152,10 @@ export class Replica {
       send: environment.sendSnapshot,
       leaderTerm: () => (this.isLeader ? this.#core.term : null),
       fault: ({ key, value }) => (isRuntimeRow(key) ? null : this.#machine.rowFault(key, value)),
-      started: (node, meta) => this.#event('info', `sending a snapshot at index ${meta.index} to ${node}`),
+      started: (to, node, meta) => {
+        this.#catchUps.streams(to, meta.index);
+        this.#event('info', `sending a snapshot at index ${meta.index} to ${node}`);
+      },
       done: (to, node, at, ok, why) => this.#snapshotDone(to, node, at, ok, why),
       failed: (engine, error) => this.#engineFailed(engine, error),
     });
@@ -564,7 +569,9 @@ export class Replica {
 
   #maybeCompact(): void {
     const limit = this.#env.settings.snapshotLogBytes;
-    if (this.#compacting || this.#switching !== null || this.#core.logBytes <= limit) return;
+    if (this.#compacting || this.#switching !== null) return;
+    if (this.#core.logBytes <= 2 * limit) this.#env.logReserve.release(this);
+    if (this.#core.logBytes <= limit) return;
     const state = this.#state;
     const target = this.#compactionTarget(state.written.index, limit);
     if (target <= this.#core.firstIndex) return;
@@ -585,21 +592,46 @@ export class Replica {
     );
   }
 
-  /** A follower that is a little behind gets entries, not a snapshot, as long as that costs at most twice the limit. */
+  /**
+   * A follower that is a little behind gets entries, not a snapshot, as long as that costs at most twice the limit. One that
+   * is sent a snapshot gets what follows it, as long as the node's reserve suffices.
+   */
   #compactionTarget(written: Index, limit: number): Index {
-    if (!this.isLeader || this.#core.logBytes > 2 * limit) return written;
-    let target = written;
-    for (const follower of this.#core.status().progress) {
+    if (!this.isLeader) return written;
+    const { progress } = this.#core.status();
+    const over = this.#core.logBytes - 2 * limit;
+    const floorNow = (): Index => this.#catchUps.floor(progress, this.#core.firstIndex, written, over <= 0);
+    const floor = floorNow();
+    if (over > 0 && floor < written && !this.#env.logReserve.take(this, over)) {
+      this.#giveUpCatchUp(floor);
+      return floorNow();
+    }
+    if (over > 0) return floor;
+    let target = floor;
+    for (const follower of progress) {
       if (follower.recentActive && follower.match < target) target = follower.match;
     }
     return target;
+  }
+
+  #giveUpCatchUp(floor: Index): void {
+    this.#catchUps.giveUp(floor);
+    this.#env.logReserve.release(this);
+    this.#event('warn', `no more log is kept for who gets the snapshot at index ${floor}: it will need another one`);
+  }
+
+  #forgetCatchUps(): void {
+    this.#catchUps.clear();
+    this.#env.logReserve.release(this);
   }
 
   // ----------------------------------------------------------------------------------------------------------- snapshots
 
   #startSnapshot(to: ReplicaId): void {
     const node = this.nodeOf(to);
-    if (node !== undefined && this.#switching === null) this.#senders.start(to, node, this.#state.engine);
+    if (node === undefined || this.#switching !== null) return;
+    // The snapshot may be of a later index than what we know to be in the engine.
+    if (this.#senders.start(to, node, this.#state.engine)) this.#catchUps.begin(to, this.#state.written.index);
   }
 
   #snapshotDone(to: ReplicaId, node: NodeId, at: Index, ok: boolean, why: string): void {
@@ -716,6 +748,7 @@ export class Replica {
     this.#known = now;
     if (core.role !== 'leader') {
       this.#senders.abortAll();
+      this.#forgetCatchUps();
       this.#refuseInbox('not_leader');
     }
     this.#env.changed(this);
@@ -752,6 +785,7 @@ export class Replica {
     this.#proposals.abandonAll();
     this.#reads.abandonAll();
     this.#senders.abortAll();
+    this.#forgetCatchUps();
   }
 
   /** Answers everyone who waits; resolves when all engines are closed. Does not wait for the log. */

@@ -14,7 +14,7 @@ export interface SnapshotSendersOptions {
   readonly leaderTerm: () => Term | null;
   /** Why a row is not what its machine wrote, or null. */
   readonly fault: (row: EngineRow) => string | null;
-  readonly started: (node: NodeId, meta: AppliedMeta) => void;
+  readonly started: (to: ReplicaId, node: NodeId, meta: AppliedMeta) => void;
   /** `at`: the index of the state that was sent. */
   readonly done: (to: ReplicaId, node: NodeId, at: Index, ok: boolean, why: string) => void;
   /** The engine's state could not be read, or is damaged. */
@@ -40,9 +40,12 @@ export class SnapshotSenders {
     this.#options = options;
   }
 
-  /** The snapshot's own row says which index it is of: a write may have reached the engine since we last heard. */
-  start(to: ReplicaId, node: NodeId, engine: StateEngine): void {
-    if (this.#senders.has(to) || this.#starting.has(to)) return;
+  /**
+   * False: one is on its way already. The snapshot's own row says which index it is of: a write may have reached the engine since we last
+   * heard.
+   */
+  start(to: ReplicaId, node: NodeId, engine: StateEngine): boolean {
+    if (this.#senders.has(to) || this.#starting.has(to)) return false;
     const snapshot = engine.snapshot();
     this.#starting.add(to);
     AppliedState.readMetaOf(snapshot)
@@ -63,11 +66,12 @@ export class SnapshotSenders {
         snapshot.close().catch(() => undefined);
         this.#options.failed(engine, error instanceof Error ? error : new Error(String(error)));
       });
+    return true;
   }
 
   #send(to: ReplicaId, node: NodeId, engine: StateEngine, what: Streamed): void {
     const { group, from, clock, send, fault, failed } = this.#options;
-    this.#options.started(node, what.meta);
+    this.#options.started(to, node, what.meta);
     const sender = new SnapshotSender({
       group,
       from,

@@ -20,6 +20,7 @@ export const RAFT: RaftSettings = {
   heartbeat_ms: 100,
   election_timeout_ms: 1_000,
   snapshotLogBytes: 16 * MIB,
+  catchUpLogBytes: 16 * MIB,
   maxInflightMessages: 64,
   maxInflightBytes: MIB,
   maxMessageBytes: MIB,

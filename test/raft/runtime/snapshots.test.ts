@@ -1,6 +1,7 @@
 /** Log compaction and the way back for replicas that have missed too much: state streams, and the switch to them. */
 import { describe, expect, it } from 'vitest';
-import { Channel, type EngineRange } from '../../../src/raft/index.js';
+import { Channel, type EngineRange, type RaftSettings } from '../../../src/raft/index.js';
+import { LogReserve } from '../../../src/raft/runtime/log-reserve.js';
 import type { SnapshotFrame } from '../../../src/raft/runtime/snapshot-codec.js';
 import { chainOf, registerKey } from './chain-machine.js';
 import { GROUP, World, type WorldNode } from './world.js';
@@ -12,8 +13,12 @@ const TINY = { snapshotLogBytes: 20_000 };
 const fat = (count: number, name = 'k'): string[] => Array.from({ length: count }, (_, i) => `${name}${i}=${i}${BIG}`);
 
 /** n3 is away for so long that only a snapshot brings it back. */
-async function withLaggard(seed: string, commands: readonly string[]): Promise<{ world: World; n3: WorldNode }> {
-  const world = await World.ready(seed, TINY);
+async function withLaggard(
+  seed: string,
+  commands: readonly string[],
+  settings: Partial<RaftSettings> = {},
+): Promise<{ world: World; n3: WorldNode }> {
+  const world = await World.ready(seed, { ...TINY, ...settings });
   const n3 = world.nodes[2]!;
   await world.put(['before=1']);
   await world.agreed();
@@ -270,6 +275,104 @@ describe('a replica that needs a snapshot', () => {
     await world.scheduler.runFor(1000);
     expect(await n3.engines.list()).toHaveLength(1);
     await world.end();
+  });
+});
+
+/** Log entries that a node's replica keeps in memory, with what the core counts for each. */
+const logBytesOf = (node: WorldNode): number => {
+  const { replica } = node;
+  const entries = replica.entriesFrom(replica.status().firstIndex, Number.POSITIVE_INFINITY);
+  return entries.reduce((sum, entry) => sum + entry.data.length + 32, 0);
+};
+
+/**
+ * n3, to which a page takes 200 ms, needs a state of 1 MB, and 250 kB are written each second. Returns what ends the writes. With a
+ * limit of 20 kB all that is written during a stream would be compacted again and again.
+ */
+async function withSteadyWrites(seed: string, settings: Partial<RaftSettings> = {}) {
+  const { world, n3 } = await withLaggard(seed, fat(100), settings);
+  n3.engineDelay_ms = (operation) => (operation === 'write' ? 200 : 0.2);
+  await world.run(n3.start());
+  let writes = 0;
+  let refused = 0;
+  let on = true;
+  const write = (): void => {
+    const { leader } = world;
+    if (!on || leader === null) return;
+    leader.replica.propose(Buffer.from(`b${writes++ % 50}=${BIG.slice(0, 2000)}`), {
+      applied: () => undefined,
+      refused: () => refused++,
+      unknown: () => undefined,
+    });
+    leader.life!.clock.after(8, write);
+  };
+  write();
+  const stop = (): void => {
+    on = false;
+    expect(writes).toBeGreaterThan(100);
+    expect(refused).toBe(0);
+  };
+  return { world, n3, stop };
+}
+
+const restoredBy = (node: WorldNode): number =>
+  node.events.filter((event) => event.includes('restored from a snapshot')).length;
+
+describe('a replica that needs a snapshot while writes go on', () => {
+  it('needs one, not one after the other, and then keeps up', async () => {
+    const { world, n3, stop } = await withSteadyWrites('steady');
+    const abreast = (): boolean => n3.replica.applied >= world.leader!.replica.applied - 20;
+    await world.until(() => restoredBy(n3) > 0 && abreast(), 10_000);
+    n3.engineDelay_ms = () => 0.2;
+    await world.scheduler.runFor(5_000);
+    expect(abreast()).toBe(true);
+    expect(restoredBy(n3)).toBe(1);
+    // What was kept for it is let go.
+    expect(logBytesOf(world.leader!)).toBeLessThan(3 * TINY.snapshotLogBytes);
+    stop();
+    await world.agreed();
+    await world.end();
+  });
+
+  it('F42 has no more kept for it than its node`s bound, writes go on beyond it, and it is back when they end', async () => {
+    const catchUpLogBytes = 60_000;
+    const { world, stop } = await withSteadyWrites('beyond the reserve', { catchUpLogBytes });
+    const leader = world.leader!;
+    let most = 0;
+    for (let i = 0; i < 1_000; i++) {
+      await world.scheduler.runFor(10);
+      most = Math.max(most, logBytesOf(leader));
+    }
+    expect(leader.events.some((event) => event.startsWith('warn no more log is kept'))).toBe(true);
+    expect(most).toBeGreaterThan(catchUpLogBytes);
+    // And what comes in while rows gather and the engine is flushed.
+    expect(most).toBeLessThan(2 * TINY.snapshotLogBytes + catchUpLogBytes + 40_000);
+    stop();
+    await world.agreed();
+    await world.end();
+  });
+
+  it('costs nothing any more once it is away for good', async () => {
+    const { world, n3, stop } = await withSteadyWrites('away for good');
+    await world.until(() => logBytesOf(world.leader!) > 5 * TINY.snapshotLogBytes);
+    n3.crash();
+    await world.scheduler.runFor(2_000);
+    expect(logBytesOf(world.leader!)).toBeLessThan(3 * TINY.snapshotLogBytes);
+    stop();
+    await world.agreed();
+    await world.end();
+  });
+});
+
+describe('the reserve for logs of a node', () => {
+  it('is one for all its groups, and what one gives back another may take', () => {
+    const reserve = new LogReserve(100);
+    const [a, b] = [{}, {}];
+    expect([reserve.take(a, 60), reserve.take(b, 50), reserve.take(b, 40)]).toEqual([true, false, true]);
+    expect([reserve.take(a, 61), reserve.take(a, 10), reserve.take(b, 90)]).toEqual([false, true, true]);
+    reserve.release(b);
+    reserve.release(b);
+    expect([reserve.take(a, 101), reserve.take(a, 100)]).toEqual([false, true]);
   });
 });
 

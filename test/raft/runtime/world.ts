@@ -27,6 +27,7 @@ export const SETTINGS: RaftSettings = {
   heartbeat_ms: 50,
   election_timeout_ms: 500,
   snapshotLogBytes: 64 * 1024 * 1024,
+  catchUpLogBytes: 8 * 1024 * 1024,
   maxInflightMessages: 64,
   maxInflightBytes: 4 * 1024 * 1024,
   maxMessageBytes: 1024 * 1024,
