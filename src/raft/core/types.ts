@@ -116,7 +116,8 @@ export interface Message {
   readonly term: Term;
   /**
    * Append: previous index. AppendResponse: matched (or rejected) index. Vote, PreVote: last index. ReadIndexResponse: the read
-   * index. Heartbeat: `RaftCore.commitBound` of the leader; 0 from a version that did not tell.
+   * index. Heartbeat: `RaftCore.commitBound` of the leader; 0 from a version that did not tell,
+   * 2^53 - 1 from a driver that does not vouch for it.
    */
   readonly index: Index;
   /** Term of the entry at `index`. AppendResponse with `reject`: term of the entry at `hint`. */

@@ -48,6 +48,12 @@ const ROUND_BYTES = 4 * 1024 * 1024;
 /** Below the shortest election timeout: nobody else campaigns meanwhile. */
 const FIRST_CHOICE_TICKS = 8 * TICKS_PER_HEARTBEAT;
 
+/**
+ * Of a leader that no quorum has confirmed for an election timeout: others may have committed since what it knows nothing of. Its
+ * ticks do not tell, after a pause.
+ */
+const UNKNOWN_BOUND = index(Number.MAX_SAFE_INTEGER);
+
 /** A received state on its way to take the place of the one in force. */
 interface IncomingState {
   readonly staged: StagedSnapshot;
@@ -525,7 +531,10 @@ export class Replica {
   #sendAll(messages: readonly Message[]): void {
     for (const message of messages) {
       const node = this.nodeOf(message.to);
-      if (node !== undefined) this.#env.sendRaft(node, this.group, message);
+      if (node === undefined) continue;
+      const vouches =
+        message.type !== MessageType.Heartbeat || this.leaderAge_ms() <= this.#env.settings.election_timeout_ms;
+      this.#env.sendRaft(node, this.group, vouches ? message : { ...message, index: UNKNOWN_BOUND });
     }
   }
 

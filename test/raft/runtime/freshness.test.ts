@@ -94,6 +94,35 @@ describe('F12 a process that was paused', () => {
   });
 });
 
+describe('F12 a leader that was paused, and deposed meanwhile', () => {
+  it('does not vouch for those who still follow it', async () => {
+    const world = await World.ready('vouches', {}, 5);
+    const [n1, n2, n3, n4, n5] = world.nodes as [WorldNode, WorldNode, WorldNode, WorldNode, WorldNode];
+    await world.put(['k=old']);
+    await world.agreed();
+    world.network.split(['n1', 'n2'], ['n3', 'n4', 'n5']);
+    n1.life!.clock.pause();
+    const others = [n3, n4, n5];
+    await world.until(() => others.some((node) => node.replica.leads));
+    const pending = others.find((node) => node.replica.leads)!.propose('k=new');
+    await world.until(() => pending.outcome !== null);
+    await world.scheduler.runFor(30_000);
+    expect(n2.replica.term).toBe(n1.replica.term);
+    n1.life!.clock.resume();
+    let heard = false;
+    const until_ms = world.scheduler.now_ms + 5_000;
+    await world.scheduler.runWhile(() => {
+      heard ||= n2.replica.leaderAge_ms() < BOUND_MS;
+      expect(n2.replica.staleness_ms()).toBeGreaterThan(30_000);
+      return true;
+    }, until_ms);
+    expect(heard).toBe(true);
+    world.network.heal();
+    await neverCallsOldFresh(world, n2, 'new');
+    await world.end();
+  });
+});
+
 describe('where all is well', () => {
   it('nobody is older than two heartbeats and a bit, whether there is something to do or not', async () => {
     const world = await World.ready('well');
