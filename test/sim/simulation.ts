@@ -75,6 +75,8 @@ const QUIET_MS = 2_000;
 const VERIFICATIONS_MAX = 5;
 /** Invariants that cost more than a few comparisons are looked at this often. */
 const SLOW_CHECK_MS = 100;
+/** By how much a stale read may be older than it says, where no frame comes late: an election timeout, clocks that run apart. */
+const STALE_TOLERANCE_MS = 2_000;
 const NO_MAP: { readonly epoch: number; readonly gone: readonly string[] } = { epoch: 0, gone: [] };
 /** It was told of nodes only that have left since: nobody can let it in. */
 const isStranded = ({ joins, node }: SimNode, gone: readonly string[]): boolean =>
@@ -124,7 +126,7 @@ export class Simulation {
       new LeadersStepDown({
         reaches: (from, to) => !this.#network.blocked(from, to) && this.#node(to).up && !this.#node(to).paused,
         asleep: (id) => this.#node(id).paused,
-        late_ms: () => (this.#faults.has('duplicate') || this.#faults.has('reorder') ? CALM.reorder_ms : 0),
+        late_ms: () => this.#lateFrames_ms(),
       }),
     ],
     often_ms: SLOW_CHECK_MS,
@@ -180,6 +182,7 @@ export class Simulation {
       random: this.#random,
       history,
       early_ms: this.#expiryTolerance_ms(),
+      late_ms: STALE_TOLERANCE_MS + this.#lateFrames_ms(),
       rotten: () => nodes.some((node) => node.harm === 'rotten'),
       trace: this.#trace,
       failed: (what) => this.#fail(what),
@@ -204,6 +207,10 @@ export class Simulation {
       trace: this.#trace.lines,
       digest: this.#trace.digest(),
     };
+  }
+
+  #lateFrames_ms(): number {
+    return this.#faults.has('duplicate') || this.#faults.has('reorder') ? CALM.reorder_ms : 0;
   }
 
   /**

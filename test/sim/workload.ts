@@ -5,6 +5,7 @@
 import { OutcomeUnknown, QuorateClient, QuorateError } from '../../src/kv/client/index.js';
 import { containsSlot, type SlotRanges, slotOfKey } from '../../src/shardctrl/index.js';
 import type { Answer, Condition, HistoryRecorder, Invocation } from '../checker/history.js';
+import { Acknowledged } from './acknowledged.js';
 import type { Haste } from './ambush.js';
 import type { SimScheduler } from './fakes/clock.js';
 import type { SimRandom } from './fakes/random.js';
@@ -20,6 +21,8 @@ export interface WorkloadOptions {
   readonly trace: Trace;
   /** How much earlier than by true time a key may expire: clocks jump, or run fast, in some runs. */
   readonly early_ms: number;
+  /** By how much a stale read may miss its bound: what is on its way has no time on it, and clocks run apart. */
+  readonly late_ms: number;
   /** Bits have flipped on a disk: then a read may be answered with the checksum's error (F38). */
   readonly rotten: () => boolean;
   readonly failed: (what: string) => void;
@@ -47,6 +50,10 @@ const HASTY_CLIENTS = 4;
 /** That clients turn to in one go. */
 const HASTY_KEYS = 3;
 
+/** What every other stale read allows, and what the product allows of itself. */
+const STALE_MAX_MS = 1_000;
+const STALE_LIMIT_MS = 10_000;
+
 /** How much later than its time a key must be gone, also when leaders fell. */
 const FORGOTTEN_MS = 30_000;
 
@@ -69,6 +76,7 @@ export class Workload {
   readonly #think_ms: number;
   /** By key, what was ever to be written: what a stale read may show. */
   readonly #written = new Map<string, Set<string>>();
+  readonly #acknowledged = new Acknowledged();
   readonly #bursts: boolean;
   readonly #hasty: SimRandom;
   readonly #hastyClients: readonly QuorateClient[];
@@ -177,12 +185,21 @@ export class Workload {
     return value;
   }
 
-  /** However old: a value that somebody wrote, never one of nobody. */
+  /** A value that somebody wrote, never one of nobody; and none that was overwritten longer ago than the read allows. */
   async #staleGet(client: QuorateClient, key: string): Promise<void> {
+    const { scheduler, late_ms, failed } = this.#options;
     this.#open++;
+    // Every other one: what has been drawn from the seed stays what it was.
+    const max_ms = this.stats.stale % 2 === 0 ? STALE_MAX_MS : STALE_LIMIT_MS;
+    const due = this.#acknowledged.by(key, scheduler.now_ms - max_ms - late_ms);
     try {
-      const found = await client.get(key, { consistency: 'stale' });
+      const bound = max_ms === STALE_MAX_MS ? { maxStaleness_ms: max_ms } : {};
+      const found = await client.get(key, { consistency: 'stale', ...bound });
       this.stats.stale++;
+      if (found !== null && Number(found.revision) < due)
+        failed(
+          `a read of ${key}, at most ${max_ms} ms old, showed revision ${found.revision}: ${due} was acknowledged`,
+        );
       const value = found?.value.toString();
       if (value !== undefined && this.#written.get(key)?.has(value) !== true)
         this.#options.failed(`a stale read of ${key} showed ${value}, which nobody wrote`);
@@ -208,6 +225,7 @@ export class Workload {
       if (created !== (version === 1))
         this.#options.failed(`${key} was ${created ? '' : 'not '}created, as version ${version}`);
       seen.set(key, revision);
+      this.#acknowledged.note(key, Number(revision), this.#options.scheduler.now_ms);
       return { kind: 'stored', revision: Number(revision), version, created };
     });
   }
@@ -287,7 +305,9 @@ export class Workload {
   async #delete(client: QuorateClient, id: number, key: string, options: { idempotencyKey?: false }): Promise<void> {
     await this.#recorded(id, { kind: 'delete', key }, async () => {
       const deleted = await client.delete(key, options);
-      return deleted === null ? { kind: 'missing' } : { kind: 'deleted', revision: Number(deleted.revision) };
+      if (deleted === null) return { kind: 'missing' };
+      this.#acknowledged.note(key, Number(deleted.revision), this.#options.scheduler.now_ms);
+      return { kind: 'deleted', revision: Number(deleted.revision) };
     });
   }
 
