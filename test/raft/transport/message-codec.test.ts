@@ -81,6 +81,16 @@ describe('message codec', () => {
     decodeMessages(frame, (_group, got) => expect(got.entries[0]!.data.buffer).toBe(frame.buffer));
   });
 
+  it('reads heartbeats of versions that do not tell what is committed at the leader: the layout is the same', () => {
+    const u53 = (value: number): string => `${value.toString(16).padStart(2, '0')}${'00'.repeat(7)}`;
+    const heartbeatBytes = (bound: number): string =>
+      ['01', '05000000', '0700', u53(1), u53(2), u53(3), u53(bound), u53(0), u53(9), u53(0), u53(0)].join('');
+    const before = Buffer.from(heartbeatBytes(0), 'hex');
+    expect(decodeAll([before])).toEqual([{ group: 5, message: heartbeat() }]);
+    const telling = heartbeat({ index: 12 as Message['index'] });
+    expect(Buffer.from(encodeMessages([{ group: 5, message: telling }])[0]!).toString('hex')).toBe(heartbeatBytes(12));
+  });
+
   it('refuses an unknown format version by name', () => {
     expect(() => decodeMessages(Buffer.from([9]), () => {})).toThrow(
       new MalformedFrame('unknown message format version 9'),
