@@ -71,7 +71,9 @@ export async function startReshard(cluster: SimCluster, shards: number, at = 'n1
 }
 
 export async function startMove(cluster: SimCluster, slots: string, to: string, at = 'n1'): Promise<string> {
-  return granted(await cluster.settle(cluster.node(at).admin.move({ slots, to, dry_run: false, max_pause_ms: 5_000 }, 5_000))).id;
+  return granted(
+    await cluster.settle(cluster.node(at).admin.move({ slots, to, dry_run: false, max_pause_ms: 5_000 }, 5_000)),
+  ).id;
 }
 
 /** Lets the plan come to its end, which must be `done`. */
