@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { QuorateClient } from '../../src/kv/client/index.js';
 import { keysNamed } from './keys.js';
 import { LocalCluster, type LocalNode, until } from './local-cluster.js';
+import { noise } from './noise.js';
 import { note } from './report.js';
 import { planEnd, startReshard } from './resharding.js';
 
@@ -41,18 +42,7 @@ function stateBytes(node: LocalNode, group: number): number {
   return engines.reduce((sum, name) => sum + bytesBelow(join(state, name)), 0);
 }
 
-/** xorshift: bytes that look random, the same for the same key. */
-function valueFor(i: number): Buffer {
-  const value = Buffer.alloc(VALUE_BYTES);
-  let x = i + 1;
-  for (let at = 0; at < VALUE_BYTES; at += 4) {
-    x ^= x << 13;
-    x ^= x >>> 17;
-    x ^= x << 5;
-    value.writeInt32LE(x, at);
-  }
-  return value;
-}
+const valueFor = (i: number): Buffer => noise(i, VALUE_BYTES);
 
 async function inParallel(work: (i: number) => Promise<unknown>): Promise<void> {
   const left = [...KEYS.keys()];

@@ -9,6 +9,7 @@ import { QuorateClient, type VerifyView } from '../../src/kv/client/index.js';
 import { runCli } from '../kv/cli/run-cli.js';
 import { keysNamed } from './keys.js';
 import { LocalCluster, type LocalNode, until } from './local-cluster.js';
+import { noise } from './noise.js';
 
 const KEYS = keysNamed('rot/', 60);
 /** No compression makes them smaller, so that they stand in tables as they are. */
@@ -25,18 +26,7 @@ afterAll(async () => {
   await cluster.close();
 });
 
-/** xorshift: bytes that look random, the same for the same key. */
-function valueFor(i: number): Buffer {
-  const value = Buffer.alloc(VALUE_BYTES);
-  let x = i + 1;
-  for (let at = 0; at < VALUE_BYTES; at += 4) {
-    x ^= x << 13;
-    x ^= x >>> 17;
-    x ^= x << 5;
-    value.writeInt32LE(x, at);
-  }
-  return value;
-}
+const valueFor = (i: number): Buffer => noise(i, VALUE_BYTES);
 
 interface Place {
   readonly key: string;
