@@ -14,6 +14,10 @@ export function slotsOf(text: string): ReadonlySet<number> {
   return slots;
 }
 
+/** The first `count` of `prefix0`, `prefix1`, … in these slots (`0-99,200`). */
+export const keysInSlots = (slots: string, prefix: string, count: number): string[] =>
+  namesIn(slotsOf(slots), count, (i) => `${prefix}${i}`);
+
 /** The first `count` of `prefix0`, `prefix1`, … that the shard owns now. */
 export const keysOfShard = (cluster: LocalCluster, shard: string, prefix: string, count: number): Promise<string[]> =>
   ownedNames(cluster, shard, count, (i) => `${prefix}${i}`);
@@ -30,7 +34,10 @@ async function ownedNames(
 ): Promise<string[]> {
   const owned = (await cluster.map()).shards.find((each) => each.id === shard);
   if (owned === undefined) throw new Error(`no shard ${shard}`);
-  const slots = slotsOf(owned.slots);
+  return namesIn(slotsOf(owned.slots), count, nameOf);
+}
+
+function namesIn(slots: ReadonlySet<number>, count: number, nameOf: (i: number) => string): string[] {
   const names: string[] = [];
   for (let i = 0; names.length < count; i++) {
     const name = nameOf(i);

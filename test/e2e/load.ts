@@ -120,23 +120,7 @@ export class Load {
 
   async #safe(client: QuorateClient, kind: 'put' | 'get' | 'delete', key: string, value: string): Promise<Ended> {
     try {
-      switch (kind) {
-        case 'put': {
-          const { revision, version, created } = await client.put(key, value);
-          return { answer: { kind: 'stored', revision: Number(revision), version, created } };
-        }
-        case 'get': {
-          const found = await client.get(key);
-          if (found === null) return { answer: { kind: 'missing' } };
-          const { revision, version } = found;
-          return { answer: { kind: 'found', value: String(found.value), revision: Number(revision), version } };
-        }
-        case 'delete': {
-          const deleted = await client.delete(key);
-          if (deleted === null) return { answer: { kind: 'missing' } };
-          return { answer: { kind: 'deleted', revision: Number(deleted.revision) } };
-        }
-      }
+      return { answer: await answered(client, kind, key, value) };
     } catch (error) {
       if (!(error instanceof QuorateError)) throw error;
       this.#trouble('safe', kind, key, error.code, error.detail);
@@ -165,6 +149,32 @@ export class Load {
 
   #trouble(kind: Trouble['kind'], operation: OperationKind, key: string, code: string, detail: string): void {
     this.troubles.push({ kind, operation, key, code, detail, at_ms: performance.now() - this.#began_ms });
+  }
+}
+
+/** What the client is answered in the end, as a history has it. Throws as the client does. */
+async function answered(
+  client: QuorateClient,
+  kind: 'put' | 'get' | 'delete',
+  key: string,
+  value: string,
+): Promise<Answer> {
+  switch (kind) {
+    case 'put': {
+      const { revision, version, created } = await client.put(key, value);
+      return { kind: 'stored', revision: Number(revision), version, created };
+    }
+    case 'get': {
+      const found = await client.get(key);
+      if (found === null) return { kind: 'missing' };
+      const { revision, version } = found;
+      return { kind: 'found', value: String(found.value), revision: Number(revision), version };
+    }
+    case 'delete': {
+      const deleted = await client.delete(key);
+      if (deleted === null) return { kind: 'missing' };
+      return { kind: 'deleted', revision: Number(deleted.revision) };
+    }
   }
 }
 
@@ -204,6 +214,31 @@ export async function fill(
     }
   };
   await Promise.all(Array.from({ length: FILLERS }, (_, i) => writer(i)));
+}
+
+/**
+ * Writes every key once, each with its own name as the value, or deletes it: by a client that may send again what was not
+ * answered, so that nodes may come and go meanwhile.
+ */
+export async function eachOnce(
+  kind: 'put' | 'delete',
+  endpoints: readonly string[],
+  keys: readonly string[],
+  history: HistoryRecorder,
+): Promise<void> {
+  const client = new QuorateClient({ endpoints, timeout_ms: SAFE_TIMEOUT_MS });
+  const left = [...keys];
+  const worker = async (name: string): Promise<void> => {
+    for (let key = left.pop(); key !== undefined; key = left.pop()) {
+      const id = history.invoke({ client: name, kind, key, ...(kind === 'put' ? { value: key } : {}) });
+      history.ok(id, await answered(client, kind, key, key));
+    }
+  };
+  try {
+    await Promise.all(Array.from({ length: FILLERS }, (_, i) => worker(`${kind}${i}`)));
+  } finally {
+    client.close();
+  }
 }
 
 /** How often each trouble came, for messages: `plain put ECONNRESET: 3`. */

@@ -10,7 +10,7 @@ import { LocalCluster, until } from './local-cluster.js';
 import { jsonOf, keyPath, type PlainAnswer, plain } from './plain-http.js';
 import { note } from './report.js';
 import { courseBetween, FLAWLESS, planEnd, shardsOnDisk, startReshard } from './resharding.js';
-import { KEPT, verdictByList } from './verify.js';
+import { KEPT, listedKeys, verdictByList } from './verify.js';
 
 const KEYS = Number(process.env['QUORATE_E2E_KEYS'] ?? 5_000);
 const PREFIX = 'reshard/';
@@ -61,8 +61,7 @@ afterAll(async () => {
 
 /** null: all keys are listed, each once, in order. */
 async function scan(client: QuorateClient): Promise<string | null> {
-  const listed: string[] = [];
-  for await (const { key } of client.list({ prefix: PREFIX, limit: 1_000, keysOnly: true })) listed.push(String(key));
+  const listed = await listedKeys(client, PREFIX);
   const at = keys.findIndex((key, i) => key !== listed[i]);
   if (at < 0 && listed.length === keys.length) return null;
   return `${listed.length} keys, expected ${keys[at]} at ${at}, found ${listed[at]}`;

@@ -4,7 +4,13 @@
  */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { type MapView, type PlanView, QuorateClient } from '../../src/kv/client/index.js';
+import {
+  type MapView,
+  type PlanAction,
+  type PlanView,
+  QuorateClient,
+  QuorateError,
+} from '../../src/kv/client/index.js';
 import { SLOT_COUNT } from '../../src/shardctrl/index.js';
 import { slotsOf } from './keys.js';
 import { type LocalCluster, until } from './local-cluster.js';
@@ -12,12 +18,29 @@ import { type LocalCluster, until } from './local-cluster.js';
 const STEP_MS = 60_000;
 
 /** Asks any node that answers; survives the death of any of them. */
-export async function startReshard(cluster: LocalCluster, shards: number): Promise<PlanView> {
+async function asked(cluster: LocalCluster, ask: (client: QuorateClient) => Promise<PlanView>): Promise<PlanView> {
   const client = new QuorateClient({ endpoints: cluster.running.map((node) => node.http) });
   try {
-    return await client.reshard({ shards });
+    return await ask(client);
   } finally {
     client.close();
+  }
+}
+
+export const startReshard = (cluster: LocalCluster, shards: number): Promise<PlanView> =>
+  asked(cluster, (client) => client.reshard({ shards }));
+
+/** `slots`: `0-99,200`; `to`: `s2`. */
+export const startMove = (cluster: LocalCluster, slots: string, to: string): Promise<PlanView> =>
+  asked(cluster, (client) => client.move({ slots, to }));
+
+/** null: the plan was over before. */
+export async function steerPlan(cluster: LocalCluster, id: string, action: PlanAction): Promise<PlanView | null> {
+  try {
+    return await asked(cluster, (client) => client.planAction(id, action));
+  } catch (error) {
+    if (error instanceof QuorateError && error.code === 'conflict') return null;
+    throw error;
   }
 }
 

@@ -47,6 +47,13 @@ export async function readAll(
   return finals;
 }
 
+/** Of all keys that begin so, by one list. */
+export async function listedKeys(client: QuorateClient, prefix: string): Promise<string[]> {
+  const keys: string[] = [];
+  for await (const { key } of client.list({ prefix, limit: 1_000, keysOnly: true })) keys.push(String(key));
+  return keys;
+}
+
 const isWrite = (op: Operation): boolean => op.kind === 'put' || op.kind === 'delete';
 
 /** The last acknowledged write of each key that the final state has lost, in words. */
