@@ -8,6 +8,7 @@ import { slotOfKey } from '../../src/shardctrl/index.js';
 import { LocalCluster } from '../e2e/local-cluster.js';
 import { startBareHttp } from './bare-http.js';
 import { findEtcd, runEtcd } from './etcd.js';
+import { targetOf } from './foreground.js';
 import { type LoadResult, runLoad, type Target } from './http-load.js';
 
 const KEYS = 20_000;
@@ -27,11 +28,6 @@ const { values: flags } = parseArgs({
 });
 const duration_ms = Number(flags.seconds) * 1000;
 const counts = flags.connections.split(',').map(Number);
-
-const targetOf = (endpoint: string): Target => {
-  const url = new URL(endpoint);
-  return { host: url.hostname, port: Number(url.port) };
-};
 
 /** Like the TypeScript client: each key goes to the node that leads its shard (or, with --spread, to any). */
 async function routesOf(cluster: LocalCluster): Promise<Route[]> {
