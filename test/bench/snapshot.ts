@@ -9,7 +9,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { LocalCluster, type LocalNode, until } from '../e2e/local-cluster.js';
-import { atShareOfPeak, fillForeground, type Foreground, foregroundOn, resultRow } from './foreground.js';
+import { atShareOfPeak, type Foreground, fillForeground, foregroundOn, resultRow } from './foreground.js';
 import { type LoadResult, runLoad } from './http-load.js';
 import { addMember, fillWithData, joined } from './new-member.js';
 import { cpuShares, type Memory, mib, pidOf, watchMemory } from './process-usage.js';
