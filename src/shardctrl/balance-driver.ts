@@ -64,6 +64,8 @@ export interface Standing {
 
 const LOOK_EVERY_MS = 10_000;
 const MEASURE_MS = 2_000;
+/** For how long its plans may freeze a slot. Nobody is there to allow more where disks are slow: it must not fail for that again and again. */
+const FROZEN_MS_MAX = 1_000;
 
 /** Overloaded for long enough that it counts. */
 export const isHeld = ({ settings, overloaded_ms }: Standing): boolean =>
@@ -126,7 +128,8 @@ export class BalanceDriver {
     const moves = this.#due(standing);
     if (moves === null || !(await this.#options.confirm()) || !this.#isIn(office)) return;
     const cause = this.#options.explain(standing);
-    const proposed = await this.#options.propose({ kind: 'balance', moves: [...moves], auto: true, cause });
+    const limits = { max_pause_ms: FROZEN_MS_MAX, auto: true };
+    const proposed = await this.#options.propose({ kind: 'balance', moves: [...moves], cause, ...limits });
     if (proposed.kind === 'applied' && proposed.result.kind === 'plan_started') {
       this.#options.event('info', 'shards are being balanced', { plan: proposed.result.plan, cause });
     }

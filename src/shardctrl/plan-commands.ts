@@ -8,8 +8,11 @@ import { type ShardMap, shardName } from './shard-map.js';
 import type { SlotFigures } from './slot-figures.js';
 import { equalSlots } from './slot-ranges.js';
 
-/** How long a slot may be frozen, unless the plan says otherwise: less than a person notices. */
+/** How long a slot may be frozen where nobody says otherwise: less than a person notices. Whoever proposes a plan says so in it. */
 export const MAX_PAUSE_DEFAULT_MS = 50;
+
+/** What null means in entries of builds that had this default: replicas must make the same of an entry, whatever their build. */
+const MAX_PAUSE_UNSAID_MS = 5_000;
 
 const NOTHING_RUNS: ControllerResult = { kind: 'nothing', detail: 'no such plan runs' };
 
@@ -83,7 +86,7 @@ function newPlan(
     reason: null,
     created_ms: stamp_ms,
     ended_ms: idle ? stamp_ms : null,
-    max_pause_ms: max_pause_ms ?? MAX_PAUSE_DEFAULT_MS,
+    max_pause_ms: max_pause_ms ?? MAX_PAUSE_UNSAID_MS,
     ...(maxRate === null ? {} : { maxRate }),
     moves: draft.moves.map(({ from, to, slots }, i) => ({
       id: `m${i + 1}`,

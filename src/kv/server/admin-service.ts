@@ -8,6 +8,7 @@ import {
   type ControllerResult,
   type ControllerStateMachine,
   formatSlots,
+  MAX_PAUSE_DEFAULT_MS,
   parseShardName,
   parseSlots,
   type ShardMap,
@@ -87,7 +88,7 @@ const ok = <T>(value: T): Answer<T> => ({ ok: true, value });
 const fail = (error: ApiError): { ok: false; error: ApiError } => ({ ok: false, error });
 
 const limitsOf = ({ max_pause_ms, max_rate_bytes }: Pick<MoveRequest, 'max_pause_ms' | 'max_rate_bytes'>) => ({
-  max_pause_ms: max_pause_ms ?? null,
+  max_pause_ms: max_pause_ms ?? MAX_PAUSE_DEFAULT_MS,
   maxRate: max_rate_bytes ?? null,
 });
 

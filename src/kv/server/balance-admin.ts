@@ -2,6 +2,7 @@
 import type { NodeId } from '../../raft/index.js';
 import {
   type ControllerCommand,
+  MAX_PAUSE_DEFAULT_MS,
   type PlanLimits,
   type ShardMap,
   type SlotMove,
@@ -41,7 +42,7 @@ const fail = (code: ApiError['code'], detail: string): Failure => ({ ok: false, 
 
 const AWAY_DETAIL = 'the controller did not answer in time: a majority of its members may be away';
 const AWAY = fail('unavailable', AWAY_DETAIL);
-const NO_LIMITS: PlanLimits = { max_pause_ms: null, maxRate: null };
+const DEFAULT_LIMITS: PlanLimits = { max_pause_ms: MAX_PAUSE_DEFAULT_MS, maxRate: null };
 /** A node that takes longer is left out; the rest is shown. */
 const GATHER_MS = 1_000;
 
@@ -61,7 +62,7 @@ export class BalanceAdmin {
   async balance(timeout_ms: number): Promise<Answer<BalanceView>> {
     const standing = await this.#options.balance.ask(timeout_ms);
     if (standing === null) return AWAY;
-    const plan = await this.#draft(standing, NO_LIMITS, timeout_ms);
+    const plan = await this.#draft(standing, DEFAULT_LIMITS, timeout_ms);
     return plan.ok ? { ok: true, value: balanceView(standing, plan.value) } : plan;
   }
 
@@ -77,7 +78,10 @@ export class BalanceAdmin {
     if (standing === null) return AWAY;
     if (standing.assessment === null) return fail('unavailable', `${balanceSentence(standing)}: try again`);
     const moves = movesOf(standing);
-    const limits = { max_pause_ms: request.max_pause_ms ?? null, maxRate: request.max_rate_bytes ?? null };
+    const limits = {
+      max_pause_ms: request.max_pause_ms ?? MAX_PAUSE_DEFAULT_MS,
+      maxRate: request.max_rate_bytes ?? null,
+    };
     if (request.dry_run || moves.length === 0) return this.#draft(standing, limits, timeout_ms);
     const { worst } = standing.assessment;
     const cause = worst === null ? '' : `asked for by an operator: ${shardName(worst.shard)} was overloaded`;

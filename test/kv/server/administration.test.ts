@@ -27,6 +27,8 @@ describe('plans', () => {
     const cluster = await SimCluster.healthy({ nodes: 4, shards: 2 });
     const started = granted(await cluster.settle(cluster.node('n4').admin.move(move('7,0-3,2', 's2'), 3_000)));
     expect(started.moves).toMatchObject([{ slots: '0-3,7', from: 's1', to: 's2' }]);
+    // Where nobody says how long slots may be frozen.
+    expect(started.max_pause_ms).toBe(50);
     const asked = granted(await cluster.settle(cluster.node('n2').admin.plan(started.id, 3_000)));
     expect(asked.id).toBe(started.id);
     await cluster.planOver();
