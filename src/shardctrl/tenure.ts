@@ -113,10 +113,12 @@ export class Tenure {
       this.check();
       const left_ms = this.#left_ms(patience);
       if (left_ms <= 0 || patience.enough()) return null;
-      const answer = await this.#once(() => call(Math.min(timeout_ms, left_ms)), patience.enough);
+      const limit_ms = Math.min(timeout_ms, left_ms);
+      const answer = await this.#once(() => call(limit_ms), patience.enough);
       this.check();
       if (answer === 'enough') return null;
-      asker.stalled(answer === null);
+      // A call that was cut short tells nothing of the shard: it may only be late for a pause of some milliseconds.
+      if (answer !== null || 2 * limit_ms >= this.settings.call_timeout_ms) asker.stalled(answer === null);
       if (answer !== null) return answer.value;
       await this.sleep(Math.max(0, Math.min(this.backOff_ms(attempt), this.#left_ms(patience))));
     }

@@ -293,6 +293,26 @@ describe('the driver', () => {
     expect(world.copies.filter(({ since }) => since === null)).toHaveLength(1);
   });
 
+  it('F62: shards that are only late for a pause of some milliseconds count as there: no further batches begin', async () => {
+    const world = await DriverWorld.make(6, 3);
+    world.fill([[0, 16_383]], 1);
+    let most = 0;
+    const asked = new Map<number, number>();
+    world.fate = (call): Fate => {
+      const running = world.controller.machine.batches().filter(({ phase }) => phase === 'running');
+      most = Math.max(most, running.length);
+      if (call.what !== 'freeze') return {};
+      asked.set(call.shard, (asked.get(call.shard) ?? 0) + 1);
+      return asked.get(call.shard)! % 4 === 1 ? { answer: 'lost' } : {};
+    };
+    world.elect();
+    world.apply({ kind: 'reshard', shards: 2, max_pause_ms: 50 });
+    expect((await world.untilOver()).status).toBe('done');
+    world.expectTidy();
+    // All shards are on the same three nodes.
+    expect(most).toBe(2);
+  });
+
   it('sends no more than the plan allows: batches are copied one after the other, each at that rate', async () => {
     const world = await DriverWorld.make(2, 1, { batchKeys: 50, batchBytes: 500 });
     world.fill([[0, 19]], 10);
