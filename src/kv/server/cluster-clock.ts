@@ -72,17 +72,16 @@ export class ClusterClock {
   }
 
   #sort(now: number): void {
-    this.#offsets = [];
     this.#forget_ms = Number.POSITIVE_INFINITY;
-    for (const [node, { offset_ms, heard_ms }] of this.#samples) {
-      if (now - heard_ms >= FORGET_MS) {
-        this.#samples.delete(node);
-        continue;
-      }
-      this.#offsets.push(offset_ms);
-      this.#forget_ms = Math.min(this.#forget_ms, heard_ms + FORGET_MS);
+    for (const [node, { heard_ms }] of this.#samples) {
+      if (now - heard_ms >= FORGET_MS) this.#samples.delete(node);
+      else this.#forget_ms = Math.min(this.#forget_ms, heard_ms + FORGET_MS);
     }
-    this.#offsets.sort((a, b) => a - b);
+    const samples = [...this.#samples.values()];
+    const counting = samples.filter((sample) => this.#counts(sample));
+    // As soon as one is new, those of before rule no more: if the machine slept, they are all behind by the same.
+    const ruling = counting.length > 0 ? counting : samples;
+    this.#offsets = ruling.map(({ offset_ms }) => offset_ms).sort((a, b) => a - b);
   }
 
   monotonic_ms(): number {

@@ -115,6 +115,18 @@ describe('after a sleep of the machine, in which its monotonic clock stood still
     expect([cluster.knows('n2'), cluster.agreed]).toEqual([false, false]);
   });
 
+  it('the first of many that is asked anew rules alone: all others are behind by the sleep', async () => {
+    const { scheduler, clock, cluster, right_ms } = world({ peers: 4 });
+    for (const node of ['n2', 'n3', 'n4', 'n5']) cluster.heard(node, right_ms(), 0);
+    await scheduler.runFor(700);
+    clock.jumpWall(MINUTES_MS);
+    cluster.watch();
+    await scheduler.runFor(50);
+    cluster.heard('n2', clock.wall_ms(), 20);
+    expect(cluster.agreedAmong(['n1', 'n2', 'n3'])).toBe(true);
+    expect(Math.abs(cluster.now_ms() - clock.wall_ms())).toBeLessThanOrEqual(500);
+  });
+
   it('a wall clock that was only set does not rule meanwhile: what the others said still bounds it', async () => {
     const { clock, cluster, error_ms } = await awake();
     clock.jumpWall(HOUR_MS);
