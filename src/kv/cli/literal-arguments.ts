@@ -5,9 +5,13 @@
  * does. The mark is the one character that no argument of a process can hold.
  */
 const MARK = '\0';
+/** As yargs' completion script asks. */
+const COMPLETIONS = '--get-yargs-completions';
 
 /** The same arguments without the first `--`, with every one that is literal marked. */
 export function markLiterals(args: readonly string[]): string[] {
+  // The shell asks what may stand where a half-typed `--` is: that is no end of flags.
+  if (args[0] === COMPLETIONS) return [...args];
   const end = args.indexOf('--');
   const flags = end < 0 ? args : args.slice(0, end);
   const words = end < 0 ? [] : args.slice(end + 1);

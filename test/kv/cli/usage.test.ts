@@ -126,6 +126,8 @@ test('help, version and completion are on stdout with exit 0', async () => {
   });
   const completion = await runCli(['completion']);
   expect([completion.exit, completion.out]).toEqual([0, expect.stringContaining('quorate --get-yargs-completions')]);
+  const offered = await runCli(['--get-yargs-completions', 'quorate', 'put', '--']);
+  expect([offered.exit, offered.out]).toEqual([0, expect.stringContaining('--ttl')]);
 });
 
 test('no node at all: exit 1, and how to get one', async () => {
