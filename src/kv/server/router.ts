@@ -212,13 +212,16 @@ export class Router implements AttemptOwner {
 
   /** Not to be passed on, and not led here: whose it is; or, where a replica here will hear of a leader, wait for one. */
   #notHere(operation: Operation): void {
-    const { leaders, self } = this.#options;
     const { shard } = operation;
-    const known = leaders.known(shard);
-    // Somebody else may still take this node for the leader.
-    const leader = known === self ? null : known;
+    const leader = this.#leaderElsewhere(shard);
     if (leader !== null || this.#hosted(shard) === undefined) return this.#wrongShard(operation, leader);
     this.#wait(operation, { kind: 'no_leader', shard });
+  }
+
+  /** null: not known; this node itself may still be taken for it, and is not. */
+  #leaderElsewhere(shard: GroupId): NodeId | null {
+    const known = this.#options.leaders.known(shard);
+    return known === this.#options.self ? null : known;
   }
 
   #forward(operation: Operation, to: NodeId, method: Method, body: Buffer): void {
@@ -342,7 +345,7 @@ export class Router implements AttemptOwner {
     // The newer map may have come while the older one's owner was asked.
     if (this.#options.maps.ownerOf(operation.slot) !== shard) return this.#attempt(operation);
     if (operation.context.noForward && refusal.state === SlotState.None) {
-      return this.#wrongShard(operation, this.#options.leaders.known(shard));
+      return this.#wrongShard(operation, this.#leaderElsewhere(shard));
     }
     const phase = PHASES[refusal.state] ?? 'unknown';
     this.#wait(operation, { kind: 'slot_moving', shard, phase, move: refusal.move });
