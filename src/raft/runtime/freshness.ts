@@ -16,8 +16,12 @@ export class Freshness {
   readonly #waiting: Word[] = [];
   #asOf_ms = Number.NEGATIVE_INFINITY;
 
-  /** Nothing that was committed at `at_ms` lies beyond `index`. */
-  note(index: number, at_ms: number): void {
+  /**
+   * Nothing that was committed at `at_ms` lies beyond `index`; the state has everything up to `applied`. Words that this
+   * satisfies make room here, for there may be nobody who asks how old the state is.
+   */
+  note(index: number, at_ms: number, applied: number): void {
+    this.asOf_ms(applied);
     const waiting = this.#waiting;
     if (at_ms <= (waiting.at(-1)?.at_ms ?? this.#asOf_ms)) return;
     // A newer word that asks for no more, perhaps of another leader, is worth more.

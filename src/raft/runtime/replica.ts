@@ -356,7 +356,8 @@ export class Replica {
 
   #noteHeartbeat({ index: bound }: Message): void {
     // From a leader of a version that does not tell: what we know to be committed.
-    this.#freshness.note(bound > 0 ? bound : this.#core.commit, this.#env.pulse.asOf_ms());
+    const { commit, appliedIndex } = this.#core;
+    this.#freshness.note(bound > 0 ? bound : commit, this.#env.pulse.asOf_ms(), appliedIndex);
   }
 
   /** An invariant that fails ends this replica, not its neighbours on the node. */
@@ -398,7 +399,7 @@ export class Replica {
   #noteConfirmed(): void {
     const at_ms = this.#env.pulse.asOf_ms(this.#core.ticksSinceConfirmed());
     this.#leaderSeen_ms = Math.max(this.#leaderSeen_ms, at_ms);
-    this.#freshness.note(this.#core.commitBound, at_ms);
+    this.#freshness.note(this.#core.commitBound, at_ms, this.#core.appliedIndex);
   }
 
   /**

@@ -175,13 +175,34 @@ describe('where all is well', () => {
   });
 });
 
+describe('a replica that nobody asks how old it is', () => {
+  it('knows it all the same when those who lead it are gone, be it led or a leader that has followed since', async () => {
+    const world = await World.ready('unasked');
+    const [n1, n2, n3] = world.nodes as [WorldNode, WorldNode, WorldNode];
+    const writeFor = async (heartbeats: number): Promise<void> => {
+      for (let i = 0; i < heartbeats; i++) {
+        world.leader?.propose(`k=${i}`);
+        await world.scheduler.runFor(HEARTBEAT_MS);
+      }
+    };
+    await writeFor(1_100);
+    expect(n1.replica.leads).toBe(true);
+    n1.replica.transferLeader('n2');
+    await world.until(() => n2.replica.leads);
+    await writeFor(1_100);
+    n2.crash();
+    for (const { replica } of [n1, n3]) expect(replica.staleness_ms()).toBeLessThanOrEqual(2 * HEARTBEAT_MS);
+    await world.end();
+  });
+});
+
 describe('what is known of the age of a state', () => {
   it('counts from the last word whose index is applied', () => {
     const freshness = new Freshness();
     expect(freshness.asOf_ms(100)).toBe(Number.NEGATIVE_INFINITY);
-    freshness.note(5, 10);
-    freshness.note(7, 20);
-    freshness.note(9, 30);
+    freshness.note(5, 10, 0);
+    freshness.note(7, 20, 0);
+    freshness.note(9, 30, 0);
     expect([4, 5, 6, 8, 9].map((applied) => freshness.asOf_ms(applied))).toEqual([
       Number.NEGATIVE_INFINITY,
       10,
@@ -194,18 +215,28 @@ describe('what is known of the age of a state', () => {
 
   it('does not wait for what an earlier leader never got committed', () => {
     const freshness = new Freshness();
-    freshness.note(12, 10);
-    freshness.note(8, 20);
+    freshness.note(12, 10, 0);
+    freshness.note(8, 20, 0);
     expect(freshness.asOf_ms(8)).toBe(20);
+  });
+
+  it('keeps up with a state that keeps up, also where nobody asks', () => {
+    const freshness = new Freshness();
+    for (let i = 1; i <= 2_000; i++) freshness.note(i, i, i - 1);
+    expect(freshness.asOf_ms(2_000)).toBe(2_000);
+    // What the last leader wanted never comes, but what the next one wants is there.
+    for (let i = 2_001; i <= 4_000; i++) freshness.note(i + 10, i, 2_000);
+    freshness.note(2_000, 4_001, 2_000);
+    expect(freshness.asOf_ms(2_000)).toBe(4_001);
   });
 
   it('F42 needs no more room for a state that never comes', () => {
     const freshness = new Freshness();
-    for (let i = 1; i <= 100_000; i++) freshness.note(i, i);
+    for (let i = 1; i <= 100_000; i++) freshness.note(i, i, 0);
     // The first words are kept: the state has to come past them.
     expect(freshness.asOf_ms(1_000)).toBe(1_000);
     expect(freshness.asOf_ms(100_000)).toBe(1_024);
-    freshness.note(100_001, 100_001);
+    freshness.note(100_001, 100_001, 100_000);
     expect(freshness.asOf_ms(100_001)).toBe(100_001);
   });
 });
