@@ -402,6 +402,22 @@ describe('slots that have left', () => {
     );
   });
 
+  it('are named however many others an aborted import has left behind', async () => {
+    const [owner, cancelled] = [await Machine.create(), await Machine.create()];
+    const many: SlotRanges = [[0, 2_999]];
+    await owner.run({ kind: 'init', slots: EVERYTHING });
+    const keys = keysIn(many, 2_000);
+    expect(new Set(keys.map(slotOf)).size).toBeGreaterThan(1_000);
+    for (const key of keys) await owner.run(put(key, 'v'));
+    await owner.run({ kind: 'begin_export', move: 1, slots: many });
+    await importPages(cancelled, 1, many, await exportAll(owner, many, 100_000));
+    await cancelled.run({ kind: 'abort_import', move: 1, slots: many });
+    const key = keysIn([[3_000, 4_000]], 1)[0]!;
+    await tamper(cancelled, { key: slotIndexKey(slotOf(key), Buffer.from(key)), value: Buffer.alloc(0) });
+    const { findings } = await reported(cancelled, { records: false, gone: EVERYTHING });
+    expect(findings.map(told)).toEqual([`remains ${slotOf(key)} -: records on disk: 1`]);
+  });
+
   it('are named where the state still has them', async () => {
     const shard = await filled();
     const { findings } = await reported(shard, { records: false, gone: slotsOfKeys('a') });

@@ -91,14 +91,17 @@ export function remainsFault(
   return parts.length === 0 ? null : parts.join(', ');
 }
 
+/** An import of the slot was aborted last, and nothing has come since. */
+export const wasAborted = ({ control }: KeptState, slot: number): boolean =>
+  control.state[slot] === SlotState.None && control.outcome[slot] === MoveOutcome.Aborted;
+
 /**
  * What is on disk of a slot that has left is what an import has brought that began later and was aborted: it is being purged, and
  * nobody has forgotten it. A slot that was given away comes to NONE only when nothing counted is left of it, and an import opens
  * only then; so what the state counts there has come later.
  */
-export function isAborted({ control, sums }: KeptState, slot: number, onDisk: number): boolean {
-  const over = control.state[slot] === SlotState.None && control.outcome[slot] === MoveOutcome.Aborted;
-  return over && onDisk <= sums.keys[slot]! + sums.idempotency[slot]!;
+export function isAborted(kept: KeptState, slot: number, onDisk: number): boolean {
+  return wasAborted(kept, slot) && onDisk <= kept.sums.keys[slot]! + kept.sums.idempotency[slot]!;
 }
 
 const STATES: Readonly<Record<SlotState, string>> = {

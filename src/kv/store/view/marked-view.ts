@@ -21,7 +21,7 @@ import { BLOCK_SLOTS, BLOCKS } from '../slot-control.js';
 import { slotsWhere } from '../slot-sets.js';
 import { type SlotArrays, sumsOf } from '../slot-sums.js';
 import { type Finding, Findings } from './findings.js';
-import { isAborted, judgeRecords, judgeStored, remainsFault } from './judge-view.js';
+import { isAborted, judgeRecords, judgeStored, remainsFault, wasAborted } from './judge-view.js';
 import { hashOfKept, type KeptState } from './kept-state.js';
 import { listRecords, type RecordListing } from './record-listing.js';
 import { RecordReading } from './record-reading.js';
@@ -50,6 +50,7 @@ export interface ViewReport {
   readonly odd: SlotRanges;
 }
 
+/** Slots with left-overs; those of aborted imports, which mostly should have some, do not count. */
 const REMAINS_MAX = 1_000;
 
 /** The engine has noticed that it cannot read all rows. */
@@ -141,10 +142,13 @@ export class MarkedView {
     pace: Pace,
   ): Promise<SlotRanges | null> {
     const left = new Map<number, number>();
+    let counted = 0;
     for (const [first, last] of gone) {
       const count = (slot: number): boolean => {
-        left.set(slot, (left.get(slot) ?? 0) + 1);
-        return left.size < REMAINS_MAX;
+        const seen = left.get(slot) ?? 0;
+        if (seen === 0 && !wasAborted(this.#kept, slot)) counted++;
+        left.set(slot, seen + 1);
+        return counted < REMAINS_MAX;
       };
       const rows: readonly (readonly [Buffer, Buffer])[] = [
         [slotIndexKey(first), slotIndexKey(last + 1)],
