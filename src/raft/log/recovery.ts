@@ -3,7 +3,8 @@
  *
  * A new segment's opening is synced before anything else is written to it. A last segment that is hardly longer than
  * that, and in which no batch says that anything was synced, was never in use: it goes, and the one before it is the last.
- * Not so where the one before it is gone: it was given up because this one's opening was safe, and is all there is now.
+ * Not so where the one before it is gone: it was given up because this one's opening was safe, and is all there is now. If
+ * nothing of that can be read, there is no telling which groups there were: an empty log would have them begun anew.
  */
 import { missingGroup, sameCensus } from './group-census.js';
 import { GroupTable } from './group-table.js';
@@ -135,6 +136,11 @@ function replayLast(files: LogFiles, replay: Replay, candidates: Candidate[]): v
     const before = candidates.at(-1);
     if (before !== undefined) cutTail(before, before.file.read(0, before.file.sizeBytes()));
     return;
+  }
+  if (scan.items.every((item) => item.kind === 'hole') && (!mayBeUnused || candidates.length === 1)) {
+    throw new LogCorruptError(
+      `${files.directory}: nothing can be read of ${last.name}, which was in use, and what came before it is gone`,
+    );
   }
   noteMissing(replay.table, candidates, candidates.length - 1);
   applyScan(replay, last, bytes, scan);

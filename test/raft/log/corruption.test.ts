@@ -289,6 +289,20 @@ describe('what corruption means', () => {
       expect(damagedOf(found(files))).toEqual([0, 1, 2]);
     });
 
+    it.each(['is cut off', 'has rotted'])('or refuses to begin anew where everything behind the header %s', (how) => {
+      const files = damagedAndTidied();
+      const segment = files.open('0000000002.wal');
+      const behind = segment.sizeBytes() - SEGMENT_HEADER_BYTES;
+      if (how === 'is cut off') segment.truncate(SEGMENT_HEADER_BYTES);
+      else segment.write([Buffer.alloc(behind, 0xa5)], SEGMENT_HEADER_BYTES);
+      const left = segment.read(0, segment.sizeBytes());
+      segment.close();
+      for (let i = 0; i < 2; i++) expect(() => found(files)).toThrow(/nothing can be read of 0000000002.wal/);
+      const after = files.open('0000000002.wal');
+      expect(after.read(0, after.sizeBytes())).toEqual(left);
+      after.close();
+    });
+
     it.each(['nothing', 'its first copy', 'its last copy'])(
       'when the segment holds its opening only, %s broken',
       (broken) => {
@@ -321,6 +335,14 @@ describe('what corruption means', () => {
       if (state.damaged === null) expect(groupText(state), `group ${group}`).toEqual(groupText(whole.get(group)!));
     }
     expect(damagedOf(found)).not.toEqual([]);
+  });
+
+  it('F34: a first segment that is far too long for an unused one, and of which nothing can be read, is no new log', () => {
+    const log = written('closed');
+    const segment = log.segments[0]!;
+    const rotten = Buffer.alloc(16 * 1024, 0xa5);
+    contents(log, segment).copy(rotten, 0, 0, SEGMENT_HEADER_BYTES);
+    expect(() => reopened(inMemory, log, segment, rotten)).toThrow(/nothing can be read of 0000000001.wal/);
   });
 
   it('F34: it takes both copies of an opening to lose an idle group', () => {
