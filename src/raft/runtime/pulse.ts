@@ -3,12 +3,19 @@
  * that a process finds in its sockets after a pause (SIGSTOP, a suspended machine) look as new as any. So what arrives counts
  * as of the last tick; where ticks came late, as of the last one before that, until a heartbeat's time has passed without
  * such a gap and what lay there has been read.
+ *
+ * All times are of a clock of its own. Where the machine sleeps, its monotonic clock stands still and its wall clock does
+ * not; so when the two have parted, this one goes on by as much. It may be the wall clock that was set: then all seems old
+ * until it has been heard anew, which takes three heartbeats at most.
  */
 import type { Clock } from '../ports.js';
 import { TICKS_PER_HEARTBEAT } from './environment.js';
 
 /** Of more ticks ago nothing is known: longer than any election timeout that makes sense. */
 const HISTORY = 256;
+
+/** Two clocks of one machine that run on part by less between two looks. */
+const PARTED_MS = 1_000;
 
 export class Pulse {
   readonly #clock: Clock;
@@ -18,17 +25,32 @@ export class Pulse {
   /** As of when what came after a tick counts; by the number of the tick. */
   readonly #asOf = new Array<number>(HISTORY).fill(Number.NEGATIVE_INFINITY);
   #count = 0;
+  /** The wall clock minus the monotonic one, when they were last looked at. */
+  #apart_ms: number;
+  /** By how much they have parted, in either direction, all in all. */
+  #slept_ms = 0;
 
   constructor(clock: Clock, heartbeat_ms: number) {
     this.#clock = clock;
     this.#late_ms = heartbeat_ms;
+    this.#apart_ms = clock.wall_ms() - clock.monotonic_ms();
     this.#ticks = [clock.monotonic_ms()];
     this.#asOf[0] = this.#ticks[0]!;
   }
 
+  /** Never goes back. Only to be compared with what `asOf_ms` says. */
+  now_ms(): number {
+    const monotonic_ms = this.#clock.monotonic_ms();
+    const apart_ms = this.#clock.wall_ms() - monotonic_ms;
+    const parted_ms = Math.abs(apart_ms - this.#apart_ms);
+    this.#apart_ms = apart_ms;
+    if (parted_ms > PARTED_MS) this.#slept_ms += parted_ms;
+    return monotonic_ms + this.#slept_ms;
+  }
+
   tick(): void {
     const ticks = this.#ticks;
-    ticks.push(this.#clock.monotonic_ms());
+    ticks.push(this.now_ms());
     if (ticks.length > TICKS_PER_HEARTBEAT + 1) ticks.shift();
     let asOf_ms = ticks.at(-1)!;
     // From the last gap to the first: what came before the first late one was read before it.

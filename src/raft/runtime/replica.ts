@@ -100,7 +100,7 @@ export class Replica {
   #compacting = false;
   /** Engines being opened, closed and removed beside everything else. Never rejects. */
   #background: Promise<unknown> = Promise.resolve();
-  /** On a leader: when a quorum confirmed it. */
+  /** By the clock of the pulse. On a leader: when a quorum confirmed it. */
   #leaderSeen_ms = Number.NEGATIVE_INFINITY;
   readonly #freshness = new Freshness();
   #firstChoice = 0;
@@ -269,7 +269,7 @@ export class Replica {
 
   /** Milliseconds since this replica last knew that its leader leads, be it itself; Infinity if never. */
   leaderAge_ms(): number {
-    return this.#env.clock.monotonic_ms() - this.#leaderSeen_ms;
+    return this.#env.pulse.now_ms() - this.#leaderSeen_ms;
   }
 
   /**
@@ -279,7 +279,7 @@ export class Replica {
   staleness_ms(): number {
     // A newcomer does not know yet what there is to be applied.
     if (!this.#active || this.#core.conf.voters.length === 0) return Number.POSITIVE_INFINITY;
-    return this.#env.clock.monotonic_ms() - this.#freshness.asOf_ms(this.#core.appliedIndex);
+    return this.#env.pulse.now_ms() - this.#freshness.asOf_ms(this.#core.appliedIndex);
   }
 
   status(): CoreStatus {

@@ -72,23 +72,28 @@ describe('a replica that comes back', () => {
   });
 });
 
-describe('F12 a process that was paused', () => {
+describe('F12 a process that was paused, or whose machine slept', () => {
   it.each([
-    ['leader', 0],
-    ['follower', 2],
-  ])('as %s does not take what lay in its sockets for news', async (_, place) => {
-    const world = await World.ready(`paused ${place}`);
+    ['leader', 'paused', 0],
+    ['follower', 'paused', 2],
+    ['leader', 'asleep', 0],
+    ['follower', 'asleep', 2],
+  ])('as %s, %s, does not take what lay in its sockets for news', async (_, how, place) => {
+    const world = await World.ready(`${how} ${place}`);
     const paused = world.nodes[place]!;
     await world.put(['k=old']);
     await world.agreed();
-    paused.life!.clock.pause();
+    const { clock } = paused.life!;
+    if (how === 'asleep') clock.suspend();
+    else clock.pause();
     const others = world.nodes.filter((node) => node !== paused);
     await world.until(() => others.some((node) => node.replica.leads));
     await world.scheduler.runFor(3_000);
     const pending = others.find((node) => node.replica.leads)!.propose('k=new');
     await world.until(() => pending.outcome !== null);
     await world.scheduler.runFor(30_000);
-    paused.life!.clock.resume();
+    if (how === 'asleep') clock.wake();
+    else clock.resume();
     await neverCallsOldFresh(world, paused, 'new');
     await world.end();
   });
@@ -145,6 +150,37 @@ describe('where all is well', () => {
     for (const age_ms of worst.values()) expect(age_ms).toBeLessThanOrEqual(2.2 * HEARTBEAT_MS);
     await world.end();
   });
+
+  it.each([
+    ['leader', 'forward', 0, 3_600_000],
+    ['leader', 'back', 0, -3_600_000],
+    ['follower', 'forward', 2, 3_600_000],
+    ['follower', 'back', 2, -3_600_000],
+  ])(
+    'a wall clock of a %s that is set %s makes nobody seem old for more than three heartbeats',
+    async (_, how, place, by_ms) => {
+      const world = await World.ready(`set ${how} ${place}`);
+      const set = world.nodes[place]!;
+      const others = world.nodes.filter((node) => node !== set);
+      await world.put(['k=1']);
+      for (let i = 0; i < 20; i++) {
+        await world.scheduler.runFor(20 * HEARTBEAT_MS + 7);
+        const at_ms = world.scheduler.now_ms;
+        set.life!.clock.jumpWall(by_ms);
+        expect(set.replica.staleness_ms()).toBeGreaterThan(1_000_000);
+        await world.scheduler.runWhile(
+          () => {
+            for (const { replica } of others) expect(replica.staleness_ms()).toBeLessThanOrEqual(3.2 * HEARTBEAT_MS);
+            return true;
+          },
+          at_ms + 3 * HEARTBEAT_MS,
+        );
+        for (const { replica } of world.nodes) expect(replica.staleness_ms()).toBeLessThanOrEqual(3.2 * HEARTBEAT_MS);
+      }
+      expect(world.leader).toBe(world.nodes[0]);
+      await world.end();
+    },
+  );
 
   it('a leader that does not tell what it has committed, of a version before this one, is still believed', async () => {
     const world = await World.ready('version before');
@@ -244,13 +280,14 @@ describe('what is known of the age of a state', () => {
 describe('the pulse of a node', () => {
   const setUp = () => {
     const scheduler = new SimScheduler();
-    const pulse = new Pulse(new SimClock(scheduler), 100);
+    const clock = new SimClock(scheduler);
+    const pulse = new Pulse(clock, 100);
     const tick = async (after_ms: number): Promise<number> => {
       await scheduler.runFor(after_ms);
       pulse.tick();
       return pulse.asOf_ms();
     };
-    return { pulse, tick };
+    return { clock, pulse, tick };
   };
 
   it('dates what arrives after a late tick back to the tick before, until a heartbeat`s time has passed', async () => {
@@ -258,6 +295,23 @@ describe('the pulse of a node', () => {
     const seen: number[] = [];
     for (const after_ms of [50, 50, 5_000, 50, 50, 50]) seen.push(await tick(after_ms));
     expect(seen).toEqual([50, 100, 100, 100, 5_200, 5_250]);
+  });
+
+  it('has a clock that goes on while the machine sleeps, and never goes back', async () => {
+    const { clock, pulse, tick } = setUp();
+    await tick(50);
+    for (const [by_ms, now_ms] of [
+      [600_000, 600_050],
+      [900, 600_050],
+      [-5_000, 605_050],
+    ] as const) {
+      clock.jumpWall(by_ms);
+      expect(pulse.now_ms()).toBe(now_ms);
+      expect(pulse.asOf_ms()).toBe(50);
+    }
+    const seen: number[] = [];
+    for (let i = 0; i < 4; i++) seen.push(await tick(50));
+    expect(seen).toEqual([50, 50, 605_200, 605_250]);
   });
 
   it('does not stand still where every tick is late', async () => {

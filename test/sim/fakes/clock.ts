@@ -228,6 +228,8 @@ export class SimClock implements Clock {
   /** Wall minus monotonic. */
   #wallOffset_ms: number;
   #paused = false;
+  /** What the monotonic clock showed when the machine fell asleep. */
+  #asleep_ms: number | null = null;
   #stopped = false;
   /** How often the process has done anything. */
   runs = 0;
@@ -309,6 +311,21 @@ export class SimClock implements Clock {
     const held = this.#held;
     this.#held = [];
     for (const what of held) this.#scheduler.after(0, () => this.run(what));
+  }
+
+  /** The machine sleeps: its processes are paused, and the monotonic clock stands still while the wall clock goes on. */
+  suspend(): void {
+    this.#asleep_ms = this.monotonic_ms();
+    this.pause();
+  }
+
+  wake(): void {
+    if (this.#asleep_ms === null) return;
+    const slept_ms = this.monotonic_ms() - this.#asleep_ms;
+    this.#asleep_ms = null;
+    this.#monotonicBase_ms -= slept_ms;
+    this.#wallOffset_ms += slept_ms;
+    this.resume();
   }
 
   stop(): void {
