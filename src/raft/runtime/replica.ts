@@ -755,6 +755,9 @@ export class Replica {
     const committed = core.role === 'leader' && core.hasCommittedInTerm();
     const now = `${core.role}/${core.term}/${core.leader}${committed ? (this.leads ? '++' : '+') : ''}`;
     if (now === this.#known) return;
+    // A quorum has just elected it; its first tick may come after its first heartbeat.
+    const elected = core.role === 'leader' && !this.#known.startsWith(`leader/${core.term}/`);
+    if (elected) this.#leaderSeen_ms = this.#env.pulse.asOf_ms();
     this.#known = now;
     if (core.role !== 'leader') {
       this.#senders.abortAll();

@@ -197,6 +197,29 @@ describe('where all is well', () => {
     await world.end();
   });
 
+  it('a new leader vouches for its followers from its first heartbeat on', async () => {
+    for (let i = 0; i < 5; i++) {
+      const world = await World.ready(`first heartbeat ${i}`);
+      const [n1, n2, n3] = world.nodes as [WorldNode, WorldNode, WorldNode];
+      await world.put(['k=1']);
+      const bounds: number[] = [];
+      for (const node of [n2, n3]) {
+        tapMessages(node, (message) => {
+          if (message.type === MessageType.Heartbeat) bounds.push(message.index);
+          return message;
+        });
+      }
+      n1.crash();
+      await world.until(() => n2.replica.leads || n3.replica.leads);
+      // A read asks at once for a quorum's answer, by heartbeats.
+      const read = world.leader!.read((chain) => chain.register('k'));
+      await world.until(() => read.value === '1');
+      expect(bounds.length).toBeGreaterThan(0);
+      for (const bound of bounds) expect(bound).toBeLessThan(1_000);
+      await world.end();
+    }
+  });
+
   it('a leader that is cut off grows old from the last answers of a quorum on', async () => {
     const world = await World.ready('cut off');
     const n1 = world.nodes[0]!;
