@@ -54,7 +54,8 @@ export class CatchUps {
           this.#followers.delete(id);
           continue;
         }
-        catchUp.from = catchUp.goal;
+        // One that is abreast needs nothing of what is kept: there is no point in giving it up.
+        catchUp.from = follower.match >= written ? written : catchUp.goal;
         catchUp.goal = written;
       }
       floor = Math.min(floor, catchUp.from) as Index;
