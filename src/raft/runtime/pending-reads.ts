@@ -35,6 +35,7 @@ export class PendingReads {
   #confirmed: Confirmed[] = [];
   #size = 0;
   #context = 0;
+  #abandoned = false;
 
   /** Somebody's question is still to be asked. */
   get waiting(): boolean {
@@ -78,18 +79,29 @@ export class PendingReads {
     }
   }
 
-  /** A waiter that throws has found what ends the replica: it and those behind it wait on, to be refused with all others. */
+  /**
+   * A waiter that throws has found what ends the replica: it and those behind it wait on, to be refused with all others. One
+   * that ends the replica by itself has had its answer; those behind it are refused.
+   */
   #serve({ index, waiters }: Confirmed): void {
     let served = 0;
     try {
-      for (; served < waiters.length; served++) waiters[served]!.ready();
+      while (served < waiters.length && !this.#abandoned) {
+        waiters[served]!.ready();
+        served++;
+      }
     } finally {
-      this.#size -= served;
-      if (served < waiters.length) this.#confirmed.push({ index, waiters: waiters.slice(served) });
+      if (this.#abandoned) for (const waiter of waiters.slice(served)) waiter.refused();
+      else {
+        this.#size -= served;
+        if (served < waiters.length) this.#confirmed.push({ index, waiters: waiters.slice(served) });
+      }
     }
   }
 
+  /** Nobody is added any more. */
   abandonAll(): void {
+    this.#abandoned = true;
     const all = [...this.#fresh];
     for (const { waiters } of this.#asked) for (const waiter of waiters) all.push(waiter);
     for (const { waiters } of this.#confirmed) for (const waiter of waiters) all.push(waiter);

@@ -42,6 +42,21 @@ describe('a read', () => {
     await world.end();
   });
 
+  it('that reports its row as damaged has its answer; all that were asked with it are refused (F38)', async () => {
+    const world = await World.ready('reported');
+    const n1 = world.nodes[0]!;
+    await world.put(['x=1']);
+    const reporting = n1.read(() => {
+      n1.replica.reportDamage(new Error('not what was written'));
+      return 'reported';
+    });
+    const behind = [register(n1, 'x'), register(n1, 'x')];
+    await world.until(() => n1.replica.damage !== null);
+    expect(reporting).toEqual({ value: 'reported', refused: false });
+    for (const read of behind) expect(read).toEqual({ value: null, refused: true });
+    await world.end();
+  });
+
   it('is asked again until it is answered, over a line that loses half of everything', async () => {
     const world = await World.ready('loss');
     await world.put(['x=1']);
