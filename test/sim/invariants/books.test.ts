@@ -1,9 +1,18 @@
 /** The audit of the controller's books, itself audited: quiet where shards have done what the books say, and not otherwise. */
 import { describe, expect, it } from 'vitest';
 import type { KvCommand, KvResult } from '../../../src/kv/store/index.js';
-import type { BatchReceipt, ControllerCommand, FreezeReceipt, SlotRanges } from '../../../src/shardctrl/index.js';
+import {
+  type BatchReceipt,
+  type ControllerCommand,
+  type FreezeReceipt,
+  figuresOf,
+  type ShardMap,
+  type SlotRanges,
+  subtractSlots,
+  unionSlots,
+} from '../../../src/shardctrl/index.js';
 import { MemoryController } from '../../shardctrl/memory-controller.js';
-import { Books } from './books.js';
+import { Books, SHOWN_ONLY_PAUSE_MS } from './books.js';
 import { NOWHERE, type Place } from './guards-table.js';
 
 const SLOTS: SlotRanges = [[0, 9]];
@@ -54,8 +63,9 @@ class World {
   }
 
   /** A batch of the running plan begins. */
-  start(slots: SlotRanges = SLOTS): void {
-    const result = this.controller.apply({ kind: 'start_batch', plan: 'p1', planMove: 'm1', slots });
+  start(slots: SlotRanges = SLOTS, planMove = 'm1'): void {
+    const { id: plan } = this.controller.latest;
+    const result = this.controller.apply({ kind: 'start_batch', plan, planMove, slots });
     if (result.kind !== 'batch_started') throw new Error(JSON.stringify(result));
     this.move = result.move;
   }
@@ -80,6 +90,29 @@ class World {
 
   done(pause_ms = 20): void {
     this.apply({ kind: 'batch_done', move: this.move, pause_ms });
+  }
+
+  /** The latest plan, as far as its slots go: each move is one batch, for which nothing goes wrong. */
+  carryOut(): void {
+    for (const { id, slots } of this.controller.latest.moves) {
+      this.start(slots, id);
+      this.freeze();
+      this.install();
+      this.publish();
+      this.done();
+    }
+  }
+
+  finish(): void {
+    const { id: plan, retiring } = this.controller.latest;
+    for (const shard of retiring) this.apply({ kind: 'shard_retired', shard });
+    this.apply({ kind: 'plan_finished', plan, warnings: [] });
+  }
+
+  /** From now on it shows another map than it has. */
+  lie(change: (map: ShardMap) => ShardMap): void {
+    const map = change(this.controller.map);
+    this.controller.machine.map = () => map;
   }
 }
 
@@ -198,5 +231,126 @@ describe('the books of the controller', () => {
       });
     expect(await retire(true)).toEqual([]);
     expect(await retire(false)).toEqual([expect.stringContaining('s2 has not purged everything')]);
+  });
+});
+
+describe('the end of a plan', () => {
+  const RESHARD = { kind: 'reshard', shards: 2 } as const;
+  const STATS = Array.from({ length: 100 }, (_, slot) => ({ slot, keys: 1, bytes: 10 * (slot + 1) }));
+  /** Gives the slots of one shard to the other, or some of them. */
+  const given =
+    (from: number, to: number, slots: SlotRanges) =>
+    (map: ShardMap): ShardMap => {
+      const change = (shard: ShardMap['shards'][number]): SlotRanges => {
+        if (shard.id === from) return subtractSlots(shard.slots, slots);
+        return shard.id === to ? unionSlots(shard.slots, slots) : shard.slots;
+      };
+      return { ...map, shards: map.shards.map((shard) => ({ ...shard, slots: change(shard) })) };
+    };
+
+  it.each<[string, ControllerCommand]>([
+    ['with weights', { ...RESHARD, weights: [[2, 3.7]] }],
+    ['with a shard more, and without another', { ...RESHARD, shards: 3, excludeShards: [1] }],
+    ['by bytes', { ...RESHARD, by: 'bytes', figures: figuresOf(1, STATS, []) }],
+    ['by keys, by weight, onto a shard more', { ...RESHARD, shards: 3, by: 'keys', weights: [[3, 2]], figures: figuresOf(1, STATS, []) }],
+    ['by keys, where there are none', { ...RESHARD, shards: 1, by: 'keys', figures: figuresOf(1, [], []) }],
+    ['that balances', { kind: 'balance', moves: [{ from: 1, to: 2, slots: SLOTS }], auto: false, cause: 'c' }],
+  ])('is in order: a plan %s', async (_, command) => {
+    const wrong = await audited((world) => {
+      world.apply(command);
+      expect(world.controller.latest.moves.length).toBeGreaterThan(0);
+      world.carryOut();
+      world.finish();
+      expect(world.controller.latest.status).toBe('done');
+    });
+    expect(wrong).toEqual([]);
+  });
+
+  it('is in order of a plan that was cancelled half-way', async () => {
+    const wrong = await audited((world) => {
+      world.apply({ ...RESHARD, weights: [[2, 3]] });
+      world.start([[8_000, 8_009]]);
+      world.freeze();
+      world.install();
+      world.publish();
+      world.done();
+      world.apply({ kind: 'plan_control', plan: 'p1', action: 'cancel' });
+      world.finish();
+      expect(world.controller.latest.status).toBe('cancelled');
+    });
+    expect(wrong).toEqual([]);
+  });
+
+  it('is not what was asked for where slots are elsewhere, or shares not by weight', async () => {
+    const play = (command: ControllerCommand, change: (map: ShardMap) => ShardMap): Promise<string[]> =>
+      audited((world) => {
+        world.apply(command);
+        world.carryOut();
+        world.lie(change);
+        world.finish();
+      });
+    const weighed: ControllerCommand = { ...RESHARD, weights: [[2, 3]] };
+    // The same number of slots comes back, so that shares are right: but nobody has moved them.
+    const exchanged = (map: ShardMap): ShardMap =>
+      given(1, 2, [[0, 4]])(given(2, 1, [[16_000, 16_004]])(map));
+    expect(await play(weighed, exchanged)).toEqual([expect.stringMatching(/plan_finished .* slot 0 is with s2/)]);
+    expect(await play(move, given(2, 1, [[3, 3]]))).toEqual([expect.stringContaining('slot 3 is with s1')]);
+    const even = (map: ShardMap): ShardMap => ({ ...map, shards: map.shards.map((shard) => ({ ...shard, weight: 1 })) });
+    expect(await play(weighed, even)).toEqual([expect.stringContaining('s1 had 8192 and has 4096')]);
+  });
+
+  it('is looked at where there was nothing to do, too', async () => {
+    const idle = await audited((world) => world.apply(RESHARD));
+    expect(idle).toEqual([]);
+    const wrong = await audited((world) => {
+      // As even as it can be by this map, which is not the one that it goes by.
+      world.lie(given(1, 2, [[0, 99]]));
+      world.apply(RESHARD);
+    });
+    expect(wrong).toEqual([expect.stringContaining('s1 had 8092 and has 8092, its share is 8192.000')]);
+  });
+});
+
+describe('the beginning of a plan', () => {
+  it('is none of a dry run', async () => {
+    const shown = { max_pause_ms: SHOWN_ONLY_PAUSE_MS };
+    for (const command of [{ kind: 'reshard', shards: 3, ...shown }, { ...move, ...shown }] as ControllerCommand[]) {
+      const wrong = await audited((world) => world.apply(command));
+      expect(wrong).toEqual([expect.stringContaining('plan p1 was only to be shown')]);
+    }
+  });
+
+  it('comes by itself only where that is allowed', async () => {
+    const balance: ControllerCommand = {
+      kind: 'balance',
+      moves: [{ from: 1, to: 2, slots: SLOTS }],
+      auto: true,
+      cause: 'c',
+    };
+    const play = (change: (world: World) => void): Promise<string[]> =>
+      audited((world) => {
+        world.apply({ kind: 'balance_settings', auto: true });
+        change(world);
+        world.apply(balance);
+        expect(world.controller.latest.kind).toBe('balance');
+      });
+    expect(await play(() => {})).toEqual([]);
+    const forbidden = await play(({ controller: { machine } }) => {
+      const { balance: settings, ...others } = machine.settings();
+      machine.settings = () => ({ ...others, balance: { ...settings, auto: false } });
+    });
+    expect(forbidden).toEqual([expect.stringContaining('balances by itself, which nobody has allowed')]);
+  });
+
+  it('sees to the weights that were asked for', async () => {
+    const wrong = await audited((world) => {
+      world.controller.apply({ kind: 'reshard', shards: 2, weights: [[1, 2]] });
+      const map = world.controller.map;
+      world.apply({ kind: 'plan_control', plan: 'p1', action: 'cancel' });
+      world.finish();
+      world.lie(() => map);
+      world.apply({ kind: 'reshard', shards: 2, weights: [[1, 5]] });
+    });
+    expect(wrong).toEqual([expect.stringContaining('s1 has weight 2, not 5')]);
   });
 });

@@ -2,12 +2,14 @@
  * The controller's books are true: what its log says of plans and batches, against what shards have done. Stands in front of
  * `ControllerStateMachine.apply` while a simulation runs, and is told of every command of a move that a shard applies.
  *
+ *   a plan begins  not what was only to be shown, nor by itself where that is not allowed; its weights and places are those asked for
  *   start_batch    not while the plan is paused or ends
  *   publish        what its receipt says is what the source was frozen with and the destination has installed (invariant 8)
  *   batch_aborted  the destination has recorded the abort, and the source serves again
  *   batch_done     nothing of the move is left at the source; the receipt's pause is no shorter than that of its slots
  *   shard_retired  the shard owns nothing and has purged everything
- *   plan_finished  done: as many slots as it takes have moved and no more, shares differ by one at most, sums are those of the receipts
+ *   plan_finished  sums are those of the receipts, and slots are where its moves have brought them; done: what was asked for has
+ *                  come about, as even as it has to be and with no move too many (shares.ts)
  */
 import { isWrite, type KvCommand, type KvResult } from '../../../src/kv/store/index.js';
 import { type Entry, EntryKind, type GroupId } from '../../../src/raft/index.js';
@@ -30,6 +32,7 @@ import {
   shardName,
 } from '../../../src/shardctrl/index.js';
 import type { Place } from './guards-table.js';
+import { arrivedFault, begunFault, ownersFault, reshardFault } from './shares.js';
 
 export interface BooksOptions {
   readonly now_ms: () => number;
@@ -56,14 +59,20 @@ interface Attempt {
   readonly office: number;
 }
 
+type PlanCommand = Extract<CheckedCommand, { kind: 'reshard' | 'move' | 'balance' }>;
+
 /** What the plan that runs has been told. */
 interface Course {
   readonly id: string;
   paused: boolean;
   ends: boolean;
-  /** Slots of each shard when it began, of new ones none. */
-  readonly shares: ReadonlyMap<GroupId, number>;
+  readonly asked: PlanCommand;
+  /** As it was asked for. */
+  readonly before: ShardMap;
 }
+
+/** Dry runs ask for this pause, and nobody else does: no plan may ever have it. */
+export const SHOWN_ONLY_PAUSE_MS = 59_999;
 
 const LATE_MS = 50;
 
@@ -153,8 +162,9 @@ export class Books {
     if (!decoded.ok) return apply();
     const { command } = decoded;
     const batch = 'move' in command ? machine.batches().find(({ move }) => move === command.move) : undefined;
+    const before = asksForPlan(command) ? machine.map() : null;
     const result = apply();
-    const wrong = result === null ? null : this.#judge(machine, command, result, batch);
+    const wrong = result === null ? null : this.#judge(machine, command, result, { batch, map: before });
     if (wrong !== null) this.#options.failed(`books: ${command.kind} at index ${entry.index}: ${wrong}`);
     return result;
   }
@@ -163,9 +173,12 @@ export class Books {
     machine: ControllerStateMachine,
     command: CheckedCommand,
     result: ControllerResult,
-    batch: Batch | undefined,
+    { batch, map }: Before,
   ): string | null {
-    if (result.kind === 'plan_started') return this.#begin(machine, result.plan, result.done);
+    if (result.kind === 'plan_started') {
+      if (map === null || !asksForPlan(command)) return `plan ${result.plan} was begun by nobody`;
+      return this.#begin(machine, { id: result.plan, paused: false, ends: false, asked: command, before: map });
+    }
     if (result.kind === 'published' && command.kind === 'publish' && batch?.phase !== 'published')
       return this.#published(command.move, command.receipt);
     if (result.kind === 'batch_started') return this.#started();
@@ -189,11 +202,19 @@ export class Books {
     }
   }
 
-  #begin(machine: ControllerStateMachine, id: string, done: boolean): string | null {
+  #begin(machine: ControllerStateMachine, course: Course): string | null {
     if (this.#course !== null) return `plan ${this.#course.id} runs`;
-    if (done) return null;
-    const shares = new Map(machine.map()!.shards.map((shard) => [shard.id, countSlots(shard.slots)]));
-    this.#course = { id, paused: false, ends: false, shares };
+    const plan = machine.plan(course.id);
+    if (plan === null) return `plan ${course.id} is not there`;
+    const { asked, before } = course;
+    if (plan.max_pause_ms === SHOWN_ONLY_PAUSE_MS) return `plan ${plan.id} was only to be shown`;
+    if (asked.kind === 'balance' && asked.auto && !machine.settings().balance.auto)
+      return `plan ${plan.id} balances by itself, which nobody has allowed`;
+    const wrong = asked.kind === 'reshard' ? begunFault({ before, after: machine.map()!, asked }) : null;
+    if (wrong !== null) return wrong;
+    // There was nothing to do: that must be true.
+    if (plan.status === 'done') return endFault(machine.map()!, plan, course);
+    this.#course = course;
     return null;
   }
 
@@ -266,9 +287,31 @@ export class Books {
     this.#course = null;
     const plan = machine.plan(id);
     if (plan === null || course?.id !== id) return `plan ${id} did not run`;
-    const sums = sumsFault(machine, plan);
-    if (sums !== null || plan.status !== 'done' || plan.kind !== 'reshard') return sums;
-    return sharesFault(machine.map()!, plan, course.shares);
+    return sumsFault(machine, plan) ?? endFault(machine.map()!, plan, course);
+  }
+}
+
+/** As things stood before the entry. */
+interface Before {
+  /** That the command is about. */
+  readonly batch: Batch | undefined;
+  /** Where a plan is asked for. */
+  readonly map: ShardMap | null;
+}
+
+const asksForPlan = (command: CheckedCommand): command is PlanCommand =>
+  command.kind === 'reshard' || command.kind === 'move' || command.kind === 'balance';
+
+function endFault(after: ShardMap, { status, moves }: PlanState, { asked, before }: Course): string | null {
+  const wrong = ownersFault(before, after, moves);
+  if (wrong !== null || status !== 'done') return wrong;
+  switch (asked.kind) {
+    case 'reshard':
+      return reshardFault({ before, after, asked }, moves);
+    case 'move':
+      return arrivedFault(after, asked.slots, asked.to);
+    case 'balance':
+      return asked.moves.reduce<string | null>((found, move) => found ?? arrivedFault(after, move.slots, move.to), null);
   }
 }
 
@@ -289,14 +332,4 @@ function sumsFault(machine: ControllerStateMachine, plan: PlanState): string | n
       return `move ${move.id} says ${found.join(', ')}; its receipts come to ${due.join(', ')}`;
   }
   return null;
-}
-
-function sharesFault(map: ShardMap, plan: PlanState, before: ReadonlyMap<GroupId, number>): string | null {
-  const after = new Map(map.shards.map((shard) => [shard.id, countSlots(shard.slots)]));
-  const shares = [...after.values()];
-  if (Math.max(...shares) - Math.min(...shares) > 1) return `shares are ${shares.join(', ')}`;
-  let needed = 0;
-  for (const [shard, slots] of before) needed += Math.max(0, slots - (after.get(shard) ?? 0));
-  const moved = plan.moves.reduce((sum, move) => sum + countSlots(move.slots), 0);
-  return moved > needed ? `${moved} slots moved, ${needed} would have done` : null;
 }
