@@ -28,6 +28,8 @@ export class DurableLog {
   /** Of replicas that are gone. */
   readonly #former: { readonly id: GroupId; readonly group: DurableGroup }[] = [];
   readonly #pending = new Set<LogWrite>();
+  /** Asked for before their group was removed: they begin no other one, although they may be acknowledged only after that. */
+  readonly #outlived = new WeakSet<LogWrite>();
   /** They may go any time now, and were durable when others counted on them. */
   readonly #removed = new Set<GroupId>();
 
@@ -43,7 +45,7 @@ export class DurableLog {
     let group = this.#groups.get(id);
     if (snapshot !== null || group === undefined) {
       const promised = { term: group?.term ?? 0, vote: group?.vote ?? 0 };
-      if (this.#removed.delete(id)) this.#retire(id);
+      if (!this.#outlived.has(write) && this.#removed.delete(id)) this.#retire(id);
       const base = snapshot?.index ?? (entries[0]?.index ?? 1) - 1;
       group = { ...promised, base, baseTerm: snapshot?.term ?? 0, terms: [] };
       this.#groups.set(id, group);
@@ -57,6 +59,7 @@ export class DurableLog {
 
   removed(group: GroupId): void {
     this.#removed.add(group);
+    for (const write of this.#pending) if (write.group === group) this.#outlived.add(write);
   }
 
   /** A member that has left may remove what was rightly counted on as long as it was one. */

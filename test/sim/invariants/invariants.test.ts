@@ -169,6 +169,17 @@ describe('what a log said is durable', () => {
     const gone = filled();
     gone.removed(1);
     expect(gone.reopened(new Map())).toBeNull();
+    // A snapshot that was under way when its group was removed does not bring it back; one that comes later does.
+    const late = filled();
+    const underWay = { ...write({ index: 7, term: 4 }, entry(8, 4)) };
+    late.asked(underWay);
+    late.removed(1);
+    late.wrote(underWay);
+    expect(late.reopened(new Map())).toBeNull();
+    const anew = filled();
+    anew.removed(1);
+    anew.wrote(write({ index: 0 }, entry(1, 6)));
+    expect(anew.reopened(new Map())).toMatch(/entry 1 .* there is none/);
     const replaced = filled();
     replaced.asked(write(null, entry(3, 4)));
     expect(replaced.reopened(recovered(0, entry(1, 1), entry(2, 1), entry(3, 4)))).toBeNull();
