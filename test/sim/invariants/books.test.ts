@@ -252,7 +252,10 @@ describe('the end of a plan', () => {
     ['with weights', { ...RESHARD, weights: [[2, 3.7]] }],
     ['with a shard more, and without another', { ...RESHARD, shards: 3, excludeShards: [1] }],
     ['by bytes', { ...RESHARD, by: 'bytes', figures: figuresOf(1, STATS, []) }],
-    ['by keys, by weight, onto a shard more', { ...RESHARD, shards: 3, by: 'keys', weights: [[3, 2]], figures: figuresOf(1, STATS, []) }],
+    [
+      'by keys, by weight, onto a shard more',
+      { ...RESHARD, shards: 3, by: 'keys', weights: [[3, 2]], figures: figuresOf(1, STATS, []) },
+    ],
     ['by keys, where there are none', { ...RESHARD, shards: 1, by: 'keys', figures: figuresOf(1, [], []) }],
     ['that balances', { kind: 'balance', moves: [{ from: 1, to: 2, slots: SLOTS }], auto: false, cause: 'c' }],
   ])('is in order: a plan %s', async (_, command) => {
@@ -291,11 +294,13 @@ describe('the end of a plan', () => {
       });
     const weighed: ControllerCommand = { ...RESHARD, weights: [[2, 3]] };
     // The same number of slots comes back, so that shares are right: but nobody has moved them.
-    const exchanged = (map: ShardMap): ShardMap =>
-      given(1, 2, [[0, 4]])(given(2, 1, [[16_000, 16_004]])(map));
+    const exchanged = (map: ShardMap): ShardMap => given(1, 2, [[0, 4]])(given(2, 1, [[16_000, 16_004]])(map));
     expect(await play(weighed, exchanged)).toEqual([expect.stringMatching(/plan_finished .* slot 0 is with s2/)]);
     expect(await play(move, given(2, 1, [[3, 3]]))).toEqual([expect.stringContaining('slot 3 is with s1')]);
-    const even = (map: ShardMap): ShardMap => ({ ...map, shards: map.shards.map((shard) => ({ ...shard, weight: 1 })) });
+    const even = (map: ShardMap): ShardMap => ({
+      ...map,
+      shards: map.shards.map((shard) => ({ ...shard, weight: 1 })),
+    });
     expect(await play(weighed, even)).toEqual([expect.stringContaining('s1 had 8192 and has 4096')]);
   });
 
@@ -314,7 +319,10 @@ describe('the end of a plan', () => {
 describe('the beginning of a plan', () => {
   it('is none of a dry run', async () => {
     const shown = { max_pause_ms: SHOWN_ONLY_PAUSE_MS };
-    for (const command of [{ kind: 'reshard', shards: 3, ...shown }, { ...move, ...shown }] as ControllerCommand[]) {
+    for (const command of [
+      { kind: 'reshard', shards: 3, ...shown },
+      { ...move, ...shown },
+    ] as ControllerCommand[]) {
       const wrong = await audited((world) => world.apply(command));
       expect(wrong).toEqual([expect.stringContaining('plan p1 was only to be shown')]);
     }

@@ -311,7 +311,10 @@ function endFault(after: ShardMap, { status, moves }: PlanState, { asked, before
     case 'move':
       return arrivedFault(after, asked.slots, asked.to);
     case 'balance':
-      return asked.moves.reduce<string | null>((found, move) => found ?? arrivedFault(after, move.slots, move.to), null);
+      return asked.moves.reduce<string | null>(
+        (found, move) => found ?? arrivedFault(after, move.slots, move.to),
+        null,
+      );
   }
 }
 

@@ -6,8 +6,8 @@ import {
   draftReshard,
   figuresOf,
   type ReshardWish,
-  SLOT_COUNT,
   type ShardMap,
+  SLOT_COUNT,
   type SlotMove,
   type SlotRanges,
   subtractSlots,
@@ -51,7 +51,11 @@ const reshard = (before: ShardMap, after: ShardMap, asked: Partial<ReshardComman
   asked: { ...COMMAND, shards: after.shards.length, ...asked },
 });
 
-const move = (from: number, to: number, first: number, last: number): SlotMove => ({ from, to, slots: [[first, last]] });
+const move = (from: number, to: number, first: number, last: number): SlotMove => ({
+  from,
+  to,
+  slots: [[first, last]],
+});
 
 /** The map that comes of these moves; new shards have nothing before. */
 function moved(map: ShardMap, moves: readonly SlotMove[], gone: readonly number[] = []): ShardMap {
@@ -220,7 +224,14 @@ describe('what the product plans', () => {
 });
 
 describe('a dry run', () => {
-  const ROW = { weight: 1, excluded: false, keys_before: null, keys_after: null, bytes_before: null, bytes_after: null };
+  const ROW = {
+    weight: 1,
+    excluded: false,
+    keys_before: null,
+    keys_after: null,
+    bytes_before: null,
+    bytes_after: null,
+  };
   const row = (shard: string, slots_before: number, slots_after: number, other: Partial<typeof ROW> = {}) => ({
     ...ROW,
     shard,
@@ -243,14 +254,17 @@ describe('a dry run', () => {
 
   it('leaves out what is excluded, and comes to all slots', () => {
     const excluded = row('s1', 384, 384, { excluded: true });
-    expect(shownFault({ ...ASKED, shards: 3 }, view([excluded, row('s2', 9_000, 8_000), row('s3', 7_000, 8_000)]))).toBeNull();
+    expect(
+      shownFault({ ...ASKED, shards: 3 }, view([excluded, row('s2', 9_000, 8_000), row('s3', 7_000, 8_000)])),
+    ).toBeNull();
     const taken = view([{ ...excluded, slots_after: 300 }, row('s2', 16_000, 16_084)]);
     expect(shownFault(ASKED, taken)).toBe('s1 is excluded, and would have 300 slots');
     expect(shownFault(ASKED, view([row('s1', 10_000, HALF), row('s2', 6_384, 8_000)]))).toMatch('come to 16192 slots');
   });
 
   it('by bytes gives nothing to who has more than its share', () => {
-    const bytes = (bytes_before: number, bytes_after: number) => ({ bytes_before, bytes_after }) as unknown as typeof ROW;
+    const bytes = (bytes_before: number, bytes_after: number) =>
+      ({ bytes_before, bytes_after }) as unknown as typeof ROW;
     const asked: ReshardRequest = { ...ASKED, by: 'bytes' };
     const good = view([row('s1', HALF, HALF, bytes(900, 500)), row('s2', HALF, HALF, bytes(100, 500))]);
     expect(shownFault(asked, good)).toBeNull();

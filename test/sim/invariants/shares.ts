@@ -24,8 +24,8 @@ import {
   formatSlots,
   NO_SLOTS,
   type PlanMove,
-  SLOT_COUNT,
   type ShardMap,
+  SLOT_COUNT,
   type SlotMove,
   type SlotRanges,
   shardName,
@@ -150,7 +150,13 @@ function evenFault(reshard: Reshard, moves: readonly SlotMove[]): string | null 
   if (sizeOf !== null) {
     const free = before.shards.filter(({ id }) => !asked.excludeShards.includes(id));
     const sizes = free.flatMap(({ slots }) => Array.from(eachSlot(slots), sizeOf));
-    if (sum(sizes) > 0) return sizesFault(reshard, moves, sizeOf, sizes.reduce((a, b) => Math.max(a, b), 0));
+    if (sum(sizes) > 0)
+      return sizesFault(
+        reshard,
+        moves,
+        sizeOf,
+        sizes.reduce((a, b) => Math.max(a, b), 0),
+      );
     const ids = (map: ShardMap): string => map.shards.map(({ id }) => id).join();
     if (ids(before) === ids(after)) return moves.length === 0 ? null : `no ${asked.by} are held, and slots have moved`;
   }
