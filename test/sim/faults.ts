@@ -48,6 +48,7 @@ export const FAULTS = [
   'mid_step',
   'read_flood',
   'late_install',
+  'plan_options',
 ] as const;
 export type Fault = (typeof FAULTS)[number];
 
@@ -100,6 +101,7 @@ const LATER: ReadonlyMap<Fault, number> = new Map([
   ['read_flood', 0.1],
   ['members', 0.3],
   ['late_install', 0.12],
+  ['plan_options', 0.25],
 ]);
 
 /** The faults of a seed: each is in with its own probability; something always is. */

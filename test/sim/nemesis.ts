@@ -14,6 +14,7 @@ import type { ReplicaView } from './invariants/invariant.js';
 import { LateSync } from './late-sync.js';
 import { MidStep } from './mid-step.js';
 import { Operator } from './operator.js';
+import { PlanOptions } from './plan-options.js';
 import { floodWithReads } from './read-flood.js';
 import { RosterNemesis } from './roster-nemesis.js';
 import type { SimHttp } from './sim-http.js';
@@ -61,11 +62,14 @@ const ROSTER_PACE_MS = 4_000;
 const MID_STEP_PACE_MS = 3_000;
 const OLD_COPY_PACE_MS = 6_000;
 const READ_FLOOD_PACE_MS = 10_000;
+const PLAN_OPTIONS_PACE_MS = 6_000;
 
 /** A plan that may pause no longer than this may fail for it. */
 export const SHORT_PAUSE_MS = 150;
 /** Time enough for a disk that is slow, or a leader that is lost: such a plan must not fail. */
 const LONG_PAUSE_MS = 5_000;
+/** Others are too short to copy anything in, often: imports are given up, and begun again over what they have left. */
+const PAUSES_MS = [LONG_PAUSE_MS, LONG_PAUSE_MS, 10, 40, SHORT_PAUSE_MS] as const;
 
 type Answer = { ok: true; value: { id: string } } | { ok: false; error: { code: string; detail: string } };
 
@@ -83,6 +87,7 @@ export class Nemesis {
   readonly #operator: Operator;
   readonly #roster: RosterNemesis;
   readonly #midStep: MidStep;
+  readonly #planOptions: PlanOptions;
   readonly #strikes: readonly Fault[];
   #lastReshard_ms = Number.NEGATIVE_INFINITY;
   #active = true;
@@ -118,6 +123,12 @@ export class Nemesis {
       random: random.fork('roster'),
       revive: (node) => this.revive(node),
     });
+    this.#planOptions = new PlanOptions({
+      ...options,
+      random: random.fork('plan options'),
+      pauses_ms: PAUSES_MS,
+      slowDisks: options.faults.has('slow_disk'),
+    });
     this.#midStep = new MidStep({
       ...options,
       random: random.fork('mid step'),
@@ -143,6 +154,7 @@ export class Nemesis {
     if (faults.has('read_flood'))
       this.#repeat(READ_FLOOD_PACE_MS, () => floodWithReads(this.#anyNode(), this.#random, this.#options.trace));
     if (faults.has('mid_step')) this.#repeat(MID_STEP_PACE_MS, () => this.#midStep.strike(this.#anyNode()));
+    if (faults.has('plan_options')) this.#repeat(PLAN_OPTIONS_PACE_MS, () => this.#planOptions.begin());
   }
 
   /** A replica has become leader, or has committed something as one. */
@@ -348,8 +360,7 @@ export class Nemesis {
     if (admin === undefined || scheduler.now_ms - this.#lastReshard_ms < RESHARD_PAUSE_MS) return;
     this.#lastReshard_ms = scheduler.now_ms;
     const shards = this.#random.int(1, 4);
-    // Too short to copy anything in, often: imports are given up, and begun again over what they have left.
-    const max_pause_ms = this.#random.pick([LONG_PAUSE_MS, LONG_PAUSE_MS, 10, 40, SHORT_PAUSE_MS]);
+    const max_pause_ms = this.#random.pick(PAUSES_MS);
     trace.add('nemesis', `asks ${node.id} for ${shards} shards, pausing for ${max_pause_ms} ms`);
     node.clock?.run(() => {
       void admin.reshard({ shards, dry_run: false, max_pause_ms }, 5_000).then((answer) => this.#heard(answer));
@@ -371,6 +382,7 @@ export class Nemesis {
     this.#snapshotRace.end();
     this.#midStep.end();
     this.#disks.end();
+    this.#planOptions.end();
     if (this.#options.faults.has('steer')) this.#operator.calm();
     const { network, http, nodes, trace } = this.#options;
     trace.add('nemesis', 'calm');
