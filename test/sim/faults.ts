@@ -49,6 +49,7 @@ export const FAULTS = [
   'read_flood',
   'late_install',
   'plan_options',
+  'auto_balance',
 ] as const;
 export type Fault = (typeof FAULTS)[number];
 
@@ -102,7 +103,20 @@ const LATER: ReadonlyMap<Fault, number> = new Map([
   ['members', 0.3],
   ['late_install', 0.12],
   ['plan_options', 0.25],
+  ['auto_balance', 0.15],
 ]);
+
+/** Slots on the move all the time, and what needs that; and leaders that never stay for long. */
+const RESTLESS: readonly Fault[] = [
+  'shuttle',
+  ...AMBUSHES,
+  'torn_page',
+  'late_rpc',
+  'late_install',
+  'transfer',
+  'coup',
+  'all_down',
+];
 
 /** The faults of a seed: each is in with its own probability; something always is. */
 export function drawFaults(random: SimRandom): Set<Fault> {
@@ -129,6 +143,8 @@ export function drawFaults(random: SimRandom): Set<Fault> {
   for (const [fault, probability] of LATER) if (later.chance(probability)) faults.add(fault);
   // A shard whose members change may be down to what it needs: another loss for good would be one too many.
   if (faults.has('members')) for (const final of ['rot', 'wipe', 'old_copy'] as const) faults.delete(final);
+  // Nothing is balanced by itself as long as a plan runs, nor before a leader has watched the load for a while.
+  if (faults.has('auto_balance') && later.fork('rest').chance(0.6)) for (const fault of RESTLESS) faults.delete(fault);
   // Nothing is installed where nothing moves, nor on its way where one node leads everything.
   if (faults.has('late_install')) for (const needed of ['shuttle', 'transfer'] as const) faults.add(needed);
   if (faults.size === 0) faults.add('kill');

@@ -4,6 +4,7 @@ import type { KvCommand, KvResult } from '../../src/kv/store/index.js';
 import type { GroupId } from '../../src/raft/index.js';
 import { SLOT_COUNT, type SlotRanges, slotOfKey } from '../../src/shardctrl/index.js';
 import { Ambush, type Haste } from './ambush.js';
+import { AutoBalance } from './auto-balance.js';
 import { Coup } from './coup.js';
 import { DiskNemesis } from './disk-nemesis.js';
 import type { SimScheduler } from './fakes/clock.js';
@@ -20,6 +21,7 @@ import { RosterNemesis } from './roster-nemesis.js';
 import type { SimHttp } from './sim-http.js';
 import type { SimNode } from './sim-node.js';
 import { SnapshotRace } from './snapshot-race.js';
+import { SwitchOff } from './switch-off.js';
 import type { Trace } from './trace.js';
 
 export interface NemesisOptions {
@@ -63,6 +65,8 @@ const MID_STEP_PACE_MS = 3_000;
 const OLD_COPY_PACE_MS = 6_000;
 const READ_FLOOD_PACE_MS = 10_000;
 const PLAN_OPTIONS_PACE_MS = 6_000;
+const BALANCE_PACE_MS = 3_000;
+const HEAT_PACE_MS = 1_000;
 
 /** A plan that may pause no longer than this may fail for it. */
 export const SHORT_PAUSE_MS = 150;
@@ -88,6 +92,8 @@ export class Nemesis {
   readonly #roster: RosterNemesis;
   readonly #midStep: MidStep;
   readonly #planOptions: PlanOptions;
+  readonly #autoBalance: AutoBalance;
+  readonly #switchOff: SwitchOff;
   readonly #strikes: readonly Fault[];
   #lastReshard_ms = Number.NEGATIVE_INFINITY;
   #active = true;
@@ -129,6 +135,8 @@ export class Nemesis {
       pauses_ms: PAUSES_MS,
       slowDisks: options.faults.has('slow_disk'),
     });
+    this.#autoBalance = new AutoBalance({ ...options, random: random.fork('auto balance') });
+    this.#switchOff = new SwitchOff({ ...options, random: random.fork('switch off') });
     this.#midStep = new MidStep({
       ...options,
       random: random.fork('mid step'),
@@ -155,6 +163,20 @@ export class Nemesis {
       this.#repeat(READ_FLOOD_PACE_MS, () => floodWithReads(this.#anyNode(), this.#random, this.#options.trace));
     if (faults.has('mid_step')) this.#repeat(MID_STEP_PACE_MS, () => this.#midStep.strike(this.#anyNode()));
     if (faults.has('plan_options')) this.#repeat(PLAN_OPTIONS_PACE_MS, () => this.#planOptions.begin());
+    if (faults.has('auto_balance')) {
+      this.#repeat(BALANCE_PACE_MS, () => this.#autoBalance.begin());
+      this.#repeat(HEAT_PACE_MS, () => this.#autoBalance.heat());
+    }
+  }
+
+  /** What it has had the cluster do by itself is over, once it is calm. */
+  get hasLetGo(): boolean {
+    return !this.#actsByItself || this.#switchOff.over;
+  }
+
+  /** Settings are changed of what a cluster does by itself. */
+  get #actsByItself(): boolean {
+    return this.#options.faults.has('auto_balance');
   }
 
   /** A replica has become leader, or has committed something as one. */
@@ -407,5 +429,6 @@ export class Nemesis {
       node.setSyncLatency(null);
       this.revive(node);
     }
+    if (this.#actsByItself) this.#switchOff.begin();
   }
 }

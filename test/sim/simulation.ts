@@ -245,7 +245,7 @@ export class Simulation {
     const bootstrap = {
       nodes: new Map(ids.map((id) => [id, addressOf(id)])),
       // One has nowhere to move slots to.
-      shards: random.int(this.#faults.has('shuttle') ? 2 : 1, 3),
+      shards: random.int(this.#faults.has('shuttle') || this.#faults.has('auto_balance') ? 2 : 1, 3),
       // Five where it can be; and groups of two, which lose writes as soon as one node is away, but nothing else.
       replicas: count === 5 && random.chance(0.5) ? 5 : random.chance(0.05) ? 2 : 3,
     };
@@ -335,10 +335,11 @@ export class Simulation {
     await this.#until(() => this.#scheduler.now_ms >= end_ms, this.#options.seconds * 1000 + 1);
     if (this.#violation !== null) return;
     nemesis.calm();
-    await this.#until(() => this.#healthy() && this.#planOver(), CALM_LIMIT_MS);
+    const healed = (): boolean => nemesis.hasLetGo && this.#healthy() && this.#planOver();
+    await this.#until(healed, CALM_LIMIT_MS);
     workload.stop();
     const settled = await this.#until(
-      () => workload.open === 0 && this.#healthy() && this.#planOver() && this.#agree() && this.#untidy().length === 0,
+      () => workload.open === 0 && healed() && this.#agree() && this.#untidy().length === 0,
       CALM_LIMIT_MS,
     );
     if (!settled) this.#fail(`no progress within ${CALM_LIMIT_MS} ms of calm: ${this.#describe(workload)}`);
