@@ -20,6 +20,10 @@ export interface DiskNemesisOptions {
   readonly committed: (group: GroupId) => { readonly index: number; readonly term: number } | null;
   /** Members of the smallest group. */
   readonly replicas: number;
+  /** Members of groups change by more than the cluster itself sees fit. */
+  readonly membersChange: boolean;
+  /** This node's loss might be one too many, as members change now. */
+  readonly spared: (node: SimNode) => boolean;
   readonly reviveWithin: (node: SimNode, limit_ms: number) => void;
 }
 
@@ -87,13 +91,15 @@ export class DiskNemesis {
 
   /** False: this node's loss would be one too many. */
   #mayLose(node: SimNode): boolean {
-    if (this.#options.replicas < 3 || (this.#victim !== null && this.#victim !== node)) return false;
+    const { replicas, spared } = this.#options;
+    if (replicas < 3 || (this.#victim !== null && this.#victim !== node) || spared(node)) return false;
     return node.harm === 'none' || node.harm === 'rotten';
   }
 
   /** Once, or again: what it has promised since is known. */
   #mayAge(node: SimNode): boolean {
-    return node.harm === 'old' || (this.#mayLose(node) && node.harm === 'none');
+    if (node.harm === 'old') return !this.#options.spared(node);
+    return this.#mayLose(node) && node.harm === 'none';
   }
 
   /** One that has all it had: what else it may have lost could not be told from what it loses now. */

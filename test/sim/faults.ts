@@ -50,6 +50,7 @@ export const FAULTS = [
   'late_install',
   'plan_options',
   'auto_balance',
+  'members_harm',
 ] as const;
 export type Fault = (typeof FAULTS)[number];
 
@@ -104,7 +105,11 @@ const LATER: ReadonlyMap<Fault, number> = new Map([
   ['late_install', 0.12],
   ['plan_options', 0.25],
   ['auto_balance', 0.15],
+  ['members_harm', 0.4],
 ]);
+
+/** What a disk may do for good. */
+const HARMS = ['rot', 'wipe', 'old_copy'] as const;
 
 /** Slots on the move all the time, and what needs that; and leaders that never stay for long. */
 const RESTLESS: readonly Fault[] = [
@@ -141,8 +146,11 @@ export function drawFaults(random: SimRandom): Set<Fault> {
   for (const final of ['rot', 'wipe'] as const) if (random.chance(0.6)) faults.delete(final);
   const later = random.fork('later');
   for (const [fault, probability] of LATER) if (later.chance(probability)) faults.add(fault);
-  // A shard whose members change may be down to what it needs: another loss for good would be one too many.
-  if (faults.has('members')) for (const final of ['rot', 'wipe', 'old_copy'] as const) faults.delete(final);
+  // A shard whose members change may be down to what it needs: another loss for good would be one too many, unless members
+  // change with that in mind. Then it is one harm, since a node that has had one is spared the others.
+  if (!faults.has('members')) faults.delete('members_harm');
+  else for (const final of HARMS) faults.delete(final);
+  if (faults.has('members_harm')) faults.add(later.fork('harm').pick(HARMS));
   // Nothing is balanced by itself as long as a plan runs, nor before a leader has watched the load for a while.
   if (faults.has('auto_balance') && later.fork('rest').chance(0.6)) for (const fault of RESTLESS) faults.delete(fault);
   // Nothing is installed where nothing moves, nor on its way where one node leads everything.

@@ -115,6 +115,8 @@ export class Nemesis {
     this.#disks = new DiskNemesis({
       ...options,
       random: random.fork('disks'),
+      membersChange: options.faults.has('members') || options.faults.has('auto_balance'),
+      spared: (node) => options.faults.has('members') && !this.#roster.mayLose(node),
       reviveWithin: (node, limit_ms) => this.#reviveWithin(node, limit_ms),
     });
     this.#lateSync = new LateSync({
@@ -127,6 +129,7 @@ export class Nemesis {
     this.#roster = new RosterNemesis({
       ...options,
       random: random.fork('roster'),
+      harm: options.faults.has('members_harm'),
       revive: (node) => this.revive(node),
     });
     this.#planOptions = new PlanOptions({
@@ -174,9 +177,10 @@ export class Nemesis {
     return !this.#actsByItself || this.#switchOff.over;
   }
 
-  /** Settings are changed of what a cluster does by itself. */
+  /** Settings are changed of what a cluster does by itself, or a node may stay away for good while they may be. */
   get #actsByItself(): boolean {
-    return this.#options.faults.has('auto_balance');
+    const { faults } = this.#options;
+    return faults.has('auto_balance') || faults.has('members_harm');
   }
 
   /** A replica has become leader, or has committed something as one. */

@@ -14,26 +14,42 @@ interface Other {
   role: string;
   holds: number;
   up: boolean;
+  /** Nodes of its voters. */
+  voters: readonly string[];
 }
+
+const ALL = ['n1', 'n2', 'n3'];
+const confOf = (voters: readonly string[], learners: readonly string[] = []) => {
+  const members = (nodes: readonly string[]) => nodes.map((node) => ({ node, id: Number(node.slice(1)) }));
+  return { voters: members(voters), outgoing: [], learners: members(learners), learnersNext: [], autoLeave: false };
+};
 
 /** Three nodes, of which n1 gets its old disk back as soon as the other two can do without it. */
 class Trio {
   readonly scheduler = new SimScheduler();
   readonly others: Record<string, Other> = {
-    n2: { promised: PROMISED, role: 'leader', holds: 20, up: true },
-    n3: { promised: PROMISED, role: 'follower', holds: 20, up: true },
+    n2: { promised: PROMISED, role: 'leader', holds: 20, up: true, voters: ALL },
+    n3: { promised: PROMISED, role: 'follower', holds: 20, up: true, voters: ALL },
   };
+  membersChange = false;
+  /** Of n1, as long as it runs. */
+  own: { learners: readonly string[]; confIndex: number } = { learners: [], confIndex: 0 };
+  groups: readonly number[] = [GROUP];
+  begun = false;
   exchanged_ms: number | null = null;
   revived_ms: number | null = null;
 
   #other(id: string): SimNode {
     const other = this.others[id]!;
-    const members = ['n1', 'n2', 'n3'].map((node) => ({ node }));
+    const members = ALL.map((node) => ({ node }));
     const replica = {
       members,
       damage: null,
       get role() {
         return other.role;
+      },
+      get conf() {
+        return confOf(other.voters);
       },
     };
     return {
@@ -50,8 +66,16 @@ class Trio {
     const { scheduler } = this;
     const node = {
       id: 'n1',
-      promised: () => new Map([[GROUP, PROMISED]]),
-      copy: () => ({}),
+      promised: () => new Map(this.groups.map((group) => [group, PROMISED])),
+      node: {
+        host: {
+          get: () => ({ damage: null, conf: confOf(ALL, this.own.learners), confIndex: this.own.confIndex }),
+        },
+      },
+      copy: () => {
+        this.begun = true;
+        return {};
+      },
       crash: () => {},
       putBack: () => {
         this.exchanged_ms ??= scheduler.now_ms;
@@ -62,6 +86,7 @@ class Trio {
       random: new SimRandom(1),
       nodes: [node, this.#other('n2'), this.#other('n3')],
       trace: new Trace(scheduler, false),
+      membersChange: this.membersChange,
       committed: () => ({ index: 18, term: 4 }),
       allowed: () => true,
       claim: () => {},
@@ -104,5 +129,46 @@ describe('an old copy of a disk', () => {
       Object.assign(other, { promised: { ...PROMISED, term: 5, vote: 0 }, holds: 18 });
     await trio.play();
     expect(trio.exchanged_ms).not.toBeNull();
+  });
+});
+
+describe('an old copy of a disk, where members change', () => {
+  const trioOf = (change: Partial<Pick<Trio, 'own' | 'groups'>> = {}): Trio =>
+    Object.assign(new Trio(), { membersChange: true }, change);
+
+  it('is put back under the configuration that it was taken under', async () => {
+    const trio = trioOf();
+    await trio.play();
+    expect(trio.exchanged_ms).not.toBeNull();
+  });
+
+  it('is not put back where anybody knows of another one', async () => {
+    const trio = trioOf();
+    await trio.play(() => {
+      trio.others['n3']!.voters = ['n1', 'n2', 'n4'];
+    }, 0);
+    expect(trio.begun).toBe(true);
+    expect(trio.exchanged_ms).toBeNull();
+    expect(trio.revived_ms).not.toBeNull();
+  });
+
+  it('is not put back where the node has come into another group since, or left one', async () => {
+    for (const groups of [[GROUP, 2], []]) {
+      const trio = trioOf();
+      await trio.play(() => {
+        trio.groups = groups;
+      }, 0);
+      expect(trio.begun).toBe(true);
+      expect(trio.exchanged_ms).toBeNull();
+    }
+  });
+
+  it.each([
+    ['a member is being added', { learners: ['n4'], confIndex: 0 }],
+    ['its configuration is not on the disk yet', { learners: [], confIndex: 21 }],
+  ])('is not even taken while %s', async (_, own) => {
+    const trio = trioOf({ own });
+    await trio.play();
+    expect(trio.begun).toBe(false);
   });
 });

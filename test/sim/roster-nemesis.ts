@@ -2,9 +2,14 @@
  * Nodes that come and go while everything else happens: late ones join, members of shards are changed by hand, nodes are
  * drained; and in some seeds nodes stay away for so long that what they held is rebuilt elsewhere, and come back while that
  * goes on, or after it. What the product promises is that all of it comes to an end in the calm, and that nobody notices.
+ *
+ * Where a disk may be lost for good beside that (`members_harm`), a majority of each group must be left of whatever its members
+ * become. So groups have three members at least, of which one at most is lost: nothing is taken from a shard without
+ * anything in its place, and of two configurations on the way from one to the other each has its majority. And only the
+ * node that has lost its disk is drained: for what leaves another one there might be no place but on a disk that is gone.
  */
 import type { AdminService, Answer } from '../../src/kv/server/index.js';
-import type { ShardMap } from '../../src/shardctrl/index.js';
+import { groupsOf, type ShardMap } from '../../src/shardctrl/index.js';
 import type { SimScheduler } from './fakes/clock.js';
 import type { SimRandom } from './fakes/random.js';
 import type { SimNode } from './sim-node.js';
@@ -15,6 +20,8 @@ export interface RosterNemesisOptions {
   readonly nodes: readonly SimNode[];
   readonly random: SimRandom;
   readonly trace: Trace;
+  /** A node may lose its disk meanwhile. */
+  readonly harm: boolean;
   readonly revive: (node: SimNode) => void;
   readonly failed: (what: string) => void;
 }
@@ -34,6 +41,8 @@ const AWAY_MS = [13_000, 35_000] as const;
 const REBUILD_AFTER_MS: readonly (number | null)[] = [1_000, 1_000, 1_000, 4_000, null];
 /** Of a run: each takes a node off for good. */
 const DRAINS_MAX = 2;
+/** As few as may lose one. */
+const MEMBERS_MIN = 3;
 
 export class RosterNemesis {
   readonly #options: RosterNemesisOptions;
@@ -89,8 +98,18 @@ export class RosterNemesis {
     scheduler.after(away_ms, () => clock.resume());
   }
 
+  /** Of this node's loss, for good, each group recovers: it is one of at least three, and nobody waits for it to take anything over. */
+  mayLose(node: SimNode): boolean {
+    const map = this.#newestMap();
+    if (!this.#options.harm || map === null || !map.nodes.some(({ id }) => id === node.id)) return false;
+    return map.draining.length === 0 && groupsOf(map).every(([, { members }]) => members.length >= MEMBERS_MIN);
+  }
+
   #drain(): void {
-    const { id } = this.#random.pick(this.#options.nodes);
+    const { harm, nodes } = this.#options;
+    const lost = nodes.find((node) => node.harm !== 'none');
+    if (harm && lost === undefined) return this.#change();
+    const { id } = lost ?? this.#random.pick(nodes);
     this.#ask(
       `drain ${id}`,
       (admin) => admin.removeNode(id, TIMEOUT_MS),
@@ -111,11 +130,12 @@ export class RosterNemesis {
     if (map === null) return;
     const shard = this.#random.pick(map.shards);
     const members = shard.members.map((member) => member.node);
-    const others = map.nodes.flatMap(({ id }) => (members.includes(id) ? [] : [id]));
+    const isLost = (id: string): boolean => this.#options.nodes.some((node) => node.id === id && node.harm !== 'none');
+    const others = map.nodes.flatMap(({ id }) => (members.includes(id) || isLost(id) ? [] : [id]));
     const add = others.length > 0 && this.#random.chance(0.7) ? [this.#random.pick(others)] : [];
     // Fewer than three only where as many go as come: the loss of one node must not be that of the shard.
-    const remove =
-      (members.length > 3 || add.length > 0) && this.#random.chance(0.7) ? [this.#random.pick(members)] : [];
+    const spare = members.length > MEMBERS_MIN && !this.#options.harm;
+    const remove = (spare || add.length > 0) && this.#random.chance(0.7) ? [this.#random.pick(members)] : [];
     if (add.length + remove.length === 0) return;
     const what = `change s${shard.id} by +${add} -${remove}`;
     this.#ask(what, (admin) => admin.changeMembers(`s${shard.id}`, { add, remove }, TIMEOUT_MS));

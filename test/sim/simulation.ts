@@ -78,9 +78,9 @@ const SLOW_CHECK_MS = 100;
 /** By how much a stale read may be older than it says, where no frame comes late: an election timeout, clocks that run apart. */
 const STALE_TOLERANCE_MS = 2_000;
 const NO_MAP: { readonly epoch: number; readonly gone: readonly string[] } = { epoch: 0, gone: [] };
-/** It was told of nodes only that have left since: nobody can let it in. */
-const isStranded = ({ joins, node }: SimNode, gone: readonly string[]): boolean =>
-  joins !== null && node?.maps.map === null && joins.every((address) => gone.some((id) => addressOf(id) === address));
+/** It was told of nodes only that have left since, or are lost: nobody can let it in. */
+const isStranded = ({ joins, node }: SimNode, away: readonly string[]): boolean =>
+  joins !== null && node?.maps.map === null && joins.every((address) => away.some((id) => addressOf(id) === address));
 
 /** How often the simulation looks whether what it waits for has come. */
 const BEAT_MS = 25;
@@ -487,7 +487,8 @@ export class Simulation {
   }
 
   #isSound(node: SimNode, gone: readonly string[] = this.#gone()): boolean {
-    return node.started && mustServe(node) && !gone.includes(node.id) && !isStranded(node, gone);
+    const lost = this.#nodes.flatMap(({ id, unreliable }) => (unreliable ? [id] : []));
+    return node.started && mustServe(node) && !gone.includes(node.id) && !isStranded(node, [...gone, ...lost]);
   }
 
   /** What is left, in words, of moves, shards and replicas that are over. */
