@@ -135,7 +135,7 @@ export class Nemesis {
     this.#planOptions = new PlanOptions({
       ...options,
       random: random.fork('plan options'),
-      pauses_ms: PAUSES_MS,
+      pauses_ms: [null, ...PAUSES_MS],
       slowDisks: options.faults.has('slow_disk'),
     });
     this.#autoBalance = new AutoBalance({ ...options, random: random.fork('auto balance') });

@@ -26,6 +26,7 @@ const COMMAND: ReshardCommand = {
   weights: [],
   excludeShards: [],
   excludeNodes: [],
+  downNodes: [],
   figures: null,
 };
 const HALF = SLOT_COUNT / 2;
