@@ -17,6 +17,17 @@ const slotCounts = (world: DriverWorld): number[] =>
   world.controller.map.shards.map((shard) => countSlots(shard.slots));
 const maxPause = (world: DriverWorld): number => Math.max(...world.plan.moves.map((move) => move.pause_ms ?? 0));
 
+/** Sixty keys of a slot that are written in turn, for ever. */
+function busyKeys(world: DriverWorld, slot: number, every_ms: number): void {
+  for (let i = 0; i < 60; i++) world.shards.write(slot, `k${i}`, i);
+  let writes = 0;
+  const write = (): void => {
+    world.shards.write(slot, `k${writes % 60}`, writes++);
+    world.scheduler.after(every_ms, write);
+  };
+  write();
+}
+
 describe('the driver', () => {
   it('JoinLeave: grows and shrinks while clients write; every key is there, sources are purged, the retired shard is gone', async () => {
     const world = await DriverWorld.make(1);
@@ -180,13 +191,7 @@ describe('the driver', () => {
 
   it('F62: a slot whose last changes never fit into the pause is thawed again and again, then undone; the plan fails saying so', async () => {
     const world = await DriverWorld.make(2, 1, { attemptsMax: 3, freezesMax: 5 });
-    for (let i = 0; i < 60; i++) world.shards.write(4, `k${i}`, i);
-    let writes = 0;
-    const busy = (): void => {
-      world.shards.write(4, `k${writes % 60}`, writes++);
-      world.scheduler.after(0.5, busy);
-    };
-    busy();
+    busyKeys(world, 4, 0.5);
     world.copy_ms = 10;
     world.elect();
     world.apply({ kind: 'move', slots: [[4, 4]], to: 2, max_pause_ms: 20 });
@@ -223,13 +228,7 @@ describe('the driver', () => {
 
   it('F62: a batch that is never drained is frozen all the same: what is left fits into the pause', async () => {
     const world = await DriverWorld.make(2);
-    for (let i = 0; i < 60; i++) world.shards.write(4, `k${i}`, i);
-    let writes = 0;
-    const busy = (): void => {
-      world.shards.write(4, `k${writes % 60}`, writes++);
-      world.scheduler.after(4, busy);
-    };
-    busy();
+    busyKeys(world, 4, 4);
     world.copy_ms = 5;
     world.elect();
     world.apply({ kind: 'move', slots: [[4, 4]], to: 2, max_pause_ms: 1_000 });
