@@ -5,15 +5,13 @@
  *
  * Asked for every write: the others' words are sorted when they come, not when the time is asked for.
  */
-import type { Clock, NodeId } from '../../raft/index.js';
+import { type Clock, ClockParting, type NodeId } from '../../raft/index.js';
 
 const MAX_DISTANCE_MS = 500;
 /** What a node said longer ago than this no longer counts. */
 const FORGET_MS = 30_000;
 /** An answer that took longer may have been read off the other's clock that much earlier: it tells too little. */
 const ROUND_TRIP_MAX_MS = 500;
-/** Two clocks of one machine that run on part by less between two looks. */
-const PARTED_MS = 1_000;
 
 interface Sample {
   /** The peer's wall clock minus our monotonic clock, in the middle of the round trip. */
@@ -30,16 +28,15 @@ export class ClusterClock {
   #offsets: number[] = [];
   /** When the oldest of the samples is to be forgotten. */
   #forget_ms = Number.POSITIVE_INFINITY;
-  /** Our wall clock minus our monotonic one, when they were last looked at. */
-  #own_ms: number;
-  /** When they were found to have parted, on the monotonic clock. */
+  readonly #parting: ClockParting;
+  /** When our two clocks were found to have parted, on the monotonic one. */
   #parted_ms = Number.NEGATIVE_INFINITY;
 
   /** `peers`: how many other nodes the cluster has. */
   constructor(clock: Clock, peers: () => number) {
     this.#clock = clock;
     this.#peers = peers;
-    this.#own_ms = clock.wall_ms() - clock.monotonic_ms();
+    this.#parting = new ClockParting(clock);
   }
 
   /**
@@ -49,9 +46,7 @@ export class ClusterClock {
    */
   watch(): void {
     const now = this.#clock.monotonic_ms();
-    const own_ms = this.#clock.wall_ms() - now;
-    if (Math.abs(own_ms - this.#own_ms) > PARTED_MS) this.#parted_ms = now;
-    this.#own_ms = own_ms;
+    if (this.#parting.look(now) > 0) this.#parted_ms = now;
   }
 
   #counts({ asked_ms }: Sample): boolean {

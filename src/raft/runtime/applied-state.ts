@@ -11,7 +11,7 @@
 import { crc32c } from '@node-rs/crc32';
 import type { ConfState, Index, SnapshotMeta, Term } from '../core/index.js';
 import type { EngineOp, EngineSnapshot, StateEngine, ViewableRows } from '../ports.js';
-import { ReplicaDamaged } from './damage.js';
+import { asError, ReplicaDamaged } from './damage.js';
 import { asBuffer, type RowScope } from './row-cache.js';
 
 /** First byte 0x00 belongs to the runtime; the rest of the key names the row. */
@@ -243,7 +243,7 @@ export class AppliedState implements ViewableRows {
       },
       (error: unknown) => {
         for (const taken of batch.views) taken(null);
-        if (!this.#closed) this.#onFailure(error instanceof Error ? error : new Error(String(error)));
+        if (!this.#closed) this.#onFailure(asError(error));
       },
     );
   }

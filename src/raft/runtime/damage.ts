@@ -18,3 +18,5 @@ export function asDamage(error: unknown): unknown {
   if (isDamage(error) || !(error instanceof Error) || !error.message.startsWith('invariant:')) return error;
   return new ReplicaDamaged(error.message, { cause: error });
 }
+
+export const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));

@@ -1,3 +1,4 @@
+export { ClockParting } from './clock-parting.js';
 export { isDamage, ReplicaDamaged } from './damage.js';
 export { type EventLevel, type EventSink, type RaftSettings, TICKS_PER_HEARTBEAT } from './environment.js';
 export type { ProposalRefusal, ProposalWaiter } from './pending-proposals.js';

@@ -9,13 +9,11 @@
  * until it has been heard anew, which takes three heartbeats at most.
  */
 import type { Clock } from '../ports.js';
+import { ClockParting } from './clock-parting.js';
 import { TICKS_PER_HEARTBEAT } from './environment.js';
 
 /** Of more ticks ago nothing is known: longer than any election timeout that makes sense. */
 const HISTORY = 256;
-
-/** Two clocks of one machine that run on part by less between two looks. */
-const PARTED_MS = 1_000;
 
 export class Pulse {
   readonly #clock: Clock;
@@ -25,15 +23,14 @@ export class Pulse {
   /** As of when what came after a tick counts; by the number of the tick. */
   readonly #asOf = new Array<number>(HISTORY).fill(Number.NEGATIVE_INFINITY);
   #count = 0;
-  /** The wall clock minus the monotonic one, when they were last looked at. */
-  #apart_ms: number;
-  /** By how much they have parted, in either direction, all in all. */
+  readonly #parting: ClockParting;
+  /** By how much wall and monotonic clock have parted, in either direction, all in all. */
   #slept_ms = 0;
 
   constructor(clock: Clock, heartbeat_ms: number) {
     this.#clock = clock;
     this.#late_ms = heartbeat_ms;
-    this.#apart_ms = clock.wall_ms() - clock.monotonic_ms();
+    this.#parting = new ClockParting(clock);
     this.#ticks = [clock.monotonic_ms()];
     this.#asOf[0] = this.#ticks[0]!;
   }
@@ -41,10 +38,7 @@ export class Pulse {
   /** Never goes back. Only to be compared with what `asOf_ms` says. */
   now_ms(): number {
     const monotonic_ms = this.#clock.monotonic_ms();
-    const apart_ms = this.#clock.wall_ms() - monotonic_ms;
-    const parted_ms = Math.abs(apart_ms - this.#apart_ms);
-    this.#apart_ms = apart_ms;
-    if (parted_ms > PARTED_MS) this.#slept_ms += parted_ms;
+    this.#slept_ms += this.#parting.look(monotonic_ms);
     return monotonic_ms + this.#slept_ms;
   }
 

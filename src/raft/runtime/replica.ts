@@ -33,7 +33,7 @@ import type { RecoveredGroup, StateEngine, StateMachine } from '../ports.js';
 import { AppliedState, isRuntimeRow } from './applied-state.js';
 import { ApplyQueue } from './apply-queue.js';
 import { CatchUps } from './catch-ups.js';
-import { asDamage, isDamage, ReplicaDamaged } from './damage.js';
+import { asDamage, asError, isDamage, ReplicaDamaged } from './damage.js';
 import { type ReplicaEnvironment, TICKS_PER_HEARTBEAT } from './environment.js';
 import { Freshness } from './freshness.js';
 import { PendingProposals, type ProposalRefusal, type ProposalWaiter } from './pending-proposals.js';
@@ -820,5 +820,3 @@ export class Replica {
     this.#env.event(level, text, { group: this.group, replica: this.id, ...fields });
   }
 }
-
-const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));

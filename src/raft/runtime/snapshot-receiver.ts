@@ -8,6 +8,7 @@
 import { crc32c } from '@node-rs/crc32';
 import type { GroupId, NodeId, ReplicaId, SnapshotMeta, Term } from '../core/index.js';
 import type { Clock, EngineOp, StateEngine, StateEngines, Timer } from '../ports.js';
+import { asError } from './damage.js';
 import { encodeSnapshotFrame, type SnapshotFrame, WINDOW_FRAMES } from './snapshot-codec.js';
 
 export interface StagedSnapshot {
@@ -196,7 +197,7 @@ export class SnapshotReceiver {
 
   #enqueue(work: () => Promise<void>): void {
     this.#work = this.#work.then(work).catch((error: unknown) => {
-      this.#options.failed(error instanceof Error ? error : new Error(String(error)));
+      this.#options.failed(asError(error));
     });
   }
 

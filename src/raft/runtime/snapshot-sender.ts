@@ -6,7 +6,7 @@ import { crc32c } from '@node-rs/crc32';
 import type { ConfState, GroupId, Index, NodeId, ReplicaId, Term } from '../core/index.js';
 import type { Clock, EngineRow, EngineSnapshot, Timer } from '../ports.js';
 import { ROWS_END } from './applied-state.js';
-import { ReplicaDamaged } from './damage.js';
+import { asError, ReplicaDamaged } from './damage.js';
 import { encodeSnapshotFrame, type SnapshotFrame, type SnapshotRow, WINDOW_FRAMES } from './snapshot-codec.js';
 
 const PAGE_BYTES = 256 * 1024;
@@ -167,5 +167,3 @@ export class SnapshotSender {
     this.#options.done(ok, why);
   }
 }
-
-const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));

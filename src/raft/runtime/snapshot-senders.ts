@@ -2,6 +2,7 @@
 import { type GroupId, type Index, isMember, type NodeId, type ReplicaId, type Term } from '../core/index.js';
 import type { Clock, EngineRow, EngineSnapshot, StateEngine } from '../ports.js';
 import { type AppliedMeta, AppliedState } from './applied-state.js';
+import { asError } from './damage.js';
 import type { SnapshotFrame } from './snapshot-codec.js';
 import { SnapshotSender } from './snapshot-sender.js';
 
@@ -64,7 +65,7 @@ export class SnapshotSenders {
       .catch((error: unknown) => {
         this.#starting.delete(to);
         snapshot.close().catch(() => undefined);
-        this.#options.failed(engine, error instanceof Error ? error : new Error(String(error)));
+        this.#options.failed(engine, asError(error));
       });
     return true;
   }
