@@ -5,6 +5,7 @@ import {
   eachSlot,
   formatSlots,
   isMoved,
+  type PlanState,
   type SlotRanges,
   SlotState,
   subtractSlots,
@@ -16,6 +17,16 @@ import { LEADER_ENDS } from './leader-ends.js';
 const slotCounts = (world: DriverWorld): number[] =>
   world.controller.map.shards.map((shard) => countSlots(shard.slots));
 const maxPause = (world: DriverWorld): number => Math.max(...world.plan.moves.map((move) => move.pause_ms ?? 0));
+
+/** So many shards become one, and no node says whether it has removed what it hosted. */
+async function mergedAmongSilent(shards: number): Promise<PlanState> {
+  const world = await DriverWorld.make(shards);
+  world.removed = false;
+  for (const node of ['n1', 'n2', 'n3']) world.silent.add(node);
+  world.elect();
+  world.apply({ kind: 'reshard', shards: 1 });
+  return world.untilOver();
+}
 
 /** Sixty keys of a slot that are written in turn, for ever. */
 function busyKeys(world: DriverWorld, slot: number, every_ms: number): void {
@@ -522,23 +533,13 @@ describe('the driver', () => {
   });
 
   it('waits for all retired shards at once, and not long for nodes that say nothing', async () => {
-    const world = await DriverWorld.make(3);
-    world.removed = false;
-    for (const node of ['n1', 'n2', 'n3']) world.silent.add(node);
-    world.elect();
-    world.apply({ kind: 'reshard', shards: 1 });
-    const plan = await world.untilOver();
+    const plan = await mergedAmongSilent(3);
     expect(plan.status).toBe('done');
     expect(plan.warnings.filter((warning) => warning.includes('not confirmed within 10 s'))).toHaveLength(2);
   });
 
   it('ends also where more retired shards are to be warned of than a plan keeps warnings: the last one says how many more', async () => {
-    const world = await DriverWorld.make(103);
-    world.removed = false;
-    for (const node of ['n1', 'n2', 'n3']) world.silent.add(node);
-    world.elect();
-    world.apply({ kind: 'reshard', shards: 1 });
-    const plan = await world.untilOver();
+    const plan = await mergedAmongSilent(103);
     expect(plan.status).toBe('done');
     expect(plan.warnings).toHaveLength(100);
     expect(plan.warnings.filter((warning) => warning.includes('not confirmed within 10 s'))).toHaveLength(99);

@@ -8,6 +8,7 @@ import { containsSlot, slotOfKey } from '../../src/shardctrl/index.js';
 import type { SimScheduler } from './fakes/clock.js';
 import type { SimRandom } from './fakes/random.js';
 import { SHOWN_ONLY_PAUSE_MS } from './invariants/books.js';
+import { EXPECTED_OF_DRY_RUNS, EXPECTED_OF_PLANS } from './plan-answers.js';
 import type { SimNode } from './sim-node.js';
 import type { Trace } from './trace.js';
 
@@ -19,16 +20,6 @@ export interface AutoBalanceOptions {
   readonly failed: (what: string) => void;
 }
 
-/** What may be answered while a cluster suffers; and where what is to be moved has gone elsewhere meanwhile. */
-const EXPECTED: ReadonlySet<string> = new Set([
-  'conflict',
-  'no_leader',
-  'outcome_unknown',
-  'plan_impossible',
-  'unavailable',
-]);
-/** The same of a dry run: it neither waits for another plan, nor does anybody have to confirm it. */
-const EXPECTED_OF_DRY_RUNS: ReadonlySet<string> = new Set(['plan_impossible', 'unavailable']);
 const TIMEOUT_MS = 4_000;
 const LIMITS_PERCENT = [10, 10, 20, 50] as const;
 const HOLDS_S = [1, 2, 5] as const;
@@ -107,7 +98,7 @@ export class AutoBalance {
     what: string,
     call: (admin: AdminService) => Promise<Answer<T>>,
     done: (value: T) => void = () => {},
-    expected: ReadonlySet<string> = EXPECTED,
+    expected: ReadonlySet<string> = EXPECTED_OF_PLANS,
   ): void {
     const { nodes, trace, failed } = this.#options;
     const node = this.#random.pick(nodes);

@@ -9,6 +9,7 @@ import type { SimScheduler } from './fakes/clock.js';
 import type { SimRandom } from './fakes/random.js';
 import { SHOWN_ONLY_PAUSE_MS } from './invariants/books.js';
 import { shownFault } from './invariants/shares.js';
+import { EXPECTED_OF_DRY_RUNS, EXPECTED_OF_PLANS } from './plan-answers.js';
 import type { SimNode } from './sim-node.js';
 import type { Trace } from './trace.js';
 
@@ -24,16 +25,6 @@ export interface PlanOptionsOptions {
   readonly failed: (what: string) => void;
 }
 
-/** What may be answered while a cluster suffers, by a node with an old map, or where it cannot be done. */
-const EXPECTED: ReadonlySet<string> = new Set([
-  'conflict',
-  'no_leader',
-  'outcome_unknown',
-  'plan_impossible',
-  'unavailable',
-]);
-/** The same of a dry run: it neither waits for another plan, nor does anybody have to confirm it. */
-const EXPECTED_OF_DRY_RUNS: ReadonlySet<string> = new Set(['plan_impossible', 'unavailable']);
 const TIMEOUT_MS = 5_000;
 /** Mostly somebody else's plan runs, or something is away: it is asked again as soon as that may be over. */
 const AGAIN: ReadonlySet<string> = new Set(['conflict', 'no_leader', 'unavailable']);
@@ -111,7 +102,7 @@ export class PlanOptions {
     const admin = node.node?.admin;
     if (admin === undefined) return again();
     const what = JSON.stringify(request);
-    const expected = request.dry_run ? EXPECTED_OF_DRY_RUNS : EXPECTED;
+    const expected = request.dry_run ? EXPECTED_OF_DRY_RUNS : EXPECTED_OF_PLANS;
     trace.add('nemesis', `asks ${node.id} for ${what}`);
     node.clock?.run(() => {
       void admin.reshard(request, TIMEOUT_MS).then((answer) => {
