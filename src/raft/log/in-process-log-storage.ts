@@ -8,7 +8,7 @@ import { asError, LogClosedError } from './log-error.js';
 import type { LogFiles } from './log-files.js';
 import { type OpenedLog, SegmentedLog, type SegmentedLogOptions } from './segmented-log.js';
 import { toRecovered } from './stored-group.js';
-import { type ReadyBatch, WriteBatcher } from './write-batcher.js';
+import { type BatchWaiters, WriteBatcher } from './write-batcher.js';
 
 /** `write`: soon; `sync`: when the disk has done it; `retry`: in a while, the disk is full. */
 export type LogStep = 'write' | 'sync' | 'retry';
@@ -30,7 +30,8 @@ class InProcessLogStorage implements LogStorage {
   readonly #schedule: InProcessLogOptions['schedule'];
   readonly #batcher: WriteBatcher;
   #recovered: Map<GroupId, RecoveredGroup>;
-  #flying: ReadyBatch | null = null;
+  /** Who waits for what is being written. */
+  #flying: (BatchWaiters | null)[] = [];
   #busy = false;
   #full = false;
   /** What later calls are rejected with. */
@@ -130,22 +131,22 @@ class InProcessLogStorage implements LogStorage {
   }
 
   #next(): void {
-    this.#flying = this.#batcher.take();
-    if (this.#flying === null) this.#sync();
-    else this.#written(this.#log.append([this.#flying.bytes]));
+    const batch = this.#batcher.take();
+    if (batch !== null) this.#flying.push(batch.waiters);
+    if (batch !== null) this.#written(this.#log.append([batch.bytes]));
+    else if (this.#full) this.#written(this.#log.retry());
+    else this.#sync();
   }
 
   #written(result: 'ok' | 'full'): void {
     this.#full = result === 'full';
-    if (this.#full) this.#schedule('retry', () => this.#run(() => this.#written(this.#log.retry())));
+    if (this.#full) this.#schedule('retry', () => this.#run(() => this.#next()));
     else this.#schedule('sync', () => this.#run(() => this.#sync()));
   }
 
   #sync(): void {
     this.#log.sync();
-    const waiters = this.#flying?.waiters;
-    this.#flying = null;
-    waiters?.resolve();
+    for (const waiters of this.#flying.splice(0)) waiters?.resolve();
     if (this.#log.maintain(MAINTENANCE_BYTES) || !this.#batcher.empty) {
       this.#schedule('write', () => this.#run(() => this.#next()));
       return;
@@ -169,8 +170,7 @@ class InProcessLogStorage implements LogStorage {
   #die(error: Error): void {
     this.#error = error;
     this.#full = false;
-    this.#flying?.waiters?.reject(error);
-    this.#flying = null;
+    for (const waiters of this.#flying.splice(0)) waiters?.reject(error);
     this.#batcher.fail(error);
   }
 }

@@ -7,7 +7,7 @@ import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_thread
 import { asError } from './log-error.js';
 import { NodeLogFiles } from './node-log-files.js';
 import { SegmentedLog, type SegmentedLogOptions } from './segmented-log.js';
-import { FrameKind, RingReader, SharedControl } from './shared-ring.js';
+import { type Frame, FrameKind, RingReader, SharedControl } from './shared-ring.js';
 import type { StoredGroup } from './stored-group.js';
 
 export interface LogWorkerData extends Omit<SegmentedLogOptions, 'salt'> {
@@ -75,15 +75,17 @@ function serve(log: SegmentedLog, control: SharedControl, ring: RingReader, tell
       else sleep(log, control, ring.position);
       continue;
     }
-    closing = frames.some((frame) => frame.kind === FrameKind.Close);
-    const batches = frames.filter((frame) => frame.kind === FrameKind.Batch).map((frame) => frame.bytes);
+    const batches = batchesOf(frames);
     const bytes = batches.reduce((sum, batch) => sum + batch.length, 0);
+    let written: Frame[] | null = frames;
     if (bytes > 0) {
-      if (log.append(batches) === 'full' && !waitForSpace(log, control, tell)) return;
+      if (log.append(batches) === 'full') written = waitForSpace(log, control, ring, frames, tell);
+      if (written === null) return;
       log.sync();
     }
+    closing = written.some((frame) => frame.kind === FrameKind.Close);
     shareStats(log, control);
-    ring.release(batches.length);
+    ring.release(batchesOf(written).length);
     tell(null);
     // Under load the ring is never empty. A step as big as what was just written keeps up with any load; what it copies is
     // synced along with what comes next.
@@ -91,21 +93,40 @@ function serve(log: SegmentedLog, control: SharedControl, ring: RingReader, tell
   }
 }
 
+const batchesOf = (frames: readonly Frame[]): Buffer[] =>
+  frames.filter((frame) => frame.kind === FrameKind.Batch).map((frame) => frame.bytes);
+
 function sleep(log: SegmentedLog, control: SharedControl, seen: number): void {
   if (control.writtenWithin(seen, REST_AFTER_MS)) return;
   log.rest();
   control.writtenWithin(seen, Number.POSITIVE_INFINITY);
 }
 
-/** False: the log was closed meanwhile. */
-function waitForSpace(log: SegmentedLog, control: SharedControl, tell: (message: null) => void): boolean {
+/**
+ * The frames that are written when there was space: `frames`, and those that came meanwhile, as one of them may be the
+ * compaction that makes room. Their bytes are gone. null: the log was closed meanwhile.
+ */
+function waitForSpace(
+  log: SegmentedLog,
+  control: SharedControl,
+  ring: RingReader,
+  frames: readonly Frame[],
+  tell: (message: null) => void,
+): Frame[] | null {
+  const waiting = [...frames];
   control.full = true;
-  tell(null);
-  do {
-    if (control.stoppedWithin(RETRY_FULL_MS)) return false;
-  } while (log.retry() === 'full');
+  for (let result = 'full'; result === 'full'; ) {
+    // The log has its own copy, and what comes next may not fit into the ring beside them.
+    ring.release(0);
+    tell(null);
+    if (control.stoppedWithin(RETRY_FULL_MS)) return null;
+    const more = ring.take(SYNC_BYTES_MAX);
+    waiting.push(...more);
+    result = log.append(batchesOf(more));
+    shareStats(log, control);
+  }
   control.full = false;
-  return true;
+  return waiting;
 }
 
 function shareStats(log: SegmentedLog, control: SharedControl): void {

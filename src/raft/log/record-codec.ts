@@ -228,6 +228,20 @@ export function readRecord(bytes: Buffer, at: number, end: number): RecordView |
   };
 }
 
+/** The records of a batch, in order; as it may be changed meanwhile, each is read when it is asked for. Throws as `readRecord`. */
+export function* recordsOf(batch: Buffer): Generator<RecordView, void> {
+  for (let at = BATCH_HEADER_BYTES; ; ) {
+    const record = readRecord(batch, at, batch.length);
+    if (record === null) return;
+    at = record.body.byteOffset - batch.byteOffset + record.body.length;
+    yield record;
+  }
+}
+
+/** The whole record, its header too, out of the batch that it was read from. */
+export const recordBytes = (record: RecordView, batch: Buffer): Buffer =>
+  batch.subarray(record.at, record.at + RECORD_HEADER_BYTES + record.body.length);
+
 /** For a record read alone, outside its batch. */
 export function recordIsWhole(record: RecordView, bytes: Buffer): boolean {
   return bytes.readUInt32LE(record.at + 12) === crc32c(record.body);

@@ -11,9 +11,8 @@ import { GroupTable } from './group-table.js';
 import { LogCorruptError } from './log-error.js';
 import type { LogFile, LogFiles } from './log-files.js';
 import {
-  BATCH_HEADER_BYTES,
   decodeSegmentHeader,
-  readRecord,
+  recordsOf,
   SEGMENT_HEADER_BYTES,
   type SegmentHeader,
   segmentName,
@@ -191,12 +190,7 @@ function applyScan(replay: Replay, candidate: Candidate, bytes: Buffer, scan: Se
     const offset = item.header.offset;
     const batch = bytes.subarray(offset, item.end);
     const place = { segment: candidate.segment, offset, keepBodies: true };
-    for (let at = BATCH_HEADER_BYTES; ; ) {
-      const record = readRecord(batch, at, batch.length);
-      if (record === null) break;
-      table.apply(record, place);
-      at = record.body.byteOffset - batch.byteOffset + record.body.length;
-    }
+    for (const record of recordsOf(batch)) table.apply(record, place);
     replay.last = item;
   }
 }

@@ -5,11 +5,10 @@
 import { BatchEncoder } from './batch-encoder.js';
 import type { GroupTable } from './group-table.js';
 import {
-  BATCH_HEADER_BYTES,
   encodeSegmentHeader,
   finishRecord,
   RecordType,
-  readRecord,
+  recordsOf,
   type SegmentHeader,
   sealBatch,
 } from './record-codec.js';
@@ -43,13 +42,10 @@ export function encodeOpening(table: GroupTable, header: SegmentHeader): Buffer 
 }
 
 function numberStates(batch: Buffer, table: GroupTable): void {
-  for (let at = BATCH_HEADER_BYTES; ; ) {
-    const record = readRecord(batch, at, batch.length);
-    if (record === null) return;
+  for (const record of recordsOf(batch)) {
     const state = table.groups.get(record.group);
     if (record.type !== RecordType.State || state === undefined)
       throw new Error('invariant: an opening holds states only');
-    finishRecord(batch, at, state.seq);
-    at = record.body.byteOffset - batch.byteOffset + record.body.length;
+    finishRecord(batch, record.at, state.seq);
   }
 }

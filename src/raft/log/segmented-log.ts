@@ -12,7 +12,9 @@ import { isDiskFull, type LogFile, type LogFiles } from './log-files.js';
 import {
   BATCH_HEADER_BYTES,
   finishRecord,
+  type RecordView,
   readRecord,
+  recordsOf,
   SEGMENT_HEADER_BYTES,
   sealBatch,
   segmentName,
@@ -21,6 +23,7 @@ import { FIRST_SEGMENT, type OpenSegment, recover } from './recovery.js';
 import { SegmentCleaner } from './segment-cleaner.js';
 import { encodeOpening } from './segment-opening.js';
 import { type StoredGroup, takeStoredGroups } from './stored-group.js';
+import { WaitingWrites } from './waiting-writes.js';
 
 export interface SegmentedLogOptions {
   readonly segmentBytes: number;
@@ -34,6 +37,8 @@ export const DEFAULT_SEGMENT_BYTES = 64 * 1024 * 1024;
 export const DEFAULT_ZERO_AHEAD_BYTES = 256 * 1024;
 /** Beyond that, places in the log are no exact numbers any more. */
 const SEGMENTS_MAX = 2 ** 21 - 1;
+/** Copied at a time out of an old segment on a full disk. */
+const FULL_COPY_BYTES = 1024 * 1024;
 const ZEROS = Buffer.alloc(256 * 1024);
 
 export interface EngineStats {
@@ -62,7 +67,7 @@ export class SegmentedLog {
   #allocated = 0;
   #synced = 0;
   #resting = false;
-  #unwritten: readonly Buffer[] | null = null;
+  readonly #waiting = new WaitingWrites();
   #syncs = 0;
   #records = 0;
 
@@ -110,34 +115,44 @@ export class SegmentedLog {
 
   /**
    * Writes batches as `BatchEncoder.take` gives them; their headers and record headers are filled in here. Not durable
-   * before `sync`. 'full': there is no room on the disk, also without the segments that nobody needs, nothing was written;
-   * the caller keeps the bytes as they are and calls `retry` until it returns 'ok'. Throws on any other I/O error: then the
-   * log is to be dropped.
+   * before `sync`. 'full': there is no room on the disk, also without the segments that nobody needs; the log has copied what
+   * it could not write, and the caller calls `retry`, or `append` with what has come since, until one of them returns 'ok'.
+   * Only then is all of it written. Throws on any other I/O error: then the log is to be dropped.
    */
   append(batches: readonly Buffer[]): 'ok' | 'full' {
-    if (this.#unwritten !== null) throw new Error('invariant: append while another one waits for space');
-    this.#unwritten = batches;
+    if (this.#waiting.empty && this.#tryToWrite(batches) === 'ok') return 'ok';
+    this.#waiting.add(batches);
     return this.retry();
   }
 
   retry(): 'ok' | 'full' {
-    const batches = this.#unwritten;
-    if (batches === null || this.#tryToWrite(batches) === 'ok' || this.#makeRoom(batches)) {
-      this.#unwritten = null;
-      return 'ok';
+    // What was written of it may be what makes room for the rest.
+    for (let some = true; some && !this.#waiting.empty; ) {
+      this.#writeCompactions();
+      this.#giveBackAll();
+      some = this.#waiting.writeTo((batch) => this.#tryToWrite([batch]) === 'ok');
     }
-    return 'full';
+    return this.#waiting.empty ? 'ok' : 'full';
   }
 
-  /**
-   * On a full disk nothing else gives space back: whoever waits here is who would. The table knows nothing yet of what is
-   * not written, so that it needs no more than what is synced.
-   */
-  #makeRoom(batches: readonly Buffer[]): boolean {
-    if (this.#hasDeadSegment()) this.sync();
-    let removed = false;
-    for (; this.#hasDeadSegment(); removed = true) this.#removeOldest();
-    return removed && this.#tryToWrite(batches) === 'ok';
+  /** On a full disk nothing else gives space back: what waits may wait for what some of these make useless. */
+  #writeCompactions(): void {
+    const batch = this.#waiting.compactions(this.#table);
+    // Into the segment as it is, however full: a new one needs more room than they do.
+    if (batch !== null && this.#hasRoom(batch.length)) this.#put([batch], batch.length);
+  }
+
+  /** All that `maintain` would, and more, as each byte counts now; but not what is itself a copy made for that. */
+  #giveBackAll(): void {
+    const before = this.#head.segment;
+    const worthCopying = () => this.#segments[0]!.segment < before && this.#oldestIsHalfDead();
+    do this.sync();
+    while (this.#giveBack(FULL_COPY_BYTES, worthCopying));
+  }
+
+  #oldestIsHalfDead(): boolean {
+    const { segment, lengthBytes } = this.#segments[0]!;
+    return 2 * (this.#table.liveBytes.get(segment) ?? 0) < lengthBytes;
   }
 
   #tryToWrite(batches: readonly Buffer[]): 'ok' | 'full' {
@@ -145,9 +160,17 @@ export class SegmentedLog {
     for (const batch of batches) bytes += batch.length;
     if (this.#mustRoll(bytes) && this.#roll() === 'full') return 'full';
     if (!this.#hasRoom(bytes)) return 'full';
-    this.#place(batches);
-    this.#write(batches, bytes);
+    this.#put(batches, bytes);
     return 'ok';
+  }
+
+  /** There is room for them. */
+  #put(batches: readonly Buffer[], bytes: number): void {
+    this.#place(batches);
+    const head = this.#head;
+    head.file.write(batches, head.lengthBytes);
+    head.lengthBytes += bytes;
+    this.#resting = false;
   }
 
   /** Everything written so far survives a power cut when it returns. Throws on failure, after which nothing is certain. */
@@ -165,11 +188,10 @@ export class SegmentedLog {
    */
   rest(): void {
     const head = this.#head;
-    if (this.#resting || this.#unwritten !== null || this.#synced !== head.lengthBytes) return;
+    if (this.#resting || !this.#waiting.empty || this.#synced !== head.lengthBytes) return;
     const batch = Buffer.alloc(BATCH_HEADER_BYTES);
     if (!this.#hasRoom(batch.length)) return;
-    this.#place([batch]);
-    this.#write([batch], batch.length);
+    this.#put([batch], batch.length);
     this.#resting = true;
   }
 
@@ -178,18 +200,22 @@ export class SegmentedLog {
    * it. True: there is more to do. To be called when all is synced; the caller syncs afterwards.
    */
   maintain(budgetBytes: number): boolean {
-    if (this.#unwritten !== null || this.#segments.length < 2 || this.#synced !== this.#head.lengthBytes) return false;
+    if (!this.#waiting.empty || this.#synced !== this.#head.lengthBytes) return false;
+    return this.#giveBack(budgetBytes, () => this.#isWasteful());
+  }
+
+  /** All is synced. */
+  #giveBack(budgetBytes: number, worthCopying: () => boolean): boolean {
+    if (this.#segments.length < 2) return false;
     if (this.#hasDeadSegment()) {
       this.#removeOldest();
       return true;
     }
-    if (!this.#isWasteful()) return false;
+    if (!worthCopying()) return false;
     this.#cleaner.copyFrom(this.#segments[0]!, budgetBytes, this.#copies);
     const batch = this.#copies.take();
     if (batch === null) throw new Error('invariant: a segment has live entries that nobody owns');
-    if (this.append([batch]) === 'ok') return true;
-    this.#unwritten = null;
-    return false;
+    return this.#tryToWrite([batch]) === 'ok';
   }
 
   /** The oldest segment, which is not the one being written, has nothing that anybody needs. */
@@ -213,7 +239,7 @@ export class SegmentedLog {
   /** All that was written is durable when it returns. Not to be called after a failure: see `abandon`. */
   close(): void {
     try {
-      if (this.#unwritten === null) {
+      if (this.#waiting.empty) {
         this.sync();
         this.rest();
         this.sync();
@@ -246,23 +272,16 @@ export class SegmentedLog {
     let offset = head.lengthBytes;
     for (const batch of batches) {
       const place = { segment: head.segment, offset, keepBodies: false };
-      for (let at = BATCH_HEADER_BYTES; ; ) {
-        const end = this.#placeRecord(batch, at, place);
-        if (end === null) break;
-        at = end;
-      }
+      for (const blank of recordsOf(batch)) this.#placeRecord(batch, blank, place);
       this.#seal(batch, head.segment, offset, this.#synced);
       offset += batch.length;
     }
   }
 
-  #placeRecord(batch: Buffer, at: number, place: RecordPlace): number | null {
-    const blank = readRecord(batch, at, batch.length);
-    if (blank === null) return null;
-    finishRecord(batch, at, this.#table.nextSeq(blank.group, place));
-    this.#table.apply(readRecord(batch, at, batch.length)!, place);
+  #placeRecord(batch: Buffer, blank: RecordView, place: RecordPlace): void {
+    finishRecord(batch, blank.at, this.#table.nextSeq(blank.group, place));
+    this.#table.apply(readRecord(batch, blank.at, batch.length)!, place);
     this.#records++;
-    return blank.body.byteOffset - batch.byteOffset + blank.body.length;
   }
 
   #seal(batch: Buffer, segment: number, offset: number, synced: number): void {
@@ -286,13 +305,6 @@ export class SegmentedLog {
       }
     }
     return false;
-  }
-
-  #write(batches: readonly Buffer[], bytes: number): void {
-    const head = this.#head;
-    head.file.write(batches, head.lengthBytes);
-    head.lengthBytes += bytes;
-    this.#resting = false;
   }
 
   /** Seals the last segment and opens the next one, ready to be written to. */

@@ -147,7 +147,10 @@ class WorkerLogStorage implements LogStorage {
   }
 
   compact(group: GroupId, to: Index, toTerm: Term): void {
-    if (this.#error === null) this.#batcher.compact(group, to, toTerm);
+    if (this.#error !== null) return;
+    this.#batcher.compact(group, to, toTerm);
+    // Otherwise it leaves with the next write, and nobody writes any more.
+    if (this.full) this.#publishSoon();
   }
 
   onFailure(listener: (error: Error) => void): void {
@@ -214,7 +217,7 @@ class WorkerLogStorage implements LogStorage {
     const batches = (durable - this.#durable) >>> 0;
     this.#durable = durable;
     for (const waiters of this.#flying.splice(0, batches)) waiters?.resolve();
-    if (this.#held !== null) this.#publish();
+    if (this.#held !== null || this.full) this.#publish();
     if (this.#closing !== null && this.#failure === null) this.#sendClose();
   }
 

@@ -123,6 +123,71 @@ describe('a full disk', () => {
     expect(differences(found, driven.image)).toEqual([]);
   });
 
+  const FILLED = 59;
+  const freeing = {
+    'a compaction before it': [compact(1, FILLED), append(1, FILLED + 1, 3 * SEGMENT_BYTES)],
+    'a compaction behind it': [append(1, FILLED + 1, 3 * SEGMENT_BYTES), compact(1, FILLED)],
+    'a compaction of what it holds too': [
+      append(1, FILLED + 1, 3 * SEGMENT_BYTES),
+      compact(1, 7),
+      compact(1, FILLED),
+      compact(1, FILLED + 1),
+    ],
+    'the end of another group': [append(2, 2, 3 * SEGMENT_BYTES), { kind: 'remove', group: 1 }],
+    'a snapshot of another group': [
+      append(2, 2, 3 * SEGMENT_BYTES),
+      { kind: 'write', write: { group: 1, hardState: hard(7, 1, 90), snapshot: snapshotAt(90, 7), entries: [] } },
+    ],
+    'a truncation of another group': [
+      append(2, 2, 3 * SEGMENT_BYTES),
+      { kind: 'write', write: { group: 1, hardState: null, snapshot: null, entries: [entry(2, 7, 'other')] } },
+    ],
+  } satisfies Record<string, LogOp[]>;
+
+  function filled(): { disk: SimDisk; driven: DrivenLog } {
+    const disk = new SimDisk({ random: new SimRandom('filled') });
+    const driven = newLog(disk);
+    for (let at = 2; at <= FILLED; at++) driven.durably(append(1, at, 500));
+    driven.durably(compact(2, 1));
+    expect(driven.log.stats().segments).toBeGreaterThan(4);
+    disk.limitTo(disk.usedBytes());
+    return { disk, driven };
+  }
+
+  function expectAllIsThere(disk: SimDisk, driven: DrivenLog): void {
+    driven.sync();
+    expect(driven.log.stats().segments).toBeLessThanOrEqual(3);
+    disk.crash();
+    const { found } = new DrivenLog(disk, OPTIONS);
+    expect(damagedOf(found)).toEqual([]);
+    expect(differences(found, driven.image)).toEqual([]);
+  }
+
+  describe.each(Object.entries(freeing))('F36: room for a write comes from %s', (_, ops: LogOp[]) => {
+    it('in the same batch', () => {
+      const { disk, driven } = filled();
+      expect(driven.write(ops)).toBe('ok');
+      expectAllIsThere(disk, driven);
+    });
+
+    it('one by one, as they come', () => {
+      const { disk, driven } = filled();
+      for (const op of ops) driven.write([op]);
+      expect(driven.log.retry()).toBe('ok');
+      expectAllIsThere(disk, driven);
+    });
+  });
+
+  it('F36: a few entries of an idle group do not keep what stands around them', () => {
+    const disk = new SimDisk({ random: new SimRandom('pinned') });
+    const driven = newLog(disk);
+    for (let at = 2; at < 60; at++) driven.durably(append(1, at, 500));
+    disk.limitTo(disk.usedBytes() + 200);
+    driven.durably(compact(1, 59), append(1, 60, 3 * SEGMENT_BYTES));
+    expect(driven.image.get(2)?.entries.length).toBe(1);
+    expectAllIsThere(disk, driven);
+  });
+
   it('F36: it gives nothing up that is needed', () => {
     const disk = new SimDisk({ random: new SimRandom('needed') });
     const driven = newLog(disk);
@@ -208,6 +273,26 @@ describe('the space that a storage takes', () => {
     await Promise.all([small, big]);
     expect(log.full).toBe(false);
     await vi.waitFor(() => expect(log.stats().segments).toBeLessThan(3), 10_000);
+  });
+
+  it('F36: a compaction makes room also for what has long been waiting, however much has come meanwhile', async () => {
+    log = await openTroubled(0, 2048 * KIB);
+    await create(1);
+    let last = 0;
+    for (let written = 0; written < 1600; written += 100) await write(1, ++last, 100 * KIB);
+    const compactable = last;
+    const waiting = [write(1, ++last, 1000 * KIB)];
+    await vi.waitFor(() => expect(log.full).toBe(true));
+    // Of other groups, more than lies between the two threads at a time; the disk has no room for it before or after.
+    const others = Array.from({ length: 6 }, (_, group) => group + 2);
+    waiting.push(...others.map(create));
+    waiting.push(...others.map((group) => write(group, 1, 1500 * KIB)));
+    const outcome = Promise.allSettled(waiting);
+    await new Promise((resolve) => setImmediate(resolve));
+    log.compact(1, index(compactable), term(1));
+    await vi.waitFor(() => expect(log.stats().segments).toBeLessThan(3), 10_000);
+    await log.close();
+    expect(new Set((await outcome).map(({ status }) => status))).toEqual(new Set(['rejected']));
   });
 
   it('is given back when it is opened, in the simulator’s as in production’s', async () => {
