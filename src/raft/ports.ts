@@ -69,8 +69,9 @@ export interface LogStorage {
   /** What was found when the log was opened. The owner takes it once; the log may forget it afterwards. */
   recovered(): ReadonlyMap<GroupId, RecoveredGroup>;
   /**
-   * Resolves when the write is durable. Writes are durable in the order of calls; calls made while a sync is in flight
-   * share the next one. Throws on what no correct caller asks for, such as a write to a group that is damaged: such a
+   * Resolves when the write is durable, in the order of calls; calls made while a sync is in flight share the next one. What
+   * a power cut leaves of those that have not resolved is the first ones of each group: of all groups together only if the
+   * disk was not full. Throws on what no correct caller asks for, such as a write to a group that is damaged: such a
    * group can only be removed.
    */
   append(write: LogWrite): Promise<void>;

@@ -79,7 +79,7 @@ export class SegmentedLog {
     const recovery = recover(files);
     const recovered = takeStoredGroups(recovery.table);
     const log = new SegmentedLog(files, options, recovery.table, recovery.segments, recovery.salt ?? options.salt);
-    if ((recovery.segments.length === 0 || recovery.verdictIsNew) && log.#roll() === 'full') {
+    if ((recovery.segments.length === 0 || recovery.verdictIsNew) && log.#roll(0) === 'full') {
       throw new LogFullError(`the disk is full: the log in ${files.directory} can't be opened`);
     }
     return { log, recovered, fresh: recovery.fresh };
@@ -130,7 +130,9 @@ export class SegmentedLog {
     for (let some = true; some && !this.#waiting.empty; ) {
       this.#writeCompactions();
       this.#giveBackAll();
-      some = this.#waiting.writeTo((batch) => this.#tryToWrite([batch]) === 'ok');
+      some = this.#waiting.writeTo(
+        (batch, frees) => (frees && this.#squeezeIn(batch)) || this.#tryToWrite([batch]) === 'ok',
+      );
     }
     return this.#waiting.empty ? 'ok' : 'full';
   }
@@ -138,27 +140,36 @@ export class SegmentedLog {
   /** On a full disk nothing else gives space back: what waits may wait for what some of these make useless. */
   #writeCompactions(): void {
     const batch = this.#waiting.compactions(this.#table);
-    // Into the segment as it is, however full: a new one needs more room than they do.
-    if (batch !== null && this.#hasRoom(batch.length)) this.#put([batch], batch.length);
+    if (batch !== null) this.#squeezeIn(batch);
+  }
+
+  /** What gives space back: into the segment as it is, however full, as a new one needs more room than it has. */
+  #squeezeIn(batch: Buffer): boolean {
+    const fits = this.#hasRoom(batch.length, 0);
+    if (fits) this.#put([batch], batch.length);
+    return fits;
   }
 
   /** All that `maintain` would, and more, as each byte counts now; but not what is itself a copy made for that. */
   #giveBackAll(): void {
     const before = this.#head.segment;
-    const worthCopying = () => this.#segments[0]!.segment < before && this.#oldestIsHalfDead();
+    const worthCopying = () =>
+      this.#segments[0]!.segment < before &&
+      (2 * this.#oldestLive() < this.#segments[0]!.lengthBytes || this.#isWasteful());
+    const write = (copies: Buffer) =>
+      this.#tryToWrite([copies]) === 'ok' || (2 * this.#oldestLive() <= this.#reserve && this.#squeezeIn(copies));
     do this.sync();
-    while (this.#giveBack(FULL_COPY_BYTES, worthCopying));
+    while (this.#giveBack(FULL_COPY_BYTES, worthCopying, write));
   }
 
-  #oldestIsHalfDead(): boolean {
-    const { segment, lengthBytes } = this.#segments[0]!;
-    return 2 * (this.#table.liveBytes.get(segment) ?? 0) < lengthBytes;
+  #oldestLive(): number {
+    return this.#table.liveBytes.get(this.#segments[0]!.segment) ?? 0;
   }
 
   #tryToWrite(batches: readonly Buffer[]): 'ok' | 'full' {
     let bytes = 0;
     for (const batch of batches) bytes += batch.length;
-    if (this.#mustRoll(bytes) && this.#roll() === 'full') return 'full';
+    if (this.#mustRoll(bytes) && this.#roll(bytes) === 'full') return 'full';
     if (!this.#hasRoom(bytes)) return 'full';
     this.#put(batches, bytes);
     return 'ok';
@@ -201,11 +212,15 @@ export class SegmentedLog {
    */
   maintain(budgetBytes: number): boolean {
     if (!this.#waiting.empty || this.#synced !== this.#head.lengthBytes) return false;
-    return this.#giveBack(budgetBytes, () => this.#isWasteful());
+    return this.#giveBack(
+      budgetBytes,
+      () => this.#isWasteful(),
+      (copies) => this.#tryToWrite([copies]) === 'ok',
+    );
   }
 
   /** All is synced. */
-  #giveBack(budgetBytes: number, worthCopying: () => boolean): boolean {
+  #giveBack(budgetBytes: number, worthCopying: () => boolean, write: (copies: Buffer) => boolean): boolean {
     if (this.#segments.length < 2) return false;
     if (this.#hasDeadSegment()) {
       this.#removeOldest();
@@ -215,7 +230,7 @@ export class SegmentedLog {
     this.#cleaner.copyFrom(this.#segments[0]!, budgetBytes, this.#copies);
     const batch = this.#copies.take();
     if (batch === null) throw new Error('invariant: a segment has live entries that nobody owns');
-    return this.#tryToWrite([batch]) === 'ok';
+    return write(batch);
   }
 
   /** The oldest segment, which is not the one being written, has nothing that anybody needs. */
@@ -288,12 +303,18 @@ export class SegmentedLog {
     sealBatch(batch, { salt: this.#salt, segment, offset, synced, census: this.#table.census });
   }
 
+  /** What of the zeros ahead is for what gives space back only, so that the log can always say what it does not need any more. */
+  get #reserve(): number {
+    return this.#options.zeroAheadBytes >> 2;
+  }
+
   /** Makes sure that a write of `bytes` at the tail can't run out of space, by writing zeros there first. */
-  #hasRoom(bytes: number): boolean {
+  #hasRoom(bytes: number, reserve = this.#reserve): boolean {
     const head = this.#head;
-    const need = head.lengthBytes + bytes;
+    const need = head.lengthBytes + bytes + reserve;
     if (need <= this.#allocated) return true;
-    const wanted = Math.max(need, Math.min(need + this.#options.zeroAheadBytes, this.#options.segmentBytes));
+    const ahead = head.lengthBytes + bytes + this.#options.zeroAheadBytes;
+    const wanted = Math.max(need, Math.min(ahead, this.#options.segmentBytes + reserve));
     for (const target of wanted > need ? [wanted, need] : [need]) {
       try {
         writeZeros(head.file, this.#allocated, target);
@@ -307,8 +328,8 @@ export class SegmentedLog {
     return false;
   }
 
-  /** Seals the last segment and opens the next one, ready to be written to. */
-  #roll(): 'ok' | 'full' {
+  /** Seals the last segment and opens the next one, ready to be written to, with room for `bytes`. */
+  #roll(bytes: number): 'ok' | 'full' {
     const head = this.#segments.at(-1);
     if (head !== undefined) {
       this.sync();
@@ -320,10 +341,13 @@ export class SegmentedLog {
     }
     const segment = head === undefined ? FIRST_SEGMENT : head.segment + 1;
     if (segment > SEGMENTS_MAX) throw new Error(`the log in ${this.#files.directory} has used up its segment numbers`);
-    const opened = this.#open(segment, head ?? null);
-    if (opened === null) return 'full';
+    const opened = this.#open(segment, head ?? null, bytes);
+    if (opened === null) {
+      if (head !== undefined) this.#hasRoom(0);
+      return 'full';
+    }
     this.#segments.push(opened);
-    this.#allocated = opened.lengthBytes;
+    this.#allocated = opened.lengthBytes + bytes + this.#reserve;
     this.#openingEnd = opened.lengthBytes;
     this.#synced = opened.lengthBytes - BATCH_HEADER_BYTES;
     this.#resting = true;
@@ -335,7 +359,7 @@ export class SegmentedLog {
    * `maintain` removes nothing before that, so that whoever finds no older segments finds this one to be in use (see
    * recovery). null: the disk is full, and nothing of it is left.
    */
-  #open(segment: number, previous: OpenSegment | null): OpenSegment | null {
+  #open(segment: number, previous: OpenSegment | null, bytes: number): OpenSegment | null {
     const name = segmentName(segment);
     // Only the first one may be there, never used: see recovery.
     const again = previous === null && this.#files.list().includes(name);
@@ -355,7 +379,9 @@ export class SegmentedLog {
       const mark = Buffer.alloc(BATCH_HEADER_BYTES);
       this.#seal(mark, segment, opening.length, opening.length);
       file.write([mark], opening.length);
-      return { segment, file, lengthBytes: opening.length + mark.length };
+      const lengthBytes = opening.length + mark.length;
+      writeZeros(file, lengthBytes, lengthBytes + bytes + this.#reserve);
+      return { segment, file, lengthBytes };
     } catch (error) {
       if (again) file?.truncate(0);
       file?.close();
