@@ -33,9 +33,10 @@ import type { RecoveredGroup, StateEngine, StateMachine } from '../ports.js';
 import { AppliedState, isRuntimeRow } from './applied-state.js';
 import { ApplyQueue } from './apply-queue.js';
 import { CatchUps } from './catch-ups.js';
-import { asDamage, asError, isDamage, ReplicaDamaged } from './damage.js';
-import { type ReplicaEnvironment, TICKS_PER_HEARTBEAT } from './environment.js';
+import { asDamage, asError, ReplicaDamaged } from './damage.js';
+import { type EventLevel, type ReplicaEnvironment, TICKS_PER_HEARTBEAT } from './environment.js';
 import { Freshness } from './freshness.js';
+import { Life } from './life.js';
 import { PendingProposals, type ProposalRefusal, type ProposalWaiter } from './pending-proposals.js';
 import { PendingReads, type ReadWaiter } from './pending-reads.js';
 import { ProposalInbox } from './proposal-inbox.js';
@@ -83,6 +84,7 @@ export class Replica {
   readonly id: ReplicaId;
   readonly #env: ReplicaEnvironment;
   readonly #core: RaftCore;
+  readonly #life: Life;
   readonly #inbox: ProposalInbox;
   readonly #proposals = new PendingProposals();
   readonly #reads = new PendingReads();
@@ -104,10 +106,7 @@ export class Replica {
   #leaderSeen_ms = Number.NEGATIVE_INFINITY;
   readonly #freshness = new Freshness();
   #firstChoice = 0;
-  #damage: string | null = null;
-  #stopped = false;
   #stopping: Promise<void> | null = null;
-  #failed = false;
   #known = '';
   #nodeOf = new Map<ReplicaId, NodeId>();
   #conf: unknown = null;
@@ -119,6 +118,13 @@ export class Replica {
     this.group = recovered.group;
     this.id = options.id;
     this.#env = environment;
+    this.#life = new Life({
+      freeze: () => this.#state.freeze(),
+      abandon: () => this.#abandon(),
+      changed: () => environment.changed(this),
+      fatal: environment.fatal,
+      event: (level, text, fields) => this.#event(level, text, fields),
+    });
     this.#inbox = new ProposalInbox(environment.clock, () => environment.schedule(this));
     this.#state = state;
     this.#machine = machine;
@@ -149,7 +155,7 @@ export class Replica {
       send: environment.sendSnapshot,
       staged: (snapshot) => this.#onStaged(snapshot),
       event: (text) => this.#event('warn', text),
-      failed: (error) => this.#fatal(error),
+      failed: (error) => this.#life.fatal(error),
     });
     this.#senders = new SnapshotSenders({
       group: this.group,
@@ -218,7 +224,7 @@ export class Replica {
   }
 
   get isLeader(): boolean {
-    return this.#core.role === 'leader' && this.#damage === null && !this.#stopped;
+    return this.#core.role === 'leader' && this.#life.active;
   }
 
   /** Leader that has applied an entry of its own term, and so all that was committed before it: its state is up to date. */
@@ -226,14 +232,9 @@ export class Replica {
     return this.isLeader && this.#core.termAt(this.#core.appliedIndex) === this.#core.term;
   }
 
-  /** Neither stopped nor damaged. */
-  get #active(): boolean {
-    return !this.#stopped && this.#damage === null;
-  }
-
   /** Node of the leader, or null where it is not known or this replica does not take part any more. */
   get leaderNode(): NodeId | null {
-    if (this.#core.leader === NOBODY || !this.#active) return null;
+    if (this.#core.leader === NOBODY || !this.#life.active) return null;
     return this.nodeOf(this.#core.leader) ?? null;
   }
 
@@ -260,7 +261,7 @@ export class Replica {
   }
 
   get damage(): string | null {
-    return this.#damage;
+    return this.#life.damage;
   }
 
   get snapshotIncoming(): boolean {
@@ -278,7 +279,7 @@ export class Replica {
    */
   staleness_ms(): number {
     // A newcomer does not know yet what there is to be applied.
-    if (!this.#active || this.#core.conf.voters.length === 0) return Number.POSITIVE_INFINITY;
+    if (!this.#life.active || this.#core.conf.voters.length === 0) return Number.POSITIVE_INFINITY;
     return this.#env.pulse.now_ms() - this.#freshness.asOf_ms(this.#core.appliedIndex);
   }
 
@@ -316,7 +317,7 @@ export class Replica {
 
   /** Who read this replica's rows found them not to be what was written: it stops, as if it had found that itself. */
   reportDamage(error: Error): void {
-    this.#markDamaged(error);
+    this.#life.markDamaged(error);
   }
 
   /** Resolves when everything applied so far can be read through `engine`. */
@@ -336,12 +337,12 @@ export class Replica {
   }
 
   read(waiter: ReadWaiter): void {
-    if (this.#active && this.#reads.add(waiter)) this.#env.schedule(this);
+    if (this.#life.active && this.#reads.add(waiter)) this.#env.schedule(this);
     else waiter.refused();
   }
 
   step(from: NodeId, message: Message): void {
-    if (!this.#active || message.to !== this.id) return;
+    if (!this.#life.active || message.to !== this.id) return;
     const known = this.nodeOf(message.from);
     if (known === undefined) this.#stranger = { id: message.from, node: from };
     else if (known !== from) return;
@@ -365,7 +366,7 @@ export class Replica {
     try {
       this.#core.step(message);
     } catch (error) {
-      this.#markDamaged(asError(error));
+      this.#life.markDamaged(asError(error));
       return;
     }
     this.#env.schedule(this);
@@ -377,18 +378,18 @@ export class Replica {
   }
 
   onSnapshotFrame(from: NodeId, frame: SnapshotFrame): void {
-    if (!this.#active) return;
+    if (!this.#life.active) return;
     if (frame.kind === 'ack' || frame.kind === 'refuse') this.#senders.onFrame(frame);
     else this.#receiver.onFrame(from, frame);
   }
 
   tick(): void {
-    if (!this.#active) return;
+    if (!this.#life.active) return;
     if (this.#firstChoice > 0 && --this.#firstChoice % TICKS_PER_HEARTBEAT === 0) this.#campaignIfLeaderless();
     try {
       this.#core.tick();
     } catch (error) {
-      this.#markDamaged(asError(error));
+      this.#life.markDamaged(asError(error));
       return;
     }
     if (this.isLeader) this.#noteConfirmed();
@@ -412,7 +413,7 @@ export class Replica {
   }
 
   #campaignIfLeaderless(): void {
-    if (!this.#active) return;
+    if (!this.#life.active) return;
     if (this.#core.leader !== NOBODY) {
       this.#firstChoice = 0;
       return;
@@ -449,7 +450,7 @@ export class Replica {
 
   /** One turn: called by the host, once for all that has arrived since the last. */
   pass(): void {
-    if (!this.#active) return;
+    if (!this.#life.active) return;
     try {
       this.#takeProposals();
       this.#reads.askAll((context) => this.#core.readIndex(context));
@@ -461,7 +462,7 @@ export class Replica {
       } while (this.#core.hasReady());
       this.#noticeChange();
     } catch (error) {
-      this.#markDamaged(asError(error));
+      this.#life.markDamaged(asError(error));
     }
   }
 
@@ -514,17 +515,17 @@ export class Replica {
         this.#appendsInFlight--;
         this.#persisted(seq, messagesAfterAppend);
       },
-      (error: Error) => this.#fatal(error),
+      (error: Error) => this.#life.fatal(error),
     );
   }
 
   #persisted(seq: number, messagesAfterAppend: readonly Message[]): void {
-    if (!this.#active) return;
+    if (!this.#life.active) return;
     this.#sendAll(messagesAfterAppend);
     try {
       this.#core.persisted(seq);
     } catch (error) {
-      this.#markDamaged(asError(error));
+      this.#life.markDamaged(asError(error));
     }
     this.#env.schedule(this);
   }
@@ -540,7 +541,7 @@ export class Replica {
   }
 
   unreachable(to: ReplicaId): void {
-    if (this.#active) this.#core.reportUnreachable(to);
+    if (this.#life.active) this.#core.reportUnreachable(to);
   }
 
   // --------------------------------------------------------------------------------------------------------------- apply
@@ -589,7 +590,7 @@ export class Replica {
     state.engine.flush().then(
       () => {
         this.#compacting = false;
-        if (!this.#active || state !== this.#state) return;
+        if (!this.#life.active || state !== this.#state) return;
         const targetTerm = this.#core.termAt(target);
         if (targetTerm === null) return;
         this.#env.log.compact(this.group, target, targetTerm);
@@ -645,7 +646,7 @@ export class Replica {
   }
 
   #snapshotDone(to: ReplicaId, node: NodeId, at: Index, ok: boolean, why: string): void {
-    if (!this.#active) return;
+    if (!this.#life.active) return;
     this.#event(ok ? 'info' : 'warn', `snapshot to ${node}: ${why}`);
     this.#core.reportSnapshot(to, ok, at);
     this.#env.schedule(this);
@@ -653,7 +654,7 @@ export class Replica {
 
   /** Opened before the switch: what can't be opened never comes into force. */
   #onStaged(staged: StagedSnapshot): void {
-    if (this.#incoming !== null || !this.#active) {
+    if (this.#incoming !== null || !this.#life.active) {
       this.#inBackground(this.#dropEngine(staged.engine, staged.engineName));
       return;
     }
@@ -667,7 +668,7 @@ export class Replica {
       machine.open(staged.engine, state).then(
         () => this.#offer(incoming),
         (error: unknown) => {
-          if (this.#stopped) return undefined;
+          if (this.#life.stopped) return undefined;
           this.#event('error', `a received snapshot can't be opened: ${asError(error).message}`);
           this.#incoming = null;
           return this.#dropEngine(staged.engine, staged.engineName);
@@ -677,7 +678,7 @@ export class Replica {
   }
 
   #offer(incoming: IncomingState): void {
-    if (!this.#active) return;
+    if (!this.#life.active) return;
     const { meta, from, leaderTerm } = incoming.staged;
     incoming.offered = true;
     this.#step({
@@ -718,11 +719,11 @@ export class Replica {
     this.#switching = durable.then(() => {
       this.#appendsInFlight--;
       this.#switching = null;
-      if (!this.#active) return;
+      if (!this.#life.active) return;
       this.#switchTo(incoming);
       this.#persisted(ready.seq, ready.messagesAfterAppend);
     });
-    this.#switching.catch((error: Error) => this.#fatal(error));
+    this.#switching.catch((error: Error) => this.#life.fatal(error));
   }
 
   #switchTo(incoming: IncomingState): void {
@@ -744,7 +745,7 @@ export class Replica {
 
   /** What fails here is I/O of the node's own disk. */
   #inBackground(work: Promise<void>): void {
-    const done = work.catch((error: unknown) => this.#fatal(asError(error)));
+    const done = work.catch((error: unknown) => this.#life.fatal(asError(error)));
     this.#background = Promise.all([this.#background, done]);
   }
 
@@ -767,30 +768,9 @@ export class Replica {
     this.#env.changed(this);
   }
 
-  #markDamaged(error: Error): void {
-    if (!this.#active) return;
-    this.#damage = error.message;
-    this.#state.freeze();
-    this.#event('error', `replica is damaged and stops: ${error.message}`, { stack: error.stack });
-    this.#abandon();
-    this.#env.changed(this);
-  }
-
-  /** Damaged files end this replica, any other failure is the disk's, and so the node's. An engine that was replaced is neither's. */
+  /** An engine that was replaced is nobody's any more. */
   #engineFailed(engine: StateEngine, error: Error): void {
-    if (!this.#active || engine !== this.#state.engine) return;
-    if (isDamage(error)) this.#markDamaged(error);
-    else this.#fatal(error);
-  }
-
-  /** The node has to end (F33). Until it has, this replica does nothing any more. */
-  #fatal(error: Error): void {
-    if (this.#failed || this.#stopped) return;
-    this.#failed = true;
-    this.#damage ??= error.message;
-    this.#state.freeze();
-    this.#abandon();
-    this.#env.fatal(error);
+    if (engine === this.#state.engine) this.#life.engineFailed(error);
   }
 
   #abandon(): void {
@@ -808,15 +788,14 @@ export class Replica {
   }
 
   async #stop(): Promise<void> {
-    this.#stopped = true;
-    this.#abandon();
+    this.#life.stop();
     await this.#receiver.close();
     await this.#background;
     await this.#incoming?.state.close();
     await this.#state.close();
   }
 
-  #event(level: 'info' | 'warn' | 'error', text: string, fields: Readonly<Record<string, unknown>> = {}): void {
+  #event(level: EventLevel, text: string, fields: Readonly<Record<string, unknown>> = {}): void {
     this.#env.event(level, text, { group: this.group, replica: this.id, ...fields });
   }
 }
