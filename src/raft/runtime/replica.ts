@@ -35,7 +35,7 @@ import { ApplyQueue } from './apply-queue.js';
 import { CatchUps } from './catch-ups.js';
 import { asDamage, asError, ReplicaDamaged } from './damage.js';
 import { type EventLevel, type ReplicaEnvironment, TICKS_PER_HEARTBEAT } from './environment.js';
-import { Freshness } from './freshness.js';
+import { LeaderContact } from './leader-contact.js';
 import { Life } from './life.js';
 import { PendingProposals, type ProposalRefusal, type ProposalWaiter } from './pending-proposals.js';
 import { PendingReads, type ReadWaiter } from './pending-reads.js';
@@ -85,6 +85,7 @@ export class Replica {
   readonly #env: ReplicaEnvironment;
   readonly #core: RaftCore;
   readonly #life: Life;
+  readonly #leaderContact: LeaderContact;
   readonly #inbox: ProposalInbox;
   readonly #proposals = new PendingProposals();
   readonly #reads = new PendingReads();
@@ -102,9 +103,6 @@ export class Replica {
   #compacting = false;
   /** Engines being opened, closed and removed beside everything else. Never rejects. */
   #background: Promise<unknown> = Promise.resolve();
-  /** By the clock of the pulse. On a leader: when a quorum confirmed it. */
-  #leaderSeen_ms = Number.NEGATIVE_INFINITY;
-  readonly #freshness = new Freshness();
   #firstChoice = 0;
   #stopping: Promise<void> | null = null;
   #known = '';
@@ -146,6 +144,7 @@ export class Replica {
       applied: state.written.index,
       conf: state.written.conf,
     });
+    this.#leaderContact = new LeaderContact(this.#core, environment.pulse);
     this.#receiver = new SnapshotReceiver({
       clock: environment.clock,
       group: this.group,
@@ -270,7 +269,7 @@ export class Replica {
 
   /** Milliseconds since this replica last knew that its leader leads, be it itself; Infinity if never. */
   leaderAge_ms(): number {
-    return this.#env.pulse.now_ms() - this.#leaderSeen_ms;
+    return this.#leaderContact.age_ms();
   }
 
   /**
@@ -280,7 +279,7 @@ export class Replica {
   staleness_ms(): number {
     // A newcomer does not know yet what there is to be applied.
     if (!this.#life.active || this.#core.conf.voters.length === 0) return Number.POSITIVE_INFINITY;
-    return this.#env.pulse.now_ms() - this.#freshness.asOf_ms(this.#core.appliedIndex);
+    return this.#leaderContact.staleness_ms();
   }
 
   status(): CoreStatus {
@@ -347,18 +346,13 @@ export class Replica {
     if (known === undefined) this.#stranger = { id: message.from, node: from };
     else if (known !== from) return;
     if (message.type === MessageType.Append || message.type === MessageType.Heartbeat) {
-      if (message.term >= this.#core.term) this.#leaderSeen_ms = this.#env.pulse.asOf_ms();
+      if (message.term >= this.#core.term) this.#leaderContact.seen();
       // A slow engine slows the leader down instead of filling the memory (F42): a message not taken is a message lost.
       if (message.entries.length > 0 && this.#overloaded) return;
     }
     this.#step(message);
-    if (message.type === MessageType.Heartbeat && message.term === this.#core.term) this.#noteHeartbeat(message);
-  }
-
-  #noteHeartbeat({ index: bound }: Message): void {
-    // From a leader of a version that does not tell: what we know to be committed.
-    const { commit, appliedIndex } = this.#core;
-    this.#freshness.note(bound > 0 ? bound : commit, this.#env.pulse.asOf_ms(), appliedIndex);
+    if (message.type === MessageType.Heartbeat && message.term === this.#core.term)
+      this.#leaderContact.heartbeat(message.index);
   }
 
   /** An invariant that fails ends this replica, not its neighbours on the node. */
@@ -392,15 +386,8 @@ export class Replica {
       this.#life.markDamaged(asError(error));
       return;
     }
-    if (this.isLeader) this.#noteConfirmed();
+    if (this.isLeader) this.#leaderContact.noteConfirmed();
     if (this.#core.hasReady() || this.#reads.waiting || !this.#inbox.empty) this.#env.schedule(this);
-  }
-
-  /** A leader is no fresher than the last answers of a quorum: it may have been paused, and deposed meanwhile. */
-  #noteConfirmed(): void {
-    const at_ms = this.#env.pulse.asOf_ms(this.#core.ticksSinceConfirmed());
-    this.#leaderSeen_ms = Math.max(this.#leaderSeen_ms, at_ms);
-    this.#freshness.note(this.#core.commitBound, at_ms, this.#core.appliedIndex);
   }
 
   /**
@@ -758,7 +745,7 @@ export class Replica {
     if (now === this.#known) return;
     // A quorum has just elected it; its first tick may come after its first heartbeat.
     const elected = core.role === 'leader' && !this.#known.startsWith(`leader/${core.term}/`);
-    if (elected) this.#leaderSeen_ms = this.#env.pulse.asOf_ms();
+    if (elected) this.#leaderContact.seen();
     this.#known = now;
     if (core.role !== 'leader') {
       this.#senders.abortAll();
