@@ -37,6 +37,7 @@ import { asDamage, asError, ReplicaDamaged } from './damage.js';
 import { type EventLevel, type ReplicaEnvironment, TICKS_PER_HEARTBEAT } from './environment.js';
 import { LeaderContact } from './leader-contact.js';
 import { Life } from './life.js';
+import { Peers } from './peers.js';
 import { PendingProposals, type ProposalRefusal, type ProposalWaiter } from './pending-proposals.js';
 import { PendingReads, type ReadWaiter } from './pending-reads.js';
 import { ProposalInbox } from './proposal-inbox.js';
@@ -48,12 +49,6 @@ const ROUND_ENTRIES = 1024;
 const ROUND_BYTES = 4 * 1024 * 1024;
 /** Below the shortest election timeout: nobody else campaigns meanwhile. */
 const FIRST_CHOICE_TICKS = 8 * TICKS_PER_HEARTBEAT;
-
-/**
- * Of a leader that no quorum has confirmed for an election timeout: others may have committed since what it knows nothing of. Its
- * ticks do not tell, after a pause.
- */
-const UNKNOWN_BOUND = index(Number.MAX_SAFE_INTEGER);
 
 /** A received state on its way to take the place of the one in force. */
 interface IncomingState {
@@ -86,6 +81,7 @@ export class Replica {
   readonly #core: RaftCore;
   readonly #life: Life;
   readonly #leaderContact: LeaderContact;
+  readonly #peers: Peers;
   readonly #inbox: ProposalInbox;
   readonly #proposals = new PendingProposals();
   readonly #reads = new PendingReads();
@@ -106,10 +102,6 @@ export class Replica {
   #firstChoice = 0;
   #stopping: Promise<void> | null = null;
   #known = '';
-  #nodeOf = new Map<ReplicaId, NodeId>();
-  #conf: unknown = null;
-  /** The last one that wrote to us and is not in our configuration: a newcomer's leader, before its first snapshot. */
-  #stranger: Member | null = null;
 
   private constructor(options: ReplicaOptions, state: AppliedState, machine: StateMachine) {
     const { recovered, environment } = options;
@@ -145,6 +137,7 @@ export class Replica {
       conf: state.written.conf,
     });
     this.#leaderContact = new LeaderContact(this.#core, environment.pulse);
+    this.#peers = new Peers({ environment, group: this.group, core: this.#core, leaderContact: this.#leaderContact });
     this.#receiver = new SnapshotReceiver({
       clock: environment.clock,
       group: this.group,
@@ -292,17 +285,11 @@ export class Replica {
   }
 
   get members(): readonly Member[] {
-    const conf = this.#core.conf;
-    return [...conf.voters, ...conf.outgoing, ...conf.learners];
+    return this.#peers.members;
   }
 
   nodeOf(id: ReplicaId): NodeId | undefined {
-    if (this.#conf !== this.#core.conf) {
-      this.#conf = this.#core.conf;
-      this.#nodeOf = new Map(this.members.map((member) => [member.id, member.node]));
-      if (this.#nodeOf.has(this.#stranger?.id ?? NOBODY)) this.#stranger = null;
-    }
-    return this.#nodeOf.get(id) ?? (this.#stranger?.id === id ? this.#stranger.node : undefined);
+    return this.#peers.nodeOf(id);
   }
 
   /** See `RaftCore.confIndex`. */
@@ -341,10 +328,7 @@ export class Replica {
   }
 
   step(from: NodeId, message: Message): void {
-    if (!this.#life.active || message.to !== this.id) return;
-    const known = this.nodeOf(message.from);
-    if (known === undefined) this.#stranger = { id: message.from, node: from };
-    else if (known !== from) return;
+    if (!this.#life.active || message.to !== this.id || !this.#peers.recognize(message.from, from)) return;
     if (message.type === MessageType.Append || message.type === MessageType.Heartbeat) {
       if (message.term >= this.#core.term) this.#leaderContact.seen();
       // A slow engine slows the leader down instead of filling the memory (F42): a message not taken is a message lost.
@@ -479,7 +463,7 @@ export class Replica {
   }
 
   #handle(ready: Ready): void {
-    this.#sendAll(ready.messages);
+    this.#peers.sendAll(ready.messages);
     if (ready.snapshot !== null) this.#restore(ready);
     else if (ready.seq > 0) this.#persist(ready);
     this.#applyQueue.push(ready.committed);
@@ -508,23 +492,13 @@ export class Replica {
 
   #persisted(seq: number, messagesAfterAppend: readonly Message[]): void {
     if (!this.#life.active) return;
-    this.#sendAll(messagesAfterAppend);
+    this.#peers.sendAll(messagesAfterAppend);
     try {
       this.#core.persisted(seq);
     } catch (error) {
       this.#life.markDamaged(asError(error));
     }
     this.#env.schedule(this);
-  }
-
-  #sendAll(messages: readonly Message[]): void {
-    for (const message of messages) {
-      const node = this.nodeOf(message.to);
-      if (node === undefined) continue;
-      const vouches =
-        message.type !== MessageType.Heartbeat || this.leaderAge_ms() <= this.#env.settings.election_timeout_ms;
-      this.#env.sendRaft(node, this.group, vouches ? message : { ...message, index: UNKNOWN_BOUND });
-    }
   }
 
   unreachable(to: ReplicaId): void {
