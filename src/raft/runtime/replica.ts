@@ -30,6 +30,7 @@ import {
   term,
 } from '../core/index.js';
 import type { RecoveredGroup, StateEngine, StateMachine } from '../ports.js';
+import { Appends } from './appends.js';
 import { AppliedState, isRuntimeRow } from './applied-state.js';
 import { ApplyQueue } from './apply-queue.js';
 import { CatchUps } from './catch-ups.js';
@@ -82,6 +83,7 @@ export class Replica {
   readonly #life: Life;
   readonly #leaderContact: LeaderContact;
   readonly #peers: Peers;
+  readonly #appends: Appends;
   readonly #inbox: ProposalInbox;
   readonly #proposals = new PendingProposals();
   readonly #reads = new PendingReads();
@@ -92,10 +94,7 @@ export class Replica {
   #state: AppliedState;
   #machine: StateMachine;
   #engineName: string;
-  #appendsInFlight = 0;
   #incoming: IncomingState | null = null;
-  /** The incoming state is being recorded in the log: settles when it is in force. */
-  #switching: Promise<void> | null = null;
   #compacting = false;
   /** Engines being opened, closed and removed beside everything else. Never rejects. */
   #background: Promise<unknown> = Promise.resolve();
@@ -138,6 +137,14 @@ export class Replica {
     });
     this.#leaderContact = new LeaderContact(this.#core, environment.pulse);
     this.#peers = new Peers({ environment, group: this.group, core: this.#core, leaderContact: this.#leaderContact });
+    this.#appends = new Appends({
+      log: environment.log,
+      group: this.group,
+      core: this.#core,
+      life: this.#life,
+      peers: this.#peers,
+      schedule: () => environment.schedule(this),
+    });
     this.#receiver = new SnapshotReceiver({
       clock: environment.clock,
       group: this.group,
@@ -445,7 +452,7 @@ export class Replica {
       this.#refuseInbox(full ? 'disk_full' : 'overloaded');
       return;
     }
-    const inbox = this.#inbox.take(this.#proposals.size, this.#appendsInFlight > 0);
+    const inbox = this.#inbox.take(this.#proposals.size, this.#appends.inFlight);
     if (inbox.length === 0) return;
     const result = this.#core.propose(inbox.map((proposal) => proposal.data));
     if (!result.ok) {
@@ -465,7 +472,7 @@ export class Replica {
   #handle(ready: Ready): void {
     this.#peers.sendAll(ready.messages);
     if (ready.snapshot !== null) this.#restore(ready);
-    else if (ready.seq > 0) this.#persist(ready);
+    else if (ready.seq > 0) this.#appends.write(ready);
     this.#applyQueue.push(ready.committed);
     if (ready.reads.length > 0) {
       this.#reads.answered(ready.reads);
@@ -475,32 +482,6 @@ export class Replica {
     for (const to of ready.snapshotsTo) this.#startSnapshot(to);
   }
 
-  #persist(ready: Ready): void {
-    const { seq, hardState, entries, messagesAfterAppend } = ready;
-    this.#appendsInFlight++;
-    const durable = this.#env.log.append({ group: this.group, hardState, snapshot: null, entries });
-    // While a received snapshot takes the state's place, nothing is acknowledged: the core would take it for applied.
-    const acknowledged = this.#switching === null ? durable : durable.then(() => this.#switching);
-    acknowledged.then(
-      () => {
-        this.#appendsInFlight--;
-        this.#persisted(seq, messagesAfterAppend);
-      },
-      (error: Error) => this.#life.fatal(error),
-    );
-  }
-
-  #persisted(seq: number, messagesAfterAppend: readonly Message[]): void {
-    if (!this.#life.active) return;
-    this.#peers.sendAll(messagesAfterAppend);
-    try {
-      this.#core.persisted(seq);
-    } catch (error) {
-      this.#life.markDamaged(asError(error));
-    }
-    this.#env.schedule(this);
-  }
-
   unreachable(to: ReplicaId): void {
     if (this.#life.active) this.#core.reportUnreachable(to);
   }
@@ -508,7 +489,7 @@ export class Replica {
   // --------------------------------------------------------------------------------------------------------------- apply
 
   #apply(): void {
-    while (!this.#applyQueue.empty && this.#switching === null) {
+    while (!this.#applyQueue.empty && !this.#appends.switching) {
       if (this.#state.saturated) {
         this.#state.onDrained(() => this.#env.schedule(this));
         return;
@@ -541,7 +522,7 @@ export class Replica {
 
   #maybeCompact(): void {
     const limit = this.#env.settings.snapshotLogBytes;
-    if (this.#compacting || this.#switching !== null) return;
+    if (this.#compacting || this.#appends.switching) return;
     if (this.#core.logBytes <= 2 * limit) this.#env.logReserve.release(this);
     if (this.#core.logBytes <= limit) return;
     const state = this.#state;
@@ -601,7 +582,7 @@ export class Replica {
 
   #startSnapshot(to: ReplicaId): void {
     const node = this.nodeOf(to);
-    if (node === undefined || this.#switching !== null) return;
+    if (node === undefined || this.#appends.switching) return;
     // The snapshot may be of a later index than what we know to be in the engine.
     if (this.#senders.start(to, node, this.#state.engine)) this.#catchUps.begin(to, this.#state.written.index);
   }
@@ -661,30 +642,21 @@ export class Replica {
   /** The core found it stale. */
   #discardUnusedSnapshot(): void {
     const incoming = this.#incoming;
-    if (incoming === null || !incoming.offered || this.#switching !== null) return;
+    if (incoming === null || !incoming.offered || this.#appends.switching) return;
     this.#incoming = null;
     this.#inBackground(this.#dropEngine(incoming.staged.engine, incoming.staged.engineName));
   }
 
   #restore(ready: Ready): void {
     const incoming = this.#incoming;
-    const { snapshot: meta, hardState, entries } = ready;
+    const meta = ready.snapshot;
     if (meta === null || incoming === null || !incoming.offered || incoming.staged.meta.index !== meta.index) {
       throw new Error('invariant: the core adopts a snapshot that is not staged');
     }
     // They are all of before the snapshot: what it hands out from now on comes after.
     this.#applyQueue.clear();
-    this.#appendsInFlight++;
-    const snapshot = { ...meta, engine: incoming.staged.engineName };
-    const durable = this.#env.log.append({ group: this.group, hardState, snapshot, entries });
-    this.#switching = durable.then(() => {
-      this.#appendsInFlight--;
-      this.#switching = null;
-      if (!this.#life.active) return;
-      this.#switchTo(incoming);
-      this.#persisted(ready.seq, ready.messagesAfterAppend);
-    });
-    this.#switching.catch((error: Error) => this.#life.fatal(error));
+    const record = { ...meta, engine: incoming.staged.engineName };
+    this.#appends.writeSwitch(ready, record, () => this.#switchTo(incoming));
   }
 
   #switchTo(incoming: IncomingState): void {
