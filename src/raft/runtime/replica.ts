@@ -11,7 +11,6 @@ import {
   type ConfState,
   type CoreStatus,
   type Entry,
-  EntryKind,
   type GroupId,
   type Index,
   index,
@@ -32,12 +31,13 @@ import {
 import type { RecoveredGroup, StateEngine, StateMachine } from '../ports.js';
 import { Appends } from './appends.js';
 import { AppliedState, isRuntimeRow } from './applied-state.js';
-import { ApplyQueue } from './apply-queue.js';
+import { Applier } from './applier.js';
 import { CatchUps } from './catch-ups.js';
 import { asDamage, asError, ReplicaDamaged } from './damage.js';
 import { type EventLevel, type ReplicaEnvironment, TICKS_PER_HEARTBEAT } from './environment.js';
 import { LeaderContact } from './leader-contact.js';
 import { Life } from './life.js';
+import { type OpenState, stateOn } from './open-state.js';
 import { Peers } from './peers.js';
 import { PendingProposals, type ProposalRefusal, type ProposalWaiter } from './pending-proposals.js';
 import { PendingReads, type ReadWaiter } from './pending-reads.js';
@@ -46,16 +46,13 @@ import type { SnapshotFrame } from './snapshot-codec.js';
 import { SnapshotReceiver, type StagedSnapshot } from './snapshot-receiver.js';
 import { SnapshotSenders } from './snapshot-senders.js';
 
-const ROUND_ENTRIES = 1024;
-const ROUND_BYTES = 4 * 1024 * 1024;
 /** Below the shortest election timeout: nobody else campaigns meanwhile. */
 const FIRST_CHOICE_TICKS = 8 * TICKS_PER_HEARTBEAT;
 
 /** A received state on its way to take the place of the one in force. */
 interface IncomingState {
   readonly staged: StagedSnapshot;
-  readonly state: AppliedState;
-  readonly machine: StateMachine;
+  readonly state: OpenState;
   /** The core has been told; it wants it, or it never will. */
   offered: boolean;
 }
@@ -65,15 +62,6 @@ export interface ReplicaOptions {
   readonly recovered: RecoveredGroup;
   readonly environment: ReplicaEnvironment;
 }
-
-/** How long rows gather before they go to the engine. */
-const GATHER_ROWS_MS = 32;
-
-const paceOf =
-  (environment: ReplicaEnvironment) =>
-  (write: () => void): void => {
-    environment.clock.after(GATHER_ROWS_MS, write);
-  };
 
 export class Replica {
   readonly group: GroupId;
@@ -90,10 +78,7 @@ export class Replica {
   readonly #receiver: SnapshotReceiver;
   readonly #senders: SnapshotSenders;
   readonly #catchUps = new CatchUps();
-  readonly #applyQueue = new ApplyQueue();
-  #state: AppliedState;
-  #machine: StateMachine;
-  #engineName: string;
+  readonly #applier: Applier;
   #incoming: IncomingState | null = null;
   #compacting = false;
   /** Engines being opened, closed and removed beside everything else. Never rejects. */
@@ -102,22 +87,19 @@ export class Replica {
   #stopping: Promise<void> | null = null;
   #known = '';
 
-  private constructor(options: ReplicaOptions, state: AppliedState, machine: StateMachine) {
+  private constructor(options: ReplicaOptions, state: OpenState) {
     const { recovered, environment } = options;
     this.group = recovered.group;
     this.id = options.id;
     this.#env = environment;
     this.#life = new Life({
-      freeze: () => this.#state.freeze(),
+      freeze: () => this.#applier.state.rows.freeze(),
       abandon: () => this.#abandon(),
       changed: () => environment.changed(this),
       fatal: environment.fatal,
       event: (level, text, fields) => this.#event(level, text, fields),
     });
     this.#inbox = new ProposalInbox(environment.clock, () => environment.schedule(this));
-    this.#state = state;
-    this.#machine = machine;
-    this.#engineName = recovered.snapshot.engine;
     this.#core = new RaftCore({
       id: options.id,
       electionTicks: Math.round(
@@ -132,8 +114,8 @@ export class Replica {
       hardState: recovered.hardState,
       compacted: recovered.compacted,
       entries: recovered.entries,
-      applied: state.written.index,
-      conf: state.written.conf,
+      applied: state.rows.written.index,
+      conf: state.rows.written.conf,
     });
     this.#leaderContact = new LeaderContact(this.#core, environment.pulse);
     this.#peers = new Peers({ environment, group: this.group, core: this.#core, leaderContact: this.#leaderContact });
@@ -143,6 +125,12 @@ export class Replica {
       core: this.#core,
       life: this.#life,
       peers: this.#peers,
+      schedule: () => environment.schedule(this),
+    });
+    this.#applier = new Applier(state, {
+      core: this.#core,
+      proposals: this.#proposals,
+      waitingBytesMax: environment.settings.maxUncommittedBytes,
       schedule: () => environment.schedule(this),
     });
     this.#receiver = new SnapshotReceiver({
@@ -162,7 +150,7 @@ export class Replica {
       clock: environment.clock,
       send: environment.sendSnapshot,
       leaderTerm: () => (this.isLeader ? this.#core.term : null),
-      fault: ({ key, value }) => (isRuntimeRow(key) ? null : this.#machine.rowFault(key, value)),
+      fault: ({ key, value }) => (isRuntimeRow(key) ? null : this.#applier.state.machine.rowFault(key, value)),
       started: (to, node, meta) => {
         this.#catchUps.streams(to, meta.index);
         this.#event('info', `sending a snapshot at index ${meta.index} to ${node}`);
@@ -178,7 +166,8 @@ export class Replica {
    */
   static async open(options: ReplicaOptions): Promise<Replica> {
     const { recovered, environment } = options;
-    const engine = await environment.engines.open(recovered.snapshot.engine);
+    const engineName = recovered.snapshot.engine;
+    const engine = await environment.engines.open(engineName);
     try {
       const meta = AppliedState.readMeta(engine) ?? { index: index(0), term: term(0), conf: recovered.snapshot.conf };
       const last = recovered.entries.at(-1)?.index ?? recovered.compacted.index;
@@ -187,16 +176,14 @@ export class Replica {
           `the state is at index ${meta.index}, but the log holds ${recovered.compacted.index + 1} to ${last}: one of them is not what was written`,
         );
       }
-      const cache = environment.rowCache.scope();
       // Nothing is written before there is a replica.
       let replica: Replica | null = null;
       const failed = (error: Error): void => {
         if (replica !== null) replica.#engineFailed(engine, error);
       };
-      const state = new AppliedState(engine, meta, failed, cache, paceOf(environment));
-      const machine = environment.newMachine(recovered.group);
-      await machine.open(engine, state);
-      replica = new Replica(options, state, machine);
+      const state = stateOn({ engineName, engine, meta }, environment, recovered.group, failed);
+      await state.machine.open(engine, state.rows);
+      replica = new Replica(options, state);
       return replica;
     } catch (error) {
       await engine.close();
@@ -207,11 +194,11 @@ export class Replica {
   // ------------------------------------------------------------------------------------------------------- what it knows
 
   get machine(): StateMachine {
-    return this.#machine;
+    return this.#applier.state.machine;
   }
 
   get engine(): StateEngine {
-    return this.#state.engine;
+    return this.#applier.state.rows.engine;
   }
 
   get role(): Role {
@@ -315,7 +302,7 @@ export class Replica {
 
   /** Resolves when everything applied so far can be read through `engine`. */
   settled(): Promise<void> {
-    return this.#state.settled(this.#core.appliedIndex);
+    return this.#applier.state.rows.settled(this.#core.appliedIndex);
   }
 
   // --------------------------------------------------------------------------------------------------- what it is asked
@@ -339,7 +326,7 @@ export class Replica {
     if (message.type === MessageType.Append || message.type === MessageType.Heartbeat) {
       if (message.term >= this.#core.term) this.#leaderContact.seen();
       // A slow engine slows the leader down instead of filling the memory (F42): a message not taken is a message lost.
-      if (message.entries.length > 0 && this.#overloaded) return;
+      if (message.entries.length > 0 && this.#applier.overloaded) return;
     }
     this.#step(message);
     if (message.type === MessageType.Heartbeat && message.term === this.#core.term)
@@ -355,11 +342,6 @@ export class Replica {
       return;
     }
     this.#env.schedule(this);
-  }
-
-  /** More is committed than the engine takes in. */
-  get #overloaded(): boolean {
-    return this.#applyQueue.bytes > this.#env.settings.maxUncommittedBytes;
   }
 
   onSnapshotFrame(from: NodeId, frame: SnapshotFrame): void {
@@ -448,7 +430,7 @@ export class Replica {
     if (this.#inbox.empty) return;
     // What is in flight on a full disk waits for space; what comes now is told at once (F36).
     const { full } = this.#env.log;
-    if (this.isLeader && (full || this.#overloaded)) {
+    if (this.isLeader && (full || this.#applier.overloaded)) {
       this.#refuseInbox(full ? 'disk_full' : 'overloaded');
       return;
     }
@@ -473,7 +455,7 @@ export class Replica {
     this.#peers.sendAll(ready.messages);
     if (ready.snapshot !== null) this.#restore(ready);
     else if (ready.seq > 0) this.#appends.write(ready);
-    this.#applyQueue.push(ready.committed);
+    this.#applier.push(ready.committed);
     if (ready.reads.length > 0) {
       this.#reads.answered(ready.reads);
       this.#reads.applied(this.#core.appliedIndex);
@@ -489,35 +471,9 @@ export class Replica {
   // --------------------------------------------------------------------------------------------------------------- apply
 
   #apply(): void {
-    while (!this.#applyQueue.empty && !this.#appends.switching) {
-      if (this.#state.saturated) {
-        this.#state.onDrained(() => this.#env.schedule(this));
-        return;
-      }
-      const entries = this.#applyQueue.take(ROUND_ENTRIES, ROUND_BYTES);
-      for (let from = 0; from < entries.length; ) from = this.#applyRound(entries, from);
-    }
+    if (!this.#appends.switching && !this.#applier.applyAll()) return;
     this.#reads.applied(this.#core.appliedIndex);
     this.#maybeCompact();
-  }
-
-  /** Some entries, one atomic batch of rows, then the answers. Returns where the next round begins: a view ends this one. */
-  #applyRound(entries: readonly Entry[], from: number): number {
-    const results: unknown[] = [];
-    let to = from;
-    while (to < entries.length && !this.#state.viewed) {
-      const entry = entries[to++]!;
-      results.push(entry.kind === EntryKind.Command ? this.#machine.apply(entry) : undefined);
-    }
-    const last = entries[to - 1]!;
-    this.#machine.endRound();
-    this.#core.applied(last.index);
-    this.#state.endRound({ index: last.index, term: last.term, conf: this.#core.conf });
-    for (let i = from; i < to; i++) {
-      const entry = entries[i]!;
-      this.#proposals.committed(entry.index, entry.term, results[i - from]);
-    }
-    return to;
   }
 
   #maybeCompact(): void {
@@ -525,14 +481,14 @@ export class Replica {
     if (this.#compacting || this.#appends.switching) return;
     if (this.#core.logBytes <= 2 * limit) this.#env.logReserve.release(this);
     if (this.#core.logBytes <= limit) return;
-    const state = this.#state;
-    const target = this.#compactionTarget(state.written.index, limit);
+    const { rows } = this.#applier.state;
+    const target = this.#compactionTarget(rows.written.index, limit);
     if (target <= this.#core.firstIndex) return;
     this.#compacting = true;
-    state.engine.flush().then(
+    rows.engine.flush().then(
       () => {
         this.#compacting = false;
-        if (!this.#life.active || state !== this.#state) return;
+        if (!this.#life.active || rows !== this.#applier.state.rows) return;
         const targetTerm = this.#core.termAt(target);
         if (targetTerm === null) return;
         this.#env.log.compact(this.group, target, targetTerm);
@@ -540,7 +496,7 @@ export class Replica {
       },
       (error: Error) => {
         this.#compacting = false;
-        this.#engineFailed(state.engine, error);
+        this.#engineFailed(rows.engine, error);
       },
     );
   }
@@ -584,7 +540,8 @@ export class Replica {
     const node = this.nodeOf(to);
     if (node === undefined || this.#appends.switching) return;
     // The snapshot may be of a later index than what we know to be in the engine.
-    if (this.#senders.start(to, node, this.#state.engine)) this.#catchUps.begin(to, this.#state.written.index);
+    const { rows } = this.#applier.state;
+    if (this.#senders.start(to, node, rows.engine)) this.#catchUps.begin(to, rows.written.index);
   }
 
   #snapshotDone(to: ReplicaId, node: NodeId, at: Index, ok: boolean, why: string): void {
@@ -600,14 +557,12 @@ export class Replica {
       this.#inBackground(this.#dropEngine(staged.engine, staged.engineName));
       return;
     }
-    const machine = this.#env.newMachine(this.group);
-    const cache = this.#env.rowCache.scope();
     const failed = (error: Error): void => this.#engineFailed(staged.engine, error);
-    const state = new AppliedState(staged.engine, staged.meta, failed, cache, paceOf(this.#env));
-    const incoming = { staged, state, machine, offered: false };
+    const state = stateOn(staged, this.#env, this.group, failed);
+    const incoming = { staged, state, offered: false };
     this.#incoming = incoming;
     this.#inBackground(
-      machine.open(staged.engine, state).then(
+      state.machine.open(staged.engine, state.rows).then(
         () => this.#offer(incoming),
         (error: unknown) => {
           if (this.#life.stopped) return undefined;
@@ -654,18 +609,15 @@ export class Replica {
       throw new Error('invariant: the core adopts a snapshot that is not staged');
     }
     // They are all of before the snapshot: what it hands out from now on comes after.
-    this.#applyQueue.clear();
+    this.#applier.clear();
     const record = { ...meta, engine: incoming.staged.engineName };
     this.#appends.writeSwitch(ready, record, () => this.#switchTo(incoming));
   }
 
   #switchTo(incoming: IncomingState): void {
-    const old = { state: this.#state, name: this.#engineName };
-    this.#state = incoming.state;
-    this.#machine = incoming.machine;
-    this.#engineName = incoming.staged.engineName;
+    const old = this.#applier.switchTo(incoming.state);
     this.#incoming = null;
-    this.#inBackground(old.state.close().then(() => this.#env.engines.remove(old.name)));
+    this.#inBackground(old.rows.close().then(() => this.#env.engines.remove(old.engineName)));
     this.#proposals.skippedTo(incoming.staged.meta.index);
     this.#event('info', `restored from a snapshot at index ${incoming.staged.meta.index}`);
     this.#env.changed(this);
@@ -703,7 +655,7 @@ export class Replica {
 
   /** An engine that was replaced is nobody's any more. */
   #engineFailed(engine: StateEngine, error: Error): void {
-    if (engine === this.#state.engine) this.#life.engineFailed(error);
+    if (engine === this.#applier.state.rows.engine) this.#life.engineFailed(error);
   }
 
   #abandon(): void {
@@ -724,8 +676,8 @@ export class Replica {
     this.#life.stop();
     await this.#receiver.close();
     await this.#background;
-    await this.#incoming?.state.close();
-    await this.#state.close();
+    await this.#incoming?.state.rows.close();
+    await this.#applier.state.rows.close();
   }
 
   #event(level: EventLevel, text: string, fields: Readonly<Record<string, unknown>> = {}): void {
