@@ -32,11 +32,11 @@ import type { RecoveredGroup, StateEngine, StateMachine } from '../ports.js';
 import { Appends } from './appends.js';
 import { AppliedState, isRuntimeRow } from './applied-state.js';
 import { Applier } from './applier.js';
-import { CatchUps } from './catch-ups.js';
 import { asDamage, asError, ReplicaDamaged } from './damage.js';
 import { type EventLevel, type ReplicaEnvironment, TICKS_PER_HEARTBEAT } from './environment.js';
 import { LeaderContact } from './leader-contact.js';
 import { Life } from './life.js';
+import { LogCompaction } from './log-compaction.js';
 import { type OpenState, stateOn } from './open-state.js';
 import { Peers } from './peers.js';
 import { PendingProposals, type ProposalRefusal, type ProposalWaiter } from './pending-proposals.js';
@@ -77,10 +77,9 @@ export class Replica {
   readonly #reads = new PendingReads();
   readonly #receiver: SnapshotReceiver;
   readonly #senders: SnapshotSenders;
-  readonly #catchUps = new CatchUps();
   readonly #applier: Applier;
+  readonly #compaction: LogCompaction;
   #incoming: IncomingState | null = null;
-  #compacting = false;
   /** Engines being opened, closed and removed beside everything else. Never rejects. */
   #background: Promise<unknown> = Promise.resolve();
   #firstChoice = 0;
@@ -133,6 +132,15 @@ export class Replica {
       waitingBytesMax: environment.settings.maxUncommittedBytes,
       schedule: () => environment.schedule(this),
     });
+    this.#compaction = new LogCompaction({
+      environment,
+      group: this.group,
+      core: this.#core,
+      life: this.#life,
+      applier: this.#applier,
+      engineFailed: (engine, error) => this.#engineFailed(engine, error),
+      event: (text) => this.#event('warn', text),
+    });
     this.#receiver = new SnapshotReceiver({
       clock: environment.clock,
       group: this.group,
@@ -152,7 +160,7 @@ export class Replica {
       leaderTerm: () => (this.isLeader ? this.#core.term : null),
       fault: ({ key, value }) => (isRuntimeRow(key) ? null : this.#applier.state.machine.rowFault(key, value)),
       started: (to, node, meta) => {
-        this.#catchUps.streams(to, meta.index);
+        this.#compaction.catchUps.streams(to, meta.index);
         this.#event('info', `sending a snapshot at index ${meta.index} to ${node}`);
       },
       done: (to, node, at, ok, why) => this.#snapshotDone(to, node, at, ok, why),
@@ -471,67 +479,10 @@ export class Replica {
   // --------------------------------------------------------------------------------------------------------------- apply
 
   #apply(): void {
-    if (!this.#appends.switching && !this.#applier.applyAll()) return;
+    const { switching } = this.#appends;
+    if (!switching && !this.#applier.applyAll()) return;
     this.#reads.applied(this.#core.appliedIndex);
-    this.#maybeCompact();
-  }
-
-  #maybeCompact(): void {
-    const limit = this.#env.settings.snapshotLogBytes;
-    if (this.#compacting || this.#appends.switching) return;
-    if (this.#core.logBytes <= 2 * limit) this.#env.logReserve.release(this);
-    if (this.#core.logBytes <= limit) return;
-    const { rows } = this.#applier.state;
-    const target = this.#compactionTarget(rows.written.index, limit);
-    if (target <= this.#core.firstIndex) return;
-    this.#compacting = true;
-    rows.engine.flush().then(
-      () => {
-        this.#compacting = false;
-        if (!this.#life.active || rows !== this.#applier.state.rows) return;
-        const targetTerm = this.#core.termAt(target);
-        if (targetTerm === null) return;
-        this.#env.log.compact(this.group, target, targetTerm);
-        this.#core.compact(target);
-      },
-      (error: Error) => {
-        this.#compacting = false;
-        this.#engineFailed(rows.engine, error);
-      },
-    );
-  }
-
-  /**
-   * A follower that is a little behind gets entries, not a snapshot, as long as that costs at most twice the limit. One that
-   * is sent a snapshot gets what follows it, as long as the node's reserve suffices.
-   */
-  #compactionTarget(written: Index, limit: number): Index {
-    if (!this.isLeader) return written;
-    const { progress } = this.#core.status();
-    const over = this.#core.logBytes - 2 * limit;
-    const floorNow = (): Index => this.#catchUps.floor(progress, this.#core.firstIndex, written, over <= 0);
-    const floor = floorNow();
-    if (over > 0 && floor < written && !this.#env.logReserve.take(this, over)) {
-      this.#giveUpCatchUp(floor);
-      return floorNow();
-    }
-    if (over > 0) return floor;
-    let target = floor;
-    for (const follower of progress) {
-      if (follower.recentActive && follower.match < target) target = follower.match;
-    }
-    return target;
-  }
-
-  #giveUpCatchUp(floor: Index): void {
-    this.#catchUps.giveUp(floor);
-    this.#env.logReserve.release(this);
-    this.#event('warn', `no more log is kept for who gets the snapshot at index ${floor}: it will need another one`);
-  }
-
-  #forgetCatchUps(): void {
-    this.#catchUps.clear();
-    this.#env.logReserve.release(this);
+    if (!switching) this.#compaction.run();
   }
 
   // ----------------------------------------------------------------------------------------------------------- snapshots
@@ -541,7 +492,7 @@ export class Replica {
     if (node === undefined || this.#appends.switching) return;
     // The snapshot may be of a later index than what we know to be in the engine.
     const { rows } = this.#applier.state;
-    if (this.#senders.start(to, node, rows.engine)) this.#catchUps.begin(to, rows.written.index);
+    if (this.#senders.start(to, node, rows.engine)) this.#compaction.catchUps.begin(to, rows.written.index);
   }
 
   #snapshotDone(to: ReplicaId, node: NodeId, at: Index, ok: boolean, why: string): void {
@@ -647,7 +598,7 @@ export class Replica {
     this.#known = now;
     if (core.role !== 'leader') {
       this.#senders.abortAll();
-      this.#forgetCatchUps();
+      this.#compaction.forgetFollowers();
       this.#refuseInbox('not_leader');
     }
     this.#env.changed(this);
@@ -663,7 +614,7 @@ export class Replica {
     this.#proposals.abandonAll();
     this.#reads.abandonAll();
     this.#senders.abortAll();
-    this.#forgetCatchUps();
+    this.#compaction.forgetFollowers();
   }
 
   /** Answers everyone who waits; resolves when all engines are closed. Does not wait for the log. */
