@@ -17,7 +17,6 @@ import {
   type Member,
   type Message,
   MessageType,
-  NO_ENTRIES,
   NOBODY,
   type NodeId,
   RaftCore,
@@ -34,6 +33,7 @@ import { AppliedState, isRuntimeRow } from './applied-state.js';
 import { Applier } from './applier.js';
 import { asDamage, asError, ReplicaDamaged } from './damage.js';
 import { type EventLevel, type ReplicaEnvironment, TICKS_PER_HEARTBEAT } from './environment.js';
+import { IncomingState } from './incoming-state.js';
 import { LeaderContact } from './leader-contact.js';
 import { Life } from './life.js';
 import { LogCompaction } from './log-compaction.js';
@@ -43,19 +43,11 @@ import { PendingProposals, type ProposalRefusal, type ProposalWaiter } from './p
 import { PendingReads, type ReadWaiter } from './pending-reads.js';
 import { ProposalInbox } from './proposal-inbox.js';
 import type { SnapshotFrame } from './snapshot-codec.js';
-import { SnapshotReceiver, type StagedSnapshot } from './snapshot-receiver.js';
+import { SnapshotReceiver } from './snapshot-receiver.js';
 import { SnapshotSenders } from './snapshot-senders.js';
 
 /** Below the shortest election timeout: nobody else campaigns meanwhile. */
 const FIRST_CHOICE_TICKS = 8 * TICKS_PER_HEARTBEAT;
-
-/** A received state on its way to take the place of the one in force. */
-interface IncomingState {
-  readonly staged: StagedSnapshot;
-  readonly state: OpenState;
-  /** The core has been told; it wants it, or it never will. */
-  offered: boolean;
-}
 
 export interface ReplicaOptions {
   readonly id: ReplicaId;
@@ -79,9 +71,7 @@ export class Replica {
   readonly #senders: SnapshotSenders;
   readonly #applier: Applier;
   readonly #compaction: LogCompaction;
-  #incoming: IncomingState | null = null;
-  /** Engines being opened, closed and removed beside everything else. Never rejects. */
-  #background: Promise<unknown> = Promise.resolve();
+  readonly #incoming: IncomingState;
   #firstChoice = 0;
   #stopping: Promise<void> | null = null;
   #known = '';
@@ -141,6 +131,18 @@ export class Replica {
       engineFailed: (engine, error) => this.#engineFailed(engine, error),
       event: (text) => this.#event('warn', text),
     });
+    this.#incoming = new IncomingState({
+      environment,
+      group: this.group,
+      replica: this.id,
+      life: this.#life,
+      appends: this.#appends,
+      applier: this.#applier,
+      step: (message) => this.#step(message),
+      switched: (at) => this.#switched(at),
+      engineFailed: (engine, error) => this.#engineFailed(engine, error),
+      event: (level, text) => this.#event(level, text),
+    });
     this.#receiver = new SnapshotReceiver({
       clock: environment.clock,
       group: this.group,
@@ -148,7 +150,7 @@ export class Replica {
       engines: environment.engines,
       newEngineName: () => environment.newEngineName(this.group),
       send: environment.sendSnapshot,
-      staged: (snapshot) => this.#onStaged(snapshot),
+      staged: (snapshot) => this.#incoming.stage(snapshot),
       event: (text) => this.#event('warn', text),
       failed: (error) => this.#life.fatal(error),
     });
@@ -259,7 +261,7 @@ export class Replica {
   }
 
   get snapshotIncoming(): boolean {
-    return this.#incoming !== null || this.#receiver.receiving;
+    return this.#incoming.waiting || this.#receiver.receiving;
   }
 
   /** Milliseconds since this replica last knew that its leader leads, be it itself; Infinity if never. */
@@ -424,7 +426,7 @@ export class Replica {
       this.#reads.askAll((context) => this.#core.readIndex(context));
       do {
         while (this.#core.hasReady()) this.#handle(this.#core.ready());
-        this.#discardUnusedSnapshot();
+        this.#incoming.discardUnused();
         this.#apply();
         // What was applied may have changed the membership, and so what is committed.
       } while (this.#core.hasReady());
@@ -461,7 +463,7 @@ export class Replica {
 
   #handle(ready: Ready): void {
     this.#peers.sendAll(ready.messages);
-    if (ready.snapshot !== null) this.#restore(ready);
+    if (ready.snapshot !== null) this.#incoming.adopt(ready);
     else if (ready.seq > 0) this.#appends.write(ready);
     this.#applier.push(ready.committed);
     if (ready.reads.length > 0) {
@@ -502,87 +504,10 @@ export class Replica {
     this.#env.schedule(this);
   }
 
-  /** Opened before the switch: what can't be opened never comes into force. */
-  #onStaged(staged: StagedSnapshot): void {
-    if (this.#incoming !== null || !this.#life.active) {
-      this.#inBackground(this.#dropEngine(staged.engine, staged.engineName));
-      return;
-    }
-    const failed = (error: Error): void => this.#engineFailed(staged.engine, error);
-    const state = stateOn(staged, this.#env, this.group, failed);
-    const incoming = { staged, state, offered: false };
-    this.#incoming = incoming;
-    this.#inBackground(
-      state.machine.open(staged.engine, state.rows).then(
-        () => this.#offer(incoming),
-        (error: unknown) => {
-          if (this.#life.stopped) return undefined;
-          this.#event('error', `a received snapshot can't be opened: ${asError(error).message}`);
-          this.#incoming = null;
-          return this.#dropEngine(staged.engine, staged.engineName);
-        },
-      ),
-    );
-  }
-
-  #offer(incoming: IncomingState): void {
-    if (!this.#life.active) return;
-    const { meta, from, leaderTerm } = incoming.staged;
-    incoming.offered = true;
-    this.#step({
-      type: MessageType.InstallSnapshot,
-      from,
-      to: this.id,
-      term: leaderTerm,
-      index: meta.index,
-      logTerm: meta.term,
-      commit: index(0),
-      entries: NO_ENTRIES,
-      reject: false,
-      hint: index(0),
-      context: 0,
-      snapshot: meta,
-    });
-  }
-
-  /** The core found it stale. */
-  #discardUnusedSnapshot(): void {
-    const incoming = this.#incoming;
-    if (incoming === null || !incoming.offered || this.#appends.switching) return;
-    this.#incoming = null;
-    this.#inBackground(this.#dropEngine(incoming.staged.engine, incoming.staged.engineName));
-  }
-
-  #restore(ready: Ready): void {
-    const incoming = this.#incoming;
-    const meta = ready.snapshot;
-    if (meta === null || incoming === null || !incoming.offered || incoming.staged.meta.index !== meta.index) {
-      throw new Error('invariant: the core adopts a snapshot that is not staged');
-    }
-    // They are all of before the snapshot: what it hands out from now on comes after.
-    this.#applier.clear();
-    const record = { ...meta, engine: incoming.staged.engineName };
-    this.#appends.writeSwitch(ready, record, () => this.#switchTo(incoming));
-  }
-
-  #switchTo(incoming: IncomingState): void {
-    const old = this.#applier.switchTo(incoming.state);
-    this.#incoming = null;
-    this.#inBackground(old.rows.close().then(() => this.#env.engines.remove(old.engineName)));
-    this.#proposals.skippedTo(incoming.staged.meta.index);
-    this.#event('info', `restored from a snapshot at index ${incoming.staged.meta.index}`);
+  #switched(at: Index): void {
+    this.#proposals.skippedTo(at);
+    this.#event('info', `restored from a snapshot at index ${at}`);
     this.#env.changed(this);
-  }
-
-  async #dropEngine(engine: StateEngine, name: string): Promise<void> {
-    await engine.close();
-    await this.#env.engines.remove(name);
-  }
-
-  /** What fails here is I/O of the node's own disk. */
-  #inBackground(work: Promise<void>): void {
-    const done = work.catch((error: unknown) => this.#life.fatal(asError(error)));
-    this.#background = Promise.all([this.#background, done]);
   }
 
   // -------------------------------------------------------------------------------------------------------------- its end
@@ -626,8 +551,8 @@ export class Replica {
   async #stop(): Promise<void> {
     this.#life.stop();
     await this.#receiver.close();
-    await this.#background;
-    await this.#incoming?.state.rows.close();
+    await this.#incoming.settled();
+    await this.#incoming.close();
     await this.#applier.state.rows.close();
   }
 
