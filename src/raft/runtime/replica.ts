@@ -19,19 +19,18 @@ import {
   MessageType,
   NOBODY,
   type NodeId,
-  RaftCore,
+  type RaftCore,
   type Ready,
   type ReplicaId,
   type Role,
   type Term,
   type TransferResult,
-  term,
 } from '../core/index.js';
 import type { RecoveredGroup, StateEngine, StateMachine } from '../ports.js';
 import { Appends } from './appends.js';
-import { AppliedState, isRuntimeRow } from './applied-state.js';
+import { isRuntimeRow } from './applied-state.js';
 import { Applier } from './applier.js';
-import { asDamage, asError, ReplicaDamaged } from './damage.js';
+import { asDamage, asError } from './damage.js';
 import { type EventLevel, type ReplicaEnvironment, TICKS_PER_HEARTBEAT } from './environment.js';
 import { IncomingState } from './incoming-state.js';
 import { LeaderContact } from './leader-contact.js';
@@ -42,6 +41,7 @@ import { Peers } from './peers.js';
 import { PendingProposals, type ProposalRefusal, type ProposalWaiter } from './pending-proposals.js';
 import { PendingReads, type ReadWaiter } from './pending-reads.js';
 import { ProposalInbox } from './proposal-inbox.js';
+import { resumedCore, resumedMeta } from './resume.js';
 import type { SnapshotFrame } from './snapshot-codec.js';
 import { SnapshotReceiver } from './snapshot-receiver.js';
 import { SnapshotSenders } from './snapshot-senders.js';
@@ -89,23 +89,7 @@ export class Replica {
       event: (level, text, fields) => this.#event(level, text, fields),
     });
     this.#inbox = new ProposalInbox(environment.clock, () => environment.schedule(this));
-    this.#core = new RaftCore({
-      id: options.id,
-      electionTicks: Math.round(
-        (environment.settings.election_timeout_ms / environment.settings.heartbeat_ms) * TICKS_PER_HEARTBEAT,
-      ),
-      heartbeatTicks: TICKS_PER_HEARTBEAT,
-      random: () => environment.random.next(),
-      maxInflightMessages: environment.settings.maxInflightMessages,
-      maxInflightBytes: environment.settings.maxInflightBytes,
-      maxMessageBytes: environment.settings.maxMessageBytes,
-      maxUncommittedBytes: environment.settings.maxUncommittedBytes,
-      hardState: recovered.hardState,
-      compacted: recovered.compacted,
-      entries: recovered.entries,
-      applied: state.rows.written.index,
-      conf: state.rows.written.conf,
-    });
+    this.#core = resumedCore(options.id, recovered, state.rows.written, environment);
     this.#leaderContact = new LeaderContact(this.#core, environment.pulse);
     this.#peers = new Peers({ environment, group: this.group, core: this.#core, leaderContact: this.#leaderContact });
     this.#appends = new Appends({
@@ -179,13 +163,7 @@ export class Replica {
     const engineName = recovered.snapshot.engine;
     const engine = await environment.engines.open(engineName);
     try {
-      const meta = AppliedState.readMeta(engine) ?? { index: index(0), term: term(0), conf: recovered.snapshot.conf };
-      const last = recovered.entries.at(-1)?.index ?? recovered.compacted.index;
-      if (meta.index > last || meta.index < recovered.compacted.index) {
-        throw new ReplicaDamaged(
-          `the state is at index ${meta.index}, but the log holds ${recovered.compacted.index + 1} to ${last}: one of them is not what was written`,
-        );
-      }
+      const meta = resumedMeta(engine, recovered);
       // Nothing is written before there is a replica.
       let replica: Replica | null = null;
       const failed = (error: Error): void => {
