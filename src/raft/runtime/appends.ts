@@ -5,29 +5,22 @@
  * One write is more than entries: the record that names the engine of a received snapshot **is** the switch to that state
  * (F7). While it is on its way nothing is applied, and no later write is acknowledged before the switch has happened.
  */
-import type { GroupId, Message, RaftCore, Ready } from '../core/index.js';
-import type { LogStorage, SnapshotRecord } from '../ports.js';
+import type { Message, Ready } from '../core/index.js';
+import type { SnapshotRecord } from '../ports.js';
 import { asError } from './damage.js';
-import type { Life } from './life.js';
 import type { Peers } from './peers.js';
-
-export interface AppendsOptions {
-  readonly log: LogStorage;
-  readonly group: GroupId;
-  readonly core: RaftCore;
-  readonly life: Life;
-  readonly peers: Peers;
-  readonly schedule: () => void;
-}
+import type { ReplicaContext } from './replica-context.js';
 
 export class Appends {
-  readonly #options: AppendsOptions;
+  readonly #context: ReplicaContext;
+  readonly #peers: Peers;
   #inFlight = 0;
   /** The switch to a received state is being recorded: settles when that state is in force. */
   #switching: Promise<void> | null = null;
 
-  constructor(options: AppendsOptions) {
-    this.#options = options;
+  constructor(context: ReplicaContext, peers: Peers) {
+    this.#context = context;
+    this.#peers = peers;
   }
 
   get inFlight(): boolean {
@@ -40,9 +33,9 @@ export class Appends {
 
   write(ready: Ready): void {
     const { seq, hardState, entries, messagesAfterAppend } = ready;
-    const { log, group, life } = this.#options;
+    const { environment, group, life } = this.#context;
     this.#inFlight++;
-    const durable = log.append({ group, hardState, snapshot: null, entries });
+    const durable = environment.log.append({ group, hardState, snapshot: null, entries });
     // While a received snapshot takes the state's place, nothing is acknowledged: the core would take it for applied.
     const acknowledged = this.#switching === null ? durable : durable.then(() => this.#switching);
     acknowledged.then(
@@ -57,9 +50,9 @@ export class Appends {
   /** `ready` adopts a received state, `snapshot` names its engine; `recorded` puts it in force. */
   writeSwitch(ready: Ready, snapshot: SnapshotRecord, recorded: () => void): void {
     const { seq, hardState, entries, messagesAfterAppend } = ready;
-    const { log, group, life } = this.#options;
+    const { environment, group, life } = this.#context;
     this.#inFlight++;
-    const durable = log.append({ group, hardState, snapshot, entries });
+    const durable = environment.log.append({ group, hardState, snapshot, entries });
     this.#switching = durable.then(() => {
       this.#inFlight--;
       this.#switching = null;
@@ -71,9 +64,9 @@ export class Appends {
   }
 
   #persisted(seq: number, messagesAfterAppend: readonly Message[]): void {
-    const { core, life, peers, schedule } = this.#options;
+    const { core, life, schedule } = this.#context;
     if (!life.active) return;
-    peers.sendAll(messagesAfterAppend);
+    this.#peers.sendAll(messagesAfterAppend);
     try {
       core.persisted(seq);
     } catch (error) {

@@ -2,30 +2,25 @@
  * The state in force, and how committed entries get into it: in rounds, each of them some entries, one atomic batch of rows
  * with the applied index in it (F31), then the answers.
  */
-import { type Entry, EntryKind, type RaftCore } from '../core/index.js';
+import { type Entry, EntryKind } from '../core/index.js';
+import type { StateEngine } from '../ports.js';
 import { ApplyQueue } from './apply-queue.js';
 import type { OpenState } from './open-state.js';
 import type { PendingProposals } from './pending-proposals.js';
+import type { ReplicaContext } from './replica-context.js';
 
 const ROUND_ENTRIES = 1024;
 const ROUND_BYTES = 4 * 1024 * 1024;
 
-export interface ApplierOptions {
-  readonly core: RaftCore;
-  readonly proposals: PendingProposals;
-  /** Of entries that wait: more than the engine takes in. */
-  readonly waitingBytesMax: number;
-  /** The engine has room again. */
-  readonly schedule: () => void;
-}
-
 export class Applier {
-  readonly #options: ApplierOptions;
+  readonly #context: ReplicaContext;
+  readonly #proposals: PendingProposals;
   readonly #queue = new ApplyQueue();
   #state: OpenState;
 
-  constructor(state: OpenState, options: ApplierOptions) {
-    this.#options = options;
+  constructor(context: ReplicaContext, proposals: PendingProposals, state: OpenState) {
+    this.#context = context;
+    this.#proposals = proposals;
     this.#state = state;
   }
 
@@ -35,7 +30,7 @@ export class Applier {
 
   /** More is committed than the engine takes in. */
   get overloaded(): boolean {
-    return this.#queue.bytes > this.#options.waitingBytesMax;
+    return this.#queue.bytes > this.#context.environment.settings.maxUncommittedBytes;
   }
 
   push(committed: readonly Entry[]): void {
@@ -54,12 +49,17 @@ export class Applier {
     return old;
   }
 
+  /** An engine that was replaced is nobody's any more. */
+  engineFailed(engine: StateEngine, error: Error): void {
+    if (engine === this.#state.rows.engine) this.#context.life.engineFailed(error);
+  }
+
   /** False: the rest waits until the engine has taken in what was applied. */
   applyAll(): boolean {
     const { rows } = this.#state;
     while (!this.#queue.empty) {
       if (rows.saturated) {
-        rows.onDrained(this.#options.schedule);
+        rows.onDrained(this.#context.schedule);
         return false;
       }
       const entries = this.#queue.take(ROUND_ENTRIES, ROUND_BYTES);
@@ -70,7 +70,7 @@ export class Applier {
 
   /** Returns where the next round begins: a view ends this one. */
   #applyRound(entries: readonly Entry[], from: number): number {
-    const { core, proposals } = this.#options;
+    const { core } = this.#context;
     const { rows, machine } = this.#state;
     const results: unknown[] = [];
     let to = from;
@@ -84,7 +84,7 @@ export class Applier {
     rows.endRound({ index: last.index, term: last.term, conf: core.conf });
     for (let i = from; i < to; i++) {
       const entry = entries[i]!;
-      proposals.committed(entry.index, entry.term, results[i - from]);
+      this.#proposals.committed(entry.index, entry.term, results[i - from]);
     }
     return to;
   }

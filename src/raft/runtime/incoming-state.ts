@@ -4,38 +4,21 @@
  * is the switch (F7). There is one at a time; another one that arrives meanwhile is dropped, and so is one that the core
  * does not want (F8).
  */
-import {
-  type GroupId,
-  type Index,
-  index,
-  type Message,
-  MessageType,
-  NO_ENTRIES,
-  type Ready,
-  type ReplicaId,
-} from '../core/index.js';
-import type { StateEngine } from '../ports.js';
+import { index, type Message, MessageType, NO_ENTRIES, type Ready } from '../core/index.js';
 import type { Appends } from './appends.js';
 import type { Applier } from './applier.js';
 import { asError } from './damage.js';
-import type { EventLevel, ReplicaEnvironment } from './environment.js';
-import type { Life } from './life.js';
 import { type OpenState, stateOn } from './open-state.js';
+import type { PendingProposals } from './pending-proposals.js';
+import type { ReplicaContext } from './replica-context.js';
 import type { StagedSnapshot } from './snapshot-receiver.js';
 
-export interface IncomingStateOptions {
-  readonly environment: ReplicaEnvironment;
-  readonly group: GroupId;
-  readonly replica: ReplicaId;
-  readonly life: Life;
+export interface IncomingStateParts {
   readonly appends: Appends;
   readonly applier: Applier;
+  readonly proposals: PendingProposals;
   /** Tells the core. */
   readonly step: (message: Message) => void;
-  /** The state is in force; it is of this index. */
-  readonly switched: (at: Index) => void;
-  readonly engineFailed: (engine: StateEngine, error: Error) => void;
-  readonly event: (level: EventLevel, text: string) => void;
 }
 
 interface Incoming {
@@ -46,13 +29,15 @@ interface Incoming {
 }
 
 export class IncomingState {
-  readonly #options: IncomingStateOptions;
+  readonly #context: ReplicaContext;
+  readonly #parts: IncomingStateParts;
   #incoming: Incoming | null = null;
   /** Engines being opened, closed and removed beside everything else. Never rejects. */
   #background: Promise<unknown> = Promise.resolve();
 
-  constructor(options: IncomingStateOptions) {
-    this.#options = options;
+  constructor(context: ReplicaContext, parts: IncomingStateParts) {
+    this.#context = context;
+    this.#parts = parts;
   }
 
   /** There is one. */
@@ -61,12 +46,14 @@ export class IncomingState {
   }
 
   stage(staged: StagedSnapshot): void {
-    const { environment, group, life, engineFailed } = this.#options;
+    const { environment, group, life } = this.#context;
     if (this.#incoming !== null || !life.active) {
       this.#inBackground(this.#drop(staged));
       return;
     }
-    const state = stateOn(staged, environment, group, (error) => engineFailed(staged.engine, error));
+    const state = stateOn(staged, environment, group, (error) =>
+      this.#parts.applier.engineFailed(staged.engine, error),
+    );
     const incoming = { staged, state, offered: false };
     this.#incoming = incoming;
     this.#inBackground(
@@ -74,7 +61,7 @@ export class IncomingState {
         () => this.#offer(incoming),
         (error: unknown) => {
           if (life.stopped) return undefined;
-          this.#options.event('error', `a received snapshot can't be opened: ${asError(error).message}`);
+          this.#context.event('error', `a received snapshot can't be opened: ${asError(error).message}`);
           this.#incoming = null;
           return this.#drop(staged);
         },
@@ -83,14 +70,14 @@ export class IncomingState {
   }
 
   #offer(incoming: Incoming): void {
-    const { life, replica, step } = this.#options;
+    const { life, id } = this.#context;
     if (!life.active) return;
     const { meta, from, leaderTerm } = incoming.staged;
     incoming.offered = true;
-    step({
+    this.#parts.step({
       type: MessageType.InstallSnapshot,
       from,
-      to: replica,
+      to: id,
       term: leaderTerm,
       index: meta.index,
       logTerm: meta.term,
@@ -106,7 +93,7 @@ export class IncomingState {
   /** The core found it stale. */
   discardUnused(): void {
     const incoming = this.#incoming;
-    if (incoming === null || !incoming.offered || this.#options.appends.switching) return;
+    if (incoming === null || !incoming.offered || this.#parts.appends.switching) return;
     this.#incoming = null;
     this.#inBackground(this.#drop(incoming.staged));
   }
@@ -118,7 +105,7 @@ export class IncomingState {
     if (meta === null || incoming === null || !incoming.offered || incoming.staged.meta.index !== meta.index) {
       throw new Error('invariant: the core adopts a snapshot that is not staged');
     }
-    const { applier, appends } = this.#options;
+    const { applier, appends } = this.#parts;
     // They are all of before the snapshot: what the core hands out from now on comes after.
     applier.clear();
     const record = { ...meta, engine: incoming.staged.engineName };
@@ -126,21 +113,24 @@ export class IncomingState {
   }
 
   #switchTo({ staged, state }: Incoming): void {
-    const { environment, applier, switched } = this.#options;
+    const { environment, event, changed } = this.#context;
+    const { applier, proposals } = this.#parts;
     const old = applier.switchTo(state);
     this.#incoming = null;
     this.#inBackground(old.rows.close().then(() => environment.engines.remove(old.engineName)));
-    switched(staged.meta.index);
+    proposals.skippedTo(staged.meta.index);
+    event('info', `restored from a snapshot at index ${staged.meta.index}`);
+    changed();
   }
 
   async #drop({ engine, engineName }: StagedSnapshot): Promise<void> {
     await engine.close();
-    await this.#options.environment.engines.remove(engineName);
+    await this.#context.environment.engines.remove(engineName);
   }
 
   /** What fails here is I/O of the node's own disk. */
   #inBackground(work: Promise<void>): void {
-    const done = work.catch((error: unknown) => this.#options.life.fatal(asError(error)));
+    const done = work.catch((error: unknown) => this.#context.life.fatal(asError(error)));
     this.#background = Promise.all([this.#background, done]);
   }
 

@@ -3,50 +3,40 @@
  * forgotten up to what was in the engine before: never what is not durable in its rows. A leader keeps more than that for
  * followers that are a little behind, and for those that are being sent a snapshot (catch-ups.ts, log-reserve.ts).
  */
-import type { GroupId, Index, RaftCore } from '../core/index.js';
-import type { StateEngine } from '../ports.js';
+import type { Index, RaftCore } from '../core/index.js';
 import type { Applier } from './applier.js';
 import { CatchUps } from './catch-ups.js';
-import type { ReplicaEnvironment } from './environment.js';
-import type { Life } from './life.js';
-
-export interface LogCompactionOptions {
-  readonly environment: ReplicaEnvironment;
-  readonly group: GroupId;
-  readonly core: RaftCore;
-  readonly life: Life;
-  readonly applier: Applier;
-  readonly engineFailed: (engine: StateEngine, error: Error) => void;
-  readonly event: (text: string) => void;
-}
+import type { ReplicaContext } from './replica-context.js';
 
 export class LogCompaction {
-  readonly #options: LogCompactionOptions;
+  readonly #context: ReplicaContext;
   readonly #core: RaftCore;
+  readonly #applier: Applier;
   /** Followers that are being sent a snapshot. */
   readonly catchUps = new CatchUps();
   #running = false;
 
-  constructor(options: LogCompactionOptions) {
-    this.#options = options;
-    this.#core = options.core;
+  constructor(context: ReplicaContext, applier: Applier) {
+    this.#context = context;
+    this.#core = context.core;
+    this.#applier = applier;
   }
 
   /** Compacts if it is time for it. */
   run(): void {
-    const { environment, group, life, applier } = this.#options;
+    const { environment, group, life } = this.#context;
     if (this.#running) return;
     const limit = environment.settings.snapshotLogBytes;
     if (this.#core.logBytes <= 2 * limit) environment.logReserve.release(this);
     if (this.#core.logBytes <= limit) return;
-    const { rows } = applier.state;
+    const { rows } = this.#applier.state;
     const target = this.#target(rows.written.index, limit);
     if (target <= this.#core.firstIndex) return;
     this.#running = true;
     rows.engine.flush().then(
       () => {
         this.#running = false;
-        if (!life.active || rows !== applier.state.rows) return;
+        if (!life.active || rows !== this.#applier.state.rows) return;
         const targetTerm = this.#core.termAt(target);
         if (targetTerm === null) return;
         environment.log.compact(group, target, targetTerm);
@@ -54,7 +44,7 @@ export class LogCompaction {
       },
       (error: Error) => {
         this.#running = false;
-        this.#options.engineFailed(rows.engine, error);
+        this.#applier.engineFailed(rows.engine, error);
       },
     );
   }
@@ -64,7 +54,7 @@ export class LogCompaction {
    * is sent a snapshot gets what follows it, as long as the node's reserve suffices.
    */
   #target(written: Index, limit: number): Index {
-    const { life, environment } = this.#options;
+    const { life, environment } = this.#context;
     if (this.#core.role !== 'leader' || !life.active) return written;
     const { progress } = this.#core.status();
     const over = this.#core.logBytes - 2 * limit;
@@ -84,13 +74,16 @@ export class LogCompaction {
 
   #giveUp(floor: Index): void {
     this.catchUps.giveUp(floor);
-    this.#options.environment.logReserve.release(this);
-    this.#options.event(`no more log is kept for who gets the snapshot at index ${floor}: it will need another one`);
+    this.#context.environment.logReserve.release(this);
+    this.#context.event(
+      'warn',
+      `no more log is kept for who gets the snapshot at index ${floor}: it will need another one`,
+    );
   }
 
   /** Nobody gets a snapshot from here any more. */
   forgetFollowers(): void {
     this.catchUps.clear();
-    this.#options.environment.logReserve.release(this);
+    this.#context.environment.logReserve.release(this);
   }
 }

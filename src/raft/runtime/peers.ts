@@ -4,7 +4,6 @@
  */
 import {
   type ConfState,
-  type GroupId,
   index,
   type Member,
   type Message,
@@ -14,8 +13,8 @@ import {
   type RaftCore,
   type ReplicaId,
 } from '../core/index.js';
-import type { ReplicaEnvironment } from './environment.js';
 import type { LeaderContact } from './leader-contact.js';
+import type { ReplicaContext } from './replica-context.js';
 
 /**
  * Of a leader that no quorum has confirmed for an election timeout: others may have committed since what it knows nothing of. Its
@@ -23,25 +22,20 @@ import type { LeaderContact } from './leader-contact.js';
  */
 const UNKNOWN_BOUND = index(Number.MAX_SAFE_INTEGER);
 
-export interface PeersOptions {
-  readonly environment: ReplicaEnvironment;
-  readonly group: GroupId;
-  readonly core: RaftCore;
-  readonly leaderContact: LeaderContact;
-}
-
 export class Peers {
-  readonly #options: PeersOptions;
+  readonly #context: ReplicaContext;
   readonly #core: RaftCore;
+  readonly #leaderContact: LeaderContact;
   #nodeOf = new Map<ReplicaId, NodeId>();
   /** The one that `#nodeOf` was made of. */
   #conf: ConfState | null = null;
   /** The last one that wrote to us and is not in our configuration: a newcomer's leader, before its first snapshot. */
   #stranger: Member | null = null;
 
-  constructor(options: PeersOptions) {
-    this.#options = options;
-    this.#core = options.core;
+  constructor(context: ReplicaContext, leaderContact: LeaderContact) {
+    this.#context = context;
+    this.#core = context.core;
+    this.#leaderContact = leaderContact;
   }
 
   /** This replica among them. */
@@ -67,12 +61,12 @@ export class Peers {
   }
 
   sendAll(messages: readonly Message[]): void {
-    const { environment, group, leaderContact } = this.#options;
+    const { environment, group } = this.#context;
+    const { election_timeout_ms } = environment.settings;
     for (const message of messages) {
       const node = this.nodeOf(message.to);
       if (node === undefined) continue;
-      const vouches =
-        message.type !== MessageType.Heartbeat || leaderContact.age_ms() <= environment.settings.election_timeout_ms;
+      const vouches = message.type !== MessageType.Heartbeat || this.#leaderContact.age_ms() <= election_timeout_ms;
       environment.sendRaft(node, group, vouches ? message : { ...message, index: UNKNOWN_BOUND });
     }
   }

@@ -41,6 +41,7 @@ import { Peers } from './peers.js';
 import { PendingProposals, type ProposalRefusal, type ProposalWaiter } from './pending-proposals.js';
 import { PendingReads, type ReadWaiter } from './pending-reads.js';
 import { ProposalInbox } from './proposal-inbox.js';
+import type { ReplicaContext } from './replica-context.js';
 import { resumedCore, resumedMeta } from './resume.js';
 import type { SnapshotFrame } from './snapshot-codec.js';
 import { SnapshotReceiver } from './snapshot-receiver.js';
@@ -81,6 +82,8 @@ export class Replica {
     this.group = recovered.group;
     this.id = options.id;
     this.#env = environment;
+    this.#inbox = new ProposalInbox(environment.clock, () => environment.schedule(this));
+    this.#core = resumedCore(options.id, recovered, state.rows.written, environment);
     this.#life = new Life({
       freeze: () => this.#applier.state.rows.freeze(),
       abandon: () => this.#abandon(),
@@ -88,44 +91,26 @@ export class Replica {
       fatal: environment.fatal,
       event: (level, text, fields) => this.#event(level, text, fields),
     });
-    this.#inbox = new ProposalInbox(environment.clock, () => environment.schedule(this));
-    this.#core = resumedCore(options.id, recovered, state.rows.written, environment);
+    const context: ReplicaContext = {
+      environment,
+      group: this.group,
+      id: this.id,
+      core: this.#core,
+      life: this.#life,
+      schedule: () => environment.schedule(this),
+      changed: () => environment.changed(this),
+      event: (level, text) => this.#event(level, text),
+    };
     this.#leaderContact = new LeaderContact(this.#core, environment.pulse);
-    this.#peers = new Peers({ environment, group: this.group, core: this.#core, leaderContact: this.#leaderContact });
-    this.#appends = new Appends({
-      log: environment.log,
-      group: this.group,
-      core: this.#core,
-      life: this.#life,
-      peers: this.#peers,
-      schedule: () => environment.schedule(this),
-    });
-    this.#applier = new Applier(state, {
-      core: this.#core,
-      proposals: this.#proposals,
-      waitingBytesMax: environment.settings.maxUncommittedBytes,
-      schedule: () => environment.schedule(this),
-    });
-    this.#compaction = new LogCompaction({
-      environment,
-      group: this.group,
-      core: this.#core,
-      life: this.#life,
-      applier: this.#applier,
-      engineFailed: (engine, error) => this.#engineFailed(engine, error),
-      event: (text) => this.#event('warn', text),
-    });
-    this.#incoming = new IncomingState({
-      environment,
-      group: this.group,
-      replica: this.id,
-      life: this.#life,
+    this.#peers = new Peers(context, this.#leaderContact);
+    this.#appends = new Appends(context, this.#peers);
+    this.#applier = new Applier(context, this.#proposals, state);
+    this.#compaction = new LogCompaction(context, this.#applier);
+    this.#incoming = new IncomingState(context, {
       appends: this.#appends,
       applier: this.#applier,
+      proposals: this.#proposals,
       step: (message) => this.#step(message),
-      switched: (at) => this.#switched(at),
-      engineFailed: (engine, error) => this.#engineFailed(engine, error),
-      event: (level, text) => this.#event(level, text),
     });
     this.#receiver = new SnapshotReceiver({
       clock: environment.clock,
@@ -150,7 +135,7 @@ export class Replica {
         this.#event('info', `sending a snapshot at index ${meta.index} to ${node}`);
       },
       done: (to, node, at, ok, why) => this.#snapshotDone(to, node, at, ok, why),
-      failed: (engine, error) => this.#engineFailed(engine, error),
+      failed: (engine, error) => this.#applier.engineFailed(engine, error),
     });
   }
 
@@ -167,7 +152,7 @@ export class Replica {
       // Nothing is written before there is a replica.
       let replica: Replica | null = null;
       const failed = (error: Error): void => {
-        if (replica !== null) replica.#engineFailed(engine, error);
+        if (replica !== null) replica.#applier.engineFailed(engine, error);
       };
       const state = stateOn({ engineName, engine, meta }, environment, recovered.group, failed);
       await state.machine.open(engine, state.rows);
@@ -482,12 +467,6 @@ export class Replica {
     this.#env.schedule(this);
   }
 
-  #switched(at: Index): void {
-    this.#proposals.skippedTo(at);
-    this.#event('info', `restored from a snapshot at index ${at}`);
-    this.#env.changed(this);
-  }
-
   // -------------------------------------------------------------------------------------------------------------- its end
 
   #noticeChange(): void {
@@ -505,11 +484,6 @@ export class Replica {
       this.#refuseInbox('not_leader');
     }
     this.#env.changed(this);
-  }
-
-  /** An engine that was replaced is nobody's any more. */
-  #engineFailed(engine: StateEngine, error: Error): void {
-    if (engine === this.#applier.state.rows.engine) this.#life.engineFailed(error);
   }
 
   #abandon(): void {
