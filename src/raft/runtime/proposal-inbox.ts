@@ -11,7 +11,7 @@
  * next appends go at once, four times as many as the last time; one that ends with it, half as many.
  */
 import type { Clock, Timer } from '../ports.js';
-import type { ProposalWaiter } from './pending-proposals.js';
+import type { ProposalRefusal, ProposalWaiter } from './pending-proposals.js';
 
 export interface Proposal {
   readonly data: Uint8Array;
@@ -92,6 +92,10 @@ export class ProposalInbox {
       this.#nextAtOnce = Math.min(4 * this.#nextAtOnce, AT_ONCE_MAX);
     } else if (this.#gathering !== null) this.#nextAtOnce = Math.max(1, this.#nextAtOnce / 2);
     else if (this.#atOnce > 0) this.#atOnce--;
+  }
+
+  refuseAll(reason: ProposalRefusal): void {
+    for (const { waiter } of this.drain()) waiter.refused(reason);
   }
 
   /** Whatever waits, at once. */

@@ -1,9 +1,6 @@
 /**
- * The driver of one replica: takes `Ready` from the core and does what it says, in the order it demands. Persist, send,
- * apply; nothing is decided here.
- *
- * Batching (architecture decision 6): proposals gather into appends (proposal-inbox.ts); all reads of a turn share one
- * ReadIndex; results of a round are handed out together.
+ * One replica of a group, as its host and the rest of the node see it: what it knows, what it is asked, and its end. What it
+ * does is done in its turns (ready-loop.ts).
  */
 import {
   type ConfChange,
@@ -13,14 +10,12 @@ import {
   type Entry,
   type GroupId,
   type Index,
-  index,
   type Member,
   type Message,
   MessageType,
   NOBODY,
   type NodeId,
   type RaftCore,
-  type Ready,
   type ReplicaId,
   type Role,
   type Term,
@@ -38,9 +33,10 @@ import { Life } from './life.js';
 import { LogCompaction } from './log-compaction.js';
 import { type OpenState, stateOn } from './open-state.js';
 import { Peers } from './peers.js';
-import { PendingProposals, type ProposalRefusal, type ProposalWaiter } from './pending-proposals.js';
+import { PendingProposals, type ProposalWaiter } from './pending-proposals.js';
 import { PendingReads, type ReadWaiter } from './pending-reads.js';
 import { ProposalInbox } from './proposal-inbox.js';
+import { ReadyLoop } from './ready-loop.js';
 import type { ReplicaContext } from './replica-context.js';
 import { resumedCore, resumedMeta } from './resume.js';
 import type { SnapshotFrame } from './snapshot-codec.js';
@@ -64,7 +60,6 @@ export class Replica {
   readonly #life: Life;
   readonly #leaderContact: LeaderContact;
   readonly #peers: Peers;
-  readonly #appends: Appends;
   readonly #inbox: ProposalInbox;
   readonly #proposals = new PendingProposals();
   readonly #reads = new PendingReads();
@@ -73,6 +68,7 @@ export class Replica {
   readonly #applier: Applier;
   readonly #compaction: LogCompaction;
   readonly #incoming: IncomingState;
+  readonly #readyLoop: ReadyLoop;
   #firstChoice = 0;
   #stopping: Promise<void> | null = null;
   #known = '';
@@ -103,11 +99,11 @@ export class Replica {
     };
     this.#leaderContact = new LeaderContact(this.#core, environment.pulse);
     this.#peers = new Peers(context, this.#leaderContact);
-    this.#appends = new Appends(context, this.#peers);
+    const appends = new Appends(context, this.#peers);
     this.#applier = new Applier(context, this.#proposals, state);
     this.#compaction = new LogCompaction(context, this.#applier);
     this.#incoming = new IncomingState(context, {
-      appends: this.#appends,
+      appends,
       applier: this.#applier,
       proposals: this.#proposals,
       step: (message) => this.#step(message),
@@ -136,6 +132,17 @@ export class Replica {
       },
       done: (to, node, at, ok, why) => this.#snapshotDone(to, node, at, ok, why),
       failed: (engine, error) => this.#applier.engineFailed(engine, error),
+    });
+    this.#readyLoop = new ReadyLoop(context, {
+      inbox: this.#inbox,
+      proposals: this.#proposals,
+      reads: this.#reads,
+      peers: this.#peers,
+      appends,
+      applier: this.#applier,
+      compaction: this.#compaction,
+      incoming: this.#incoming,
+      senders: this.#senders,
     });
   }
 
@@ -379,85 +386,19 @@ export class Replica {
     return result;
   }
 
-  // ------------------------------------------------------------------------------------------------------- the Ready loop
-
   /** One turn: called by the host, once for all that has arrived since the last. */
   pass(): void {
     if (!this.#life.active) return;
     try {
-      this.#takeProposals();
-      this.#reads.askAll((context) => this.#core.readIndex(context));
-      do {
-        while (this.#core.hasReady()) this.#handle(this.#core.ready());
-        this.#incoming.discardUnused();
-        this.#apply();
-        // What was applied may have changed the membership, and so what is committed.
-      } while (this.#core.hasReady());
+      this.#readyLoop.turn();
       this.#noticeChange();
     } catch (error) {
       this.#life.markDamaged(asError(error));
     }
   }
 
-  #takeProposals(): void {
-    if (this.#inbox.empty) return;
-    // What is in flight on a full disk waits for space; what comes now is told at once (F36).
-    const { full } = this.#env.log;
-    if (this.isLeader && (full || this.#applier.overloaded)) {
-      this.#refuseInbox(full ? 'disk_full' : 'overloaded');
-      return;
-    }
-    const inbox = this.#inbox.take(this.#proposals.size, this.#appends.inFlight);
-    if (inbox.length === 0) return;
-    const result = this.#core.propose(inbox.map((proposal) => proposal.data));
-    if (!result.ok) {
-      const reason = result.reason === 'too_many_uncommitted' ? 'overloaded' : result.reason;
-      for (const { waiter } of inbox) waiter.refused(reason);
-      return;
-    }
-    for (let i = 0; i < inbox.length; i++) {
-      this.#proposals.add(index(result.first + i), result.term, inbox[i]!.waiter);
-    }
-  }
-
-  #refuseInbox(reason: ProposalRefusal): void {
-    for (const { waiter } of this.#inbox.drain()) waiter.refused(reason);
-  }
-
-  #handle(ready: Ready): void {
-    this.#peers.sendAll(ready.messages);
-    if (ready.snapshot !== null) this.#incoming.adopt(ready);
-    else if (ready.seq > 0) this.#appends.write(ready);
-    this.#applier.push(ready.committed);
-    if (ready.reads.length > 0) {
-      this.#reads.answered(ready.reads);
-      this.#reads.applied(this.#core.appliedIndex);
-      if (this.#reads.waiting) this.#env.schedule(this);
-    }
-    for (const to of ready.snapshotsTo) this.#startSnapshot(to);
-  }
-
   unreachable(to: ReplicaId): void {
     if (this.#life.active) this.#core.reportUnreachable(to);
-  }
-
-  // --------------------------------------------------------------------------------------------------------------- apply
-
-  #apply(): void {
-    const { switching } = this.#appends;
-    if (!switching && !this.#applier.applyAll()) return;
-    this.#reads.applied(this.#core.appliedIndex);
-    if (!switching) this.#compaction.run();
-  }
-
-  // ----------------------------------------------------------------------------------------------------------- snapshots
-
-  #startSnapshot(to: ReplicaId): void {
-    const node = this.nodeOf(to);
-    if (node === undefined || this.#appends.switching) return;
-    // The snapshot may be of a later index than what we know to be in the engine.
-    const { rows } = this.#applier.state;
-    if (this.#senders.start(to, node, rows.engine)) this.#compaction.catchUps.begin(to, rows.written.index);
   }
 
   #snapshotDone(to: ReplicaId, node: NodeId, at: Index, ok: boolean, why: string): void {
@@ -481,13 +422,13 @@ export class Replica {
     if (core.role !== 'leader') {
       this.#senders.abortAll();
       this.#compaction.forgetFollowers();
-      this.#refuseInbox('not_leader');
+      this.#inbox.refuseAll('not_leader');
     }
     this.#env.changed(this);
   }
 
   #abandon(): void {
-    this.#refuseInbox('not_leader');
+    this.#inbox.refuseAll('not_leader');
     this.#proposals.abandonAll();
     this.#reads.abandonAll();
     this.#senders.abortAll();
