@@ -1,17 +1,18 @@
 /**
- * A received state on its way to take the place of the one in force. It is opened first: what can't be opened never comes into
- * force. Then the core is told, and if it wants the state, the log records the new engine's name (appends.ts): that record
- * is the switch (F7). There is one at a time; another one that arrives meanwhile is dropped, and so is one that the core
- * does not want (F8).
+ * A state that a leader streams here, on its way to take the place of the one in force. Once all of it is here
+ * (snapshot-receiver.ts) it is opened: what can't be opened never comes into force. Then the core is told, and if it wants
+ * the state, the log records the new engine's name (appends.ts): that record is the switch (F7). There is one at a time;
+ * another one that arrives meanwhile is dropped, and so is one that the core does not want (F8).
  */
-import { index, type Message, MessageType, NO_ENTRIES, type Ready } from '../core/index.js';
+import { index, type Message, MessageType, NO_ENTRIES, type NodeId, type Ready } from '../core/index.js';
 import type { Appends } from './appends.js';
 import type { Applier } from './applier.js';
 import { asError } from './damage.js';
 import { type OpenState, stateOn } from './open-state.js';
 import type { PendingProposals } from './pending-proposals.js';
 import type { ReplicaContext } from './replica-context.js';
-import type { StagedSnapshot } from './snapshot-receiver.js';
+import type { SnapshotFrame } from './snapshot-codec.js';
+import { SnapshotReceiver, type StagedSnapshot } from './snapshot-receiver.js';
 
 export interface IncomingStateParts {
   readonly appends: Appends;
@@ -21,6 +22,7 @@ export interface IncomingStateParts {
   readonly step: (message: Message) => void;
 }
 
+/** All of it is here. */
 interface Incoming {
   readonly staged: StagedSnapshot;
   readonly state: OpenState;
@@ -31,6 +33,7 @@ interface Incoming {
 export class IncomingState {
   readonly #context: ReplicaContext;
   readonly #parts: IncomingStateParts;
+  readonly #receiver: SnapshotReceiver;
   #incoming: Incoming | null = null;
   /** Engines being opened, closed and removed beside everything else. Never rejects. */
   #background: Promise<unknown> = Promise.resolve();
@@ -38,14 +41,30 @@ export class IncomingState {
   constructor(context: ReplicaContext, parts: IncomingStateParts) {
     this.#context = context;
     this.#parts = parts;
+    const { environment, group, id, life, event } = context;
+    this.#receiver = new SnapshotReceiver({
+      clock: environment.clock,
+      group,
+      replica: id,
+      engines: environment.engines,
+      newEngineName: () => environment.newEngineName(group),
+      send: environment.sendSnapshot,
+      staged: (snapshot) => this.#stage(snapshot),
+      event: (text) => event('warn', text),
+      failed: (error) => life.fatal(error),
+    });
   }
 
-  /** There is one. */
-  get waiting(): boolean {
-    return this.#incoming !== null;
+  /** Some of it is here, or all. */
+  get underWay(): boolean {
+    return this.#incoming !== null || this.#receiver.receiving;
   }
 
-  stage(staged: StagedSnapshot): void {
+  onFrame(from: NodeId, frame: SnapshotFrame): void {
+    this.#receiver.onFrame(from, frame);
+  }
+
+  #stage(staged: StagedSnapshot): void {
     const { environment, group, life } = this.#context;
     if (this.#incoming !== null || !life.active) {
       this.#inBackground(this.#drop(staged));
@@ -132,6 +151,11 @@ export class IncomingState {
   #inBackground(work: Promise<void>): void {
     const done = work.catch((error: unknown) => this.#context.life.fatal(asError(error)));
     this.#background = Promise.all([this.#background, done]);
+  }
+
+  /** Resolves when nothing is left of one that was not all here. */
+  stopReceiving(): Promise<void> {
+    return this.#receiver.close();
   }
 
   /** Resolves when no engine is being opened, closed or removed any more. */

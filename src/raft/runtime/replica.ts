@@ -40,7 +40,6 @@ import { ReadyLoop } from './ready-loop.js';
 import type { ReplicaContext } from './replica-context.js';
 import { resumedCore, resumedMeta } from './resume.js';
 import type { SnapshotFrame } from './snapshot-codec.js';
-import { SnapshotReceiver } from './snapshot-receiver.js';
 import { SnapshotSenders } from './snapshot-senders.js';
 
 /** Below the shortest election timeout: nobody else campaigns meanwhile. */
@@ -63,7 +62,6 @@ export class Replica {
   readonly #inbox: ProposalInbox;
   readonly #proposals = new PendingProposals();
   readonly #reads = new PendingReads();
-  readonly #receiver: SnapshotReceiver;
   readonly #senders: SnapshotSenders;
   readonly #applier: Applier;
   readonly #compaction: LogCompaction;
@@ -107,17 +105,6 @@ export class Replica {
       applier: this.#applier,
       proposals: this.#proposals,
       step: (message) => this.#step(message),
-    });
-    this.#receiver = new SnapshotReceiver({
-      clock: environment.clock,
-      group: this.group,
-      replica: this.id,
-      engines: environment.engines,
-      newEngineName: () => environment.newEngineName(this.group),
-      send: environment.sendSnapshot,
-      staged: (snapshot) => this.#incoming.stage(snapshot),
-      event: (text) => this.#event('warn', text),
-      failed: (error) => this.#life.fatal(error),
     });
     this.#senders = new SnapshotSenders({
       group: this.group,
@@ -231,7 +218,7 @@ export class Replica {
   }
 
   get snapshotIncoming(): boolean {
-    return this.#incoming.waiting || this.#receiver.receiving;
+    return this.#incoming.underWay;
   }
 
   /** Milliseconds since this replica last knew that its leader leads, be it itself; Infinity if never. */
@@ -327,7 +314,7 @@ export class Replica {
   onSnapshotFrame(from: NodeId, frame: SnapshotFrame): void {
     if (!this.#life.active) return;
     if (frame.kind === 'ack' || frame.kind === 'refuse') this.#senders.onFrame(frame);
-    else this.#receiver.onFrame(from, frame);
+    else this.#incoming.onFrame(from, frame);
   }
 
   tick(): void {
@@ -443,7 +430,7 @@ export class Replica {
 
   async #stop(): Promise<void> {
     this.#life.stop();
-    await this.#receiver.close();
+    await this.#incoming.stopReceiving();
     await this.#incoming.settled();
     await this.#incoming.close();
     await this.#applier.state.rows.close();
