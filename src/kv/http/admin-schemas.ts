@@ -16,10 +16,10 @@ import {
 } from '../../shardctrl/index.js';
 import type {
   AddNodeRequest,
-  BalanceRequest,
   BalanceSettingsRequest,
   MembersRequest,
   MoveRequest,
+  PlanRequest,
   ReshardRequest,
   SettingsRequest,
   VerifyRequest,
@@ -29,9 +29,6 @@ import { parseDuration } from './duration.js';
 import { refuse } from './http-response.js';
 import type { Parsed } from './query.js';
 
-const max_pause_ms = z.int().min(1).max(3_600_000).optional();
-/** Bytes a second: with less a plan would hardly ever end. */
-const max_rate_bytes = z.int().min(1_024).optional();
 /** As a node's configuration wants its id. */
 const NODE_ID = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/;
 const NODES_MAX = 64;
@@ -39,12 +36,18 @@ const NODES_MAX = 64;
 const nodeId = z.string().regex(NODE_ID, 'a node is named like "n1"');
 const shardId = z.string().regex(/^s[1-9][0-9]{0,8}$/, 'a shard is named like "s1"');
 
+/** Whatever it is that a plan moves. */
+const planMembers = {
+  dry_run: z.boolean().optional(),
+  max_pause_ms: z.int().min(1).max(3_600_000).optional(),
+  /** Bytes a second: with less a plan would hardly ever end. */
+  max_rate_bytes: z.int().min(1_024).optional(),
+};
+
 export const reshardSchema = z.strictObject({
   shards: z.int().min(1).max(SLOT_COUNT),
   replicas: z.int().min(1).max(99).optional(),
-  dry_run: z.boolean().optional(),
-  max_pause_ms,
-  max_rate_bytes,
+  ...planMembers,
   by: z.enum(SHARE_BY).optional(),
   weights: z.record(shardId, z.number().min(WEIGHT_MIN).max(WEIGHT_MAX)).optional(),
   exclude_shards: z.array(shardId).max(SHARDS_MAX).optional(),
@@ -54,22 +57,19 @@ export const reshardSchema = z.strictObject({
 export const moveSchema = z.strictObject({
   slots: z.string().regex(/^\d{1,5}(-\d{1,5})?(,\d{1,5}(-\d{1,5})?)*$/, 'slots look like "0-99,200"'),
   to: z.string().min(1).max(128),
-  dry_run: z.boolean().optional(),
-  max_pause_ms,
-  max_rate_bytes,
+  ...planMembers,
 });
 
 export function parseReshard(body: unknown): Parsed<ReshardRequest> {
   const parsed = parseBody(reshardSchema, body);
   if (!parsed.ok) return parsed;
-  const { shards, replicas, dry_run = false, by, weights, exclude_shards, exclude_nodes, ...limits } = parsed.value;
+  const { shards, replicas, by, weights, exclude_shards, exclude_nodes, ...plan } = parsed.value;
   return {
     ok: true,
     value: {
       shards,
-      dry_run,
+      ...planRequestOf(plan),
       ...(replicas === undefined ? {} : { replicas }),
-      ...limitsOf(limits),
       ...(by === undefined ? {} : { by }),
       ...(weights === undefined ? {} : { weights }),
       ...(exclude_shards === undefined ? {} : { exclude_shards }),
@@ -78,16 +78,15 @@ export function parseReshard(body: unknown): Parsed<ReshardRequest> {
   };
 }
 
-interface Limits {
-  readonly max_pause_ms?: number;
-  readonly max_rate_bytes?: number;
+/** Limits only where they were said. */
+function planRequestOf(said: { readonly [M in keyof PlanRequest]?: PlanRequest[M] | undefined }): PlanRequest {
+  const { dry_run = false, max_pause_ms, max_rate_bytes } = said;
+  return {
+    dry_run,
+    ...(max_pause_ms === undefined ? {} : { max_pause_ms }),
+    ...(max_rate_bytes === undefined ? {} : { max_rate_bytes }),
+  };
 }
-
-/** Only what was said. */
-const limitsOf = (limits: { readonly [L in keyof Limits]?: number | undefined }): Limits => ({
-  ...(limits.max_pause_ms === undefined ? {} : { max_pause_ms: limits.max_pause_ms }),
-  ...(limits.max_rate_bytes === undefined ? {} : { max_rate_bytes: limits.max_rate_bytes }),
-});
 
 /** There is nothing to say beside the path. */
 const nothingSchema = z.strictObject({}).optional();
@@ -99,8 +98,8 @@ export function parseNothing(body: unknown): Parsed<unknown> {
 export function parseMove(body: unknown): Parsed<MoveRequest> {
   const parsed = parseBody(moveSchema, body);
   if (!parsed.ok) return parsed;
-  const { slots, to, dry_run = false, ...limits } = parsed.value;
-  return { ok: true, value: { slots, to, dry_run, ...limitsOf(limits) } };
+  const { slots, to, ...plan } = parsed.value;
+  return { ok: true, value: { slots, to, ...planRequestOf(plan) } };
 }
 
 export const addNodeSchema = z.strictObject({
@@ -166,14 +165,12 @@ export function parseTransferLeader(body: unknown): Parsed<string> {
   return parsed.ok ? { ok: true, value: parsed.value.to } : parsed;
 }
 
-export const balanceSchema = z.strictObject({ dry_run: z.boolean().optional(), max_pause_ms, max_rate_bytes });
+export const balanceSchema = z.strictObject(planMembers);
 
 /** None: to carry out what `GET` shows is all there is to ask for. */
-export function parseBalance(body: unknown): Parsed<BalanceRequest> {
+export function parseBalance(body: unknown): Parsed<PlanRequest> {
   const parsed = parseBody(balanceSchema.optional(), body);
-  if (!parsed.ok) return parsed;
-  const { dry_run = false, ...limits } = parsed.value ?? {};
-  return { ok: true, value: { dry_run, ...limitsOf(limits) } };
+  return parsed.ok ? { ok: true, value: planRequestOf(parsed.value ?? {}) } : parsed;
 }
 
 export const balanceSettingsSchema = z

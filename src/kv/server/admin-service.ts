@@ -8,7 +8,6 @@ import {
   type ControllerResult,
   type ControllerStateMachine,
   formatSlots,
-  MAX_PAUSE_DEFAULT_MS,
   parseShardName,
   parseSlots,
   type ShardMap,
@@ -21,7 +20,6 @@ import type {
   AdminService,
   Answer,
   ApiError,
-  BalanceRequest,
   BalanceSettingsRequest,
   BalanceSettingsView,
   BalanceView,
@@ -35,6 +33,7 @@ import type {
   MoveRequest,
   NodeView,
   PlanAction,
+  PlanRequest,
   PlanView,
   ReadinessView,
   ReceiptsView,
@@ -57,7 +56,7 @@ import type { LoadService } from './load-service.js';
 import type { MapKeeper } from './map-keeper.js';
 import { MembersAdmin, noShard } from './members-admin.js';
 import type { PeerBook } from './peer-book.js';
-import { PlanDrafts, wishOf } from './plan-drafts.js';
+import { limitsOf, PlanDrafts, wishOf } from './plan-drafts.js';
 import { type PlanReport, planView, receiptsView } from './plan-view.js';
 import type { Rpc } from './rpc.js';
 import { SettingsAdmin } from './settings-admin.js';
@@ -86,11 +85,6 @@ export interface AdminServiceOptions {
 
 const ok = <T>(value: T): Answer<T> => ({ ok: true, value });
 const fail = (error: ApiError): { ok: false; error: ApiError } => ({ ok: false, error });
-
-const limitsOf = ({ max_pause_ms, max_rate_bytes }: Pick<MoveRequest, 'max_pause_ms' | 'max_rate_bytes'>) => ({
-  max_pause_ms: max_pause_ms ?? MAX_PAUSE_DEFAULT_MS,
-  maxRate: max_rate_bytes ?? null,
-});
 
 export class AdminServiceImpl implements AdminService {
   readonly #options: AdminServiceOptions;
@@ -324,7 +318,7 @@ export class AdminServiceImpl implements AdminService {
     return this.#balance.balance(timeout_ms);
   }
 
-  startBalance(request: BalanceRequest, timeout_ms: number): Promise<Answer<PlanView>> {
+  startBalance(request: PlanRequest, timeout_ms: number): Promise<Answer<PlanView>> {
     return this.#balance.start(request, timeout_ms);
   }
 

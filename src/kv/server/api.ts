@@ -3,17 +3,11 @@
  * unions. Each area of the API has a file in `api/`; views of the administration are the JSON shapes of http-api.md, verbatim.
  */
 import type { Answer } from './api/answer.js';
-import type {
-  BalanceRequest,
-  BalanceSettingsRequest,
-  BalanceSettingsView,
-  BalanceView,
-  HotReport,
-} from './api/balance.js';
+import type { BalanceSettingsRequest, BalanceSettingsView, BalanceView, HotReport } from './api/balance.js';
 import type { ClusterView, ReadinessView } from './api/cluster.js';
 import type { LocateView, MapView } from './api/map.js';
 import type { AddNodeRequest, LeaderView, MembersRequest, MembersView, NodeView } from './api/members.js';
-import type { MoveRequest, PlanAction, PlanView, ReceiptsView, ReshardRequest } from './api/plans.js';
+import type { MoveRequest, PlanAction, PlanRequest, PlanView, ReceiptsView, ReshardRequest } from './api/plans.js';
 import type { SettingsRequest, SettingsView } from './api/settings.js';
 import type { VerifyRequest, VerifyRunsView, VerifyView } from './api/verification.js';
 
@@ -54,7 +48,7 @@ export interface AdminService {
   hot(limit: number, timeout_ms: number): Promise<Answer<HotReport>>;
   balance(timeout_ms: number): Promise<Answer<BalanceView>>;
   /** Starts a plan that relieves overloaded shards. Where there is nothing to move it is only `planned`: nothing was started. */
-  startBalance(request: BalanceRequest, timeout_ms: number): Promise<Answer<PlanView>>;
+  startBalance(request: PlanRequest, timeout_ms: number): Promise<Answer<PlanView>>;
   setBalance(request: BalanceSettingsRequest, timeout_ms: number): Promise<Answer<BalanceSettingsView>>;
   /** The node as it is then: known to the cluster. Again for a node that belongs to it already: no effect. */
   addNode(request: AddNodeRequest, timeout_ms: number): Promise<Answer<NodeView>>;

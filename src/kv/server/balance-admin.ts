@@ -2,7 +2,6 @@
 import type { NodeId } from '../../raft/index.js';
 import {
   type ControllerCommand,
-  MAX_PAUSE_DEFAULT_MS,
   type PlanLimits,
   type ShardMap,
   type SlotMove,
@@ -12,11 +11,11 @@ import {
 import type {
   Answer,
   ApiError,
-  BalanceRequest,
   BalanceSettingsRequest,
   BalanceSettingsView,
   BalanceView,
   HotReport,
+  PlanRequest,
   PlanView,
 } from './api.js';
 import type { BalanceService } from './balance-service.js';
@@ -24,7 +23,7 @@ import { balanceSentence, balanceView } from './balance-view.js';
 import type { ControllerCaller } from './controller-caller.js';
 import { hotReport } from './hot-view.js';
 import type { LoadService } from './load-service.js';
-import type { PlanDrafts } from './plan-drafts.js';
+import { limitsOf, type PlanDrafts } from './plan-drafts.js';
 
 export interface BalanceAdminOptions {
   readonly loads: LoadService;
@@ -42,7 +41,6 @@ const fail = (code: ApiError['code'], detail: string): Failure => ({ ok: false, 
 
 const AWAY_DETAIL = 'the controller did not answer in time: a majority of its members may be away';
 const AWAY = fail('unavailable', AWAY_DETAIL);
-const DEFAULT_LIMITS: PlanLimits = { max_pause_ms: MAX_PAUSE_DEFAULT_MS, maxRate: null };
 /** A node that takes longer is left out; the rest is shown. */
 const GATHER_MS = 1_000;
 
@@ -62,7 +60,7 @@ export class BalanceAdmin {
   async balance(timeout_ms: number): Promise<Answer<BalanceView>> {
     const standing = await this.#options.balance.ask(timeout_ms);
     if (standing === null) return AWAY;
-    const plan = await this.#draft(standing, DEFAULT_LIMITS, timeout_ms);
+    const plan = await this.#draft(standing, limitsOf({}), timeout_ms);
     return plan.ok ? { ok: true, value: balanceView(standing, plan.value) } : plan;
   }
 
@@ -73,15 +71,12 @@ export class BalanceAdmin {
     return this.#options.drafts.balance(moves, warnings, limits, timeout_ms);
   }
 
-  async start(request: BalanceRequest, timeout_ms: number): Promise<Answer<PlanView>> {
+  async start(request: PlanRequest, timeout_ms: number): Promise<Answer<PlanView>> {
     const standing = await this.#options.balance.ask(timeout_ms);
     if (standing === null) return AWAY;
     if (standing.assessment === null) return fail('unavailable', `${balanceSentence(standing)}: try again`);
     const moves = movesOf(standing);
-    const limits = {
-      max_pause_ms: request.max_pause_ms ?? MAX_PAUSE_DEFAULT_MS,
-      maxRate: request.max_rate_bytes ?? null,
-    };
+    const limits = limitsOf(request);
     if (request.dry_run || moves.length === 0) return this.#draft(standing, limits, timeout_ms);
     const { worst } = standing.assessment;
     const cause = worst === null ? '' : `asked for by an operator: ${shardName(worst.shard)} was overloaded`;

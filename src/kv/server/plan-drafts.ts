@@ -11,6 +11,7 @@ import {
   draftReshard,
   forecastOf,
   intersectSlots,
+  MAX_PAUSE_DEFAULT_MS,
   PACE_DEFAULT,
   type PlanLimits,
   parseShardName,
@@ -24,7 +25,7 @@ import {
   SlotSizes,
   shardName,
 } from '../../shardctrl/index.js';
-import type { Answer, ApiError, PlanView, ReshardRequest } from './api.js';
+import type { Answer, ApiError, PlanRequest, PlanView, ReshardRequest } from './api.js';
 import type { ControllerCaller, MapAnswer } from './controller-caller.js';
 import { draftView } from './plan-view.js';
 import { takeCensus } from './slot-census.js';
@@ -44,6 +45,12 @@ export interface PlanDraftsOptions {
 
 const ok = <T>(value: T): Answer<T> => ({ ok: true, value });
 const fail = (error: ApiError): { readonly ok: false; readonly error: ApiError } => ({ ok: false, error });
+
+/** What a plan is held to; what was left unsaid is what holds by default. */
+export const limitsOf = ({ max_pause_ms, max_rate_bytes }: Omit<PlanRequest, 'dry_run'>): PlanLimits => ({
+  max_pause_ms: max_pause_ms ?? MAX_PAUSE_DEFAULT_MS,
+  maxRate: max_rate_bytes ?? null,
+});
 
 /** The names in a request, read. */
 export function wishOf(request: ReshardRequest): Answer<ReshardWish> {

@@ -6,7 +6,6 @@ import type {
   AddNodeRequest,
   AdminService,
   Answer,
-  BalanceRequest,
   BalanceSettingsRequest,
   BalanceView,
   HotReport,
@@ -23,6 +22,7 @@ import type {
   MoveRequest,
   NodeView,
   PlanAction,
+  PlanRequest,
   PlanView,
   ReadinessView,
   ReceiptsView,
@@ -283,7 +283,7 @@ export class FakeAdmin implements AdminService {
     return this.#answer(['balance', timeout_ms], BALANCE);
   }
 
-  async startBalance(request: BalanceRequest, timeout_ms: number) {
+  async startBalance(request: PlanRequest, timeout_ms: number) {
     return this.#answer(['startBalance', request, timeout_ms], { ...PLAN, state: this.balanced });
   }
 

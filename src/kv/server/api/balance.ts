@@ -43,12 +43,6 @@ export interface BalanceView extends BalanceLine, BalanceSettingsView {
   readonly plan: PlanView;
 }
 
-export interface BalanceRequest {
-  readonly dry_run: boolean;
-  readonly max_pause_ms?: number;
-  readonly max_rate_bytes?: number;
-}
-
 /** Requests a second, decayed. */
 export interface SlotLoadView {
   readonly slot: number;

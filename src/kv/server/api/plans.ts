@@ -1,13 +1,19 @@
 /** Plans: what they are asked for with, where they and their moves are, what their batches have proved. */
 import type { ShareBy } from '../../../shardctrl/index.js';
 
-export interface ReshardRequest {
+/** What each plan can be asked for with, whatever it moves. */
+export interface PlanRequest {
+  /** It is only shown. */
+  readonly dry_run: boolean;
+  /** No slot is to be frozen longer. */
+  readonly max_pause_ms?: number;
+  /** Bytes a second that its copies may send. */
+  readonly max_rate_bytes?: number;
+}
+
+export interface ReshardRequest extends PlanRequest {
   readonly shards: number;
   readonly replicas?: number;
-  readonly dry_run: boolean;
-  readonly max_pause_ms?: number;
-  /** Bytes a second. */
-  readonly max_rate_bytes?: number;
   /** What is to be evened out; default: slots. */
   readonly by?: ShareBy;
   /** By shard, from now on; others keep theirs. */
@@ -18,14 +24,11 @@ export interface ReshardRequest {
   readonly exclude_nodes?: readonly string[];
 }
 
-export interface MoveRequest {
+export interface MoveRequest extends PlanRequest {
   /** `"0-99,200"`. */
   readonly slots: string;
   /** `s2`. */
   readonly to: string;
-  readonly dry_run: boolean;
-  readonly max_pause_ms?: number;
-  readonly max_rate_bytes?: number;
 }
 
 /** `pause`: no further move begins. `cancel`: what is not installed is rolled back; what is, stays. */
