@@ -54,7 +54,7 @@ export interface AdminService {
   addNode(request: AddNodeRequest, timeout_ms: number): Promise<Answer<NodeView>>;
   /**
    * Begins to move the node's replicas off; once none is left, the node leaves the cluster for good. The answer is the node as
-   * it is then (`draining`). Again: no effect.
+   * it is then (`draining`). Again: no effect, and `not_found` once it has left.
    */
   removeNode(id: string, timeout_ms: number): Promise<Answer<NodeView>>;
   /** Begins to change the members of a shard; the answer is what has begun. `conflict` while another change is under way. */

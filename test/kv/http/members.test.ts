@@ -197,4 +197,6 @@ it('/openapi.json describes these calls, their bodies and their answers', async 
   }
   const text = JSON.stringify(paths);
   for (const field of ['peer', 'add', 'remove', 'to']) expect(text).toContain(`"${field}":{`);
+  const { delete: removal } = paths['/v1/admin/nodes/{id}'] as { delete: { responses: object } };
+  expect(Object.keys(removal.responses)).toEqual(['202', '404', 'default']);
 });

@@ -19,7 +19,11 @@ export const memberPaths: Json = {
     delete: {
       summary: 'Move all replicas off a node, then remove it for good; again: no effect',
       parameters: [id, timeout],
-      responses: { 202: json('Begun: the node is `draining`', ref('Node')), default: problem },
+      responses: {
+        202: json('Begun: the node is `draining`', ref('Node')),
+        404: { ...problem, description: 'It has left by now, or there is no such node' },
+        default: problem,
+      },
     },
   },
   '/v1/admin/shards/{id}/members': {
