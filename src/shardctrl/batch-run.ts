@@ -1,7 +1,7 @@
 /**
  * Carries out one batch: the driver's half of a move in the guards table of resharding.md (and of `Move` in the model).
  *
- *   running     BeginExport, copy while serving, then in rounds: catch up, Freeze, last changes, Install → publish;
+ *   running     BeginExport, copy while serving, then in rounds: catch up, Freeze, last changes and Install → publish;
  *               what takes longer than a pause may last is thawed (Bar, Thaw) and tried again in the next round
  *   cancelling  AbortImport until `aborted` (`installed`: publish after all) → Unfreeze → batch_aborted
  *   published   Delete, wait for the purge → batch_done
@@ -14,7 +14,15 @@
 import type { FrozenGate } from './frozen-gate.js';
 import type { Batch, BatchReceipt, PlanState } from './plan.js';
 import { shardName } from './shard-map.js';
-import type { CopyAnswer, CopyMark, CopyOrder, FreezeReceipt, SlotAnswer, SlotCommand } from './shard-port.js';
+import type {
+  CopyAnswer,
+  CopyMark,
+  CopyOrder,
+  FreezeReceipt,
+  InstallCommand,
+  SlotAnswer,
+  SlotCommand,
+} from './shard-port.js';
 import { formatSlots } from './slot-ranges.js';
 import { type Asker, FOREVER, type Patience, type Tenure } from './tenure.js';
 
@@ -45,6 +53,9 @@ type GiveUp = Extract<Forward, { kind: 'give_up' }>;
 
 /** What a copy came to: done up to the mark, or why the batch is given up, or out of time. */
 type CopyStep = Extract<CopyAnswer, { kind: 'copied' }> | GiveUp | null;
+
+/** The destination's answer to Install, behind the last changes. */
+type InstallStep = Extract<CopyAnswer, { kind: 'answered' }> | GiveUp | null;
 
 const giveUp = (reason: string): GiveUp => ({ kind: 'give_up', reason });
 
@@ -183,21 +194,41 @@ export class BatchRun implements Asker {
     }
   }
 
-  /** null: patience has run out. All records of a huge slot take as long as they take: the time for it doubles. */
   async #copy(since: CopyMark | null, patience: Patience): Promise<CopyStep> {
+    const copied = await this.#copyBy(this.#orderOf(since, null), patience);
+    if (copied?.kind === 'answered') throw new Error('invariant: an answer to Install, which was not sent');
+    return copied;
+  }
+
+  async #install(mark: CopyMark, round: number, receipt: FreezeReceipt, patience: Patience): Promise<InstallStep> {
+    const { digest, revision, clock_ms } = receipt;
+    const install = { ...this.#command('install'), round, digest, revision, clock_ms };
+    const answered = await this.#copyBy(this.#orderOf(mark, install), patience);
+    if (answered?.kind === 'copied') throw new Error('invariant: no answer to Install');
+    return answered;
+  }
+
+  #orderOf(since: CopyMark | null, install: InstallCommand | null): CopyOrder {
     const { from, to, move, slots } = this.#batch;
-    const { shards } = this.#tenure;
     // What clients change has to be kept up with, whatever the rate.
-    const maxRate = since === null ? this.#maxRate : null;
-    let timeout_ms = since === null ? this.#bulk_ms : this.#tenure.settings.call_timeout_ms;
+    return { from, to, move, slots, since, maxRate: since === null ? this.#maxRate : null, install };
+  }
+
+  /** null: patience has run out. All records of a huge slot take as long as they take: the time for it doubles. */
+  async #copyBy(
+    order: CopyOrder,
+    patience: Patience,
+  ): Promise<Exclude<CopyAnswer, { kind: 'refused' }> | GiveUp | null> {
+    const { shards } = this.#tenure;
+    let timeout_ms = order.since === null ? this.#bulk_ms : this.#tenure.settings.call_timeout_ms;
     for (let attempt = 1; ; attempt++) {
-      const order: CopyOrder = { from, to, move, slots, since, maxRate };
       const call = (limit_ms: number): Promise<CopyAnswer> => shards.copy(order, limit_ms);
       const copied = await this.#tenure.ask(this, call, soonerOf(patience, this.#in(timeout_ms)), timeout_ms);
-      if (copied?.kind === 'copied') return copied;
-      if (copied !== null && copied.answer.kind !== 'busy') {
-        return giveUp(`${shardName(to)} answered ${copied.answer.kind} to a page`);
+      const isBusy = copied !== null && copied.kind !== 'copied' && copied.answer.kind === 'busy';
+      if (copied?.kind === 'refused' && !isBusy) {
+        return giveUp(`${shardName(order.to)} answered ${copied.answer.kind} to a page`);
       }
+      if (copied !== null && copied.kind !== 'refused' && !isBusy) return copied;
       if (patience.enough() || (patience.until_ms !== null && this.#now_ms >= patience.until_ms)) return null;
       if (copied === null) timeout_ms *= 2;
       else await this.#tenure.sleep(this.#tenure.backOff_ms(attempt));
@@ -235,13 +266,12 @@ export class BatchRun implements Asker {
     const { receipt } = frozen;
     // A shard that takes so long for one step will not do two more in time.
     if (inTime === null) return { kind: 'to_thaw', receipt, mark };
-    const copied = await this.#copy(mark, patience);
-    if (copied === null) return { kind: 'to_thaw', receipt, mark };
-    if (copied.kind === 'give_up') return copied;
     // What is cancelled before it is installed is rolled back, also from here.
     if (this.#tenure.windingUp(this.#batch.plan)) return PLAN_ENDS;
-    const answer = await this.#install(round, receipt, patience);
-    if (answer === null) return { kind: 'to_thaw', receipt, mark };
+    const installed = await this.#install(mark, round, receipt, patience);
+    if (installed === null) return { kind: 'to_thaw', receipt, mark };
+    if (installed.kind === 'give_up') return installed;
+    const { answer } = installed;
     if (answer.kind === 'installed') return this.#publish(receipt, answer);
     if (answer.kind !== 'mismatch') return giveUp(`${shardName(to)} answered ${answer.kind} to Install`);
     const digests = { source: receipt.digest, destination: answer.sums.digest };
@@ -249,12 +279,6 @@ export class BatchRun implements Asker {
       return giveUp(`digests of ${shardName(from)} and ${shardName(to)} differ after every copy`);
     this.#event('error', 'digests differ after a copy; copying again', digests);
     return { kind: 'to_thaw', receipt, mark: null };
-  }
-
-  #install(round: number, receipt: FreezeReceipt, patience: Patience): Promise<SlotAnswer | null> {
-    const { digest, revision, clock_ms } = receipt;
-    const command: SlotCommand = { ...this.#command('install'), round, digest, revision, clock_ms };
-    return this.#settle(command, this.#batch.to, null, patience);
   }
 
   /** Only after the destination has barred the round may the source serve again: an Install may be on its way yet. */

@@ -37,18 +37,20 @@ export interface FreezeReceipt extends SlotSums {
   readonly index: number;
 }
 
+export interface InstallCommand {
+  readonly kind: 'install';
+  readonly move: MoveId;
+  readonly round: number;
+  readonly slots: SlotRanges;
+  readonly digest: string;
+  readonly revision: number;
+  readonly clock_ms: number;
+}
+
 export type SlotCommand =
   | { readonly kind: 'begin_export'; readonly move: MoveId; readonly slots: SlotRanges }
   | { readonly kind: 'freeze'; readonly move: MoveId; readonly round: number; readonly slots: SlotRanges }
-  | {
-      readonly kind: 'install';
-      readonly move: MoveId;
-      readonly round: number;
-      readonly slots: SlotRanges;
-      readonly digest: string;
-      readonly revision: number;
-      readonly clock_ms: number;
-    }
+  | InstallCommand
   | { readonly kind: 'bar'; readonly move: MoveId; readonly round: number; readonly slots: SlotRanges }
   | { readonly kind: 'thaw'; readonly move: MoveId; readonly round: number; readonly slots: SlotRanges }
   | { readonly kind: 'abort_import'; readonly move: MoveId; readonly slots: SlotRanges }
@@ -106,7 +108,9 @@ export type CopyAnswer =
       /** How many keys and idempotency records have changed since. */
       readonly left: number;
     }
-  | { readonly kind: 'refused'; readonly answer: SlotAnswer };
+  | { readonly kind: 'refused'; readonly answer: SlotAnswer }
+  /** To the order's `install`. */
+  | { readonly kind: 'answered'; readonly answer: SlotAnswer };
 
 export type StepAnswer = { readonly kind: 'begun' } | { readonly kind: 'refused'; readonly detail: string };
 
@@ -120,12 +124,17 @@ export interface CopyOrder {
   readonly since: CopyMark | null;
   /** At most so many bytes a second; null: as fast as it goes beside what the shards serve. */
   readonly maxRate: number | null;
+  /**
+   * Goes to the destination in one breath with the last page: one commit for both, while clients wait. For what is frozen.
+   * null: more is to come.
+   */
+  readonly install: InstallCommand | null;
 }
 
 /** All calls but `remains` and `sound` reject with `ShardUnavailable` after `timeout_ms` without a definite answer. */
 export interface ShardPort {
   slotCommand(shard: GroupId, command: SlotCommand, timeout_ms: number): Promise<SlotAnswer>;
-  /** Resolves when the destination has confirmed all; `refused` where it answered otherwise. */
+  /** Resolves when the destination has confirmed all, or has answered `install`; `refused` where it took a page otherwise. */
   copy(order: CopyOrder, timeout_ms: number): Promise<CopyAnswer>;
   /** Keys and bytes by slot, as of the leader's applied state; slots without data are left out. */
   slotStats(shard: GroupId, slots: SlotRanges, timeout_ms: number): Promise<readonly SlotStats[]>;

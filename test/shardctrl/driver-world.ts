@@ -33,7 +33,7 @@ export interface Call {
   readonly number: number;
   /** `freeze`, `copy`, `propose publish`, … */
   readonly what: string;
-  /** 0: the controller. */
+  /** 0: the controller. That of an `install` is its destination, though the last changes come from the source. */
   readonly shard: GroupId;
   readonly driver: DriverHandle;
 }
@@ -305,13 +305,14 @@ export class DriverWorld {
   }
 
   #copy(handle: DriverHandle, order: CopyOrder, timeout_ms: number): Promise<CopyAnswer> {
-    const { from, to, move, slots, since, maxRate } = order;
+    const { from, to, move, slots, since, maxRate, install } = order;
     const note = since === null || since.by === this.exporter ? (since?.note ?? null) : 0;
     const source = this.shards.all.get(from);
     const keys =
       source === undefined ? 0 : note === null ? source.sums(slots).keys : this.shards.notedAfter(from, slots, note);
     // What changes while it is under way is left.
     const begin = (): (() => CopyAnswer) => {
+      if (this.down.has(from) || !this.shards.all.has(from)) throw new ShardUnavailable(`s${from} does not answer`);
       const upTo = note === null ? 0 : this.shards.shard(from).newestNote;
       const page = this.shards.page(from, move, slots, note);
       if (page !== null && this.brokenCopies > 0) {
@@ -324,18 +325,21 @@ export class DriverWorld {
       if (page === null) return { kind: 'refused', answer: { kind: 'stale' } };
       // Nothing new: no page goes, and nobody notices whether the destination is there.
       const goes = note === null || [...page.values()].some((entries) => entries.size > 0);
-      if (goes && (this.down.has(to) || !this.shards.all.has(to))) throw new ShardUnavailable(`s${to} does not answer`);
+      if ((goes || install !== null) && (this.down.has(to) || !this.shards.all.has(to)))
+        throw new ShardUnavailable(`s${to} does not answer`);
       const refusal = goes ? this.shards.mergePage(to, move, page) : null;
       if (refusal !== null) return { kind: 'refused', answer: refusal };
+      if (install !== null) return { kind: 'answered', answer: this.#command(to, install) };
       const left = this.shards.notedAfter(from, slots, upTo);
       return { kind: 'copied', records: keys, bytes: keys * 10, mark: { by: this.exporter, note: upTo }, left };
     };
     const paced_ms = maxRate === null ? 0 : (keys * 10 * 1000) / maxRate;
     const takes_ms = Math.max(keys * this.copy_ms, paced_ms);
     this.copies.push({ since, began_ms: this.clock.monotonic_ms(), takes_ms, keys });
-    return this.#longCall(handle, 'copy', from, timeout_ms, takes_ms, () => {
-      const end = begin();
-      return () => settled(end);
+    const [what, whose] = install === null ? ['copy', from] : ['install', to];
+    return this.#longCall(handle, what, whose, timeout_ms, takes_ms, () => {
+      const begun = settled(begin);
+      return () => settled(() => begun()());
     }).then((one) => one());
   }
 

@@ -476,7 +476,6 @@ describe('the driver', () => {
     ['copy', 1, 'undone'],
     ['copy', 2, 'undone'],
     ['freeze', 1, 'undone'],
-    ['copy', 3, 'undone'],
     // On its way, it cannot be called back.
     ['install', 1, 'forward'],
     ['propose publish', 1, 'forward'],

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { pack } from '../../src/kv/server/json-rpc.js';
 import { Method } from '../../src/kv/server/rpc.js';
-import type { KvCommand } from '../../src/kv/store/index.js';
+import { encodeCommand, type KvCommand } from '../../src/kv/store/index.js';
 import { Ambush } from './ambush.js';
 import { SimScheduler } from './fakes/clock.js';
 import { SimNetwork } from './fakes/network.js';
@@ -63,8 +63,17 @@ describe('an ambush on a move', () => {
 describe('an Install that comes late', () => {
   const install = (move: number): Buffer => {
     const header = Buffer.alloc(HEADER_BYTES);
-    header[2] = Method.SlotCommand;
-    return Buffer.concat([header, pack({ shard: 2, command: { kind: 'install', move, slots: [[1, 2]], round: 1 } })]);
+    header[2] = Method.Page;
+    const command = {
+      kind: 'install',
+      move,
+      slots: [[1, 2]],
+      round: 1,
+      digest: '0'.repeat(32),
+      revision: 1,
+      clock_ms: 0,
+    } as const;
+    return Buffer.concat([header, pack({ shard: 2, commands: [new Uint8Array(encodeCommand(command, 0))] })]);
   };
   const freeze: KvCommand = { kind: 'freeze', move: MOVE, slots: [[1, 2]], round: 1 };
   const receipt = {

@@ -21,6 +21,11 @@ export interface CopyJob {
   readonly send: (page: Buffer) => Promise<SlotAnswer>;
   /** How many pages may be on their way now; the first goes alone, since it may be refused. */
   readonly atOnce: () => number;
+  /**
+   * Sends the last page (null: there is none) and Install behind it, once all others are confirmed; resolves with the
+   * answer to Install, or to a page that was not taken. null: nothing is to be installed.
+   */
+  readonly install: ((page: Buffer | null) => Promise<SlotAnswer>) | null;
 }
 
 export type Copied =
@@ -33,7 +38,8 @@ export type Copied =
       /** How many keys and idempotency records that is now. */
       readonly left: number;
     }
-  | { readonly kind: 'refused'; readonly answer: SlotAnswer };
+  | { readonly kind: 'refused'; readonly answer: SlotAnswer }
+  | { readonly kind: 'answered'; readonly answer: SlotAnswer };
 
 /** The first page of a copy of all records goes even if it is empty: it opens the import. Other empty pages do not. */
 export async function copySlots(job: CopyJob): Promise<Copied> {
@@ -48,8 +54,12 @@ export async function copySlots(job: CopyJob): Promise<Copied> {
   let cursor: ExportCursor | null = null;
   do {
     const page: ExportPage = await machine.exportRecords(slots, since, cursor, PAGE_BYTES);
-    if (page.records.length > 0 || (since === null && cursor === null)) {
-      const command = encodeCommand({ kind: 'page', move: job.move, slots, records: page.records }, 0);
+    const goes = page.records.length > 0 || (since === null && cursor === null);
+    const command = goes ? encodeCommand({ kind: 'page', move: job.move, slots, records: page.records }, 0) : null;
+    if (page.next === null && job.install !== null) {
+      await pages.atMost(0);
+      if (pages.refusal === null) return { kind: 'answered', answer: await job.install(command) };
+    } else if (command !== null) {
       await pages.send(command, bytes === 0 ? 1 : job.atOnce());
       records += page.records.length;
       bytes += command.length;

@@ -72,8 +72,9 @@ export class ShardCaller {
     }
   }
 
-  page(shard: GroupId, command: Buffer, timeout_ms: number): Promise<SlotAnswer> {
-    const request = { shard, command: new Uint8Array(command) };
+  /** Puts commands into the shard's log one behind the other: a page, Install, or both. */
+  page(shard: GroupId, commands: readonly Buffer[], timeout_ms: number): Promise<SlotAnswer> {
+    const request = { shard, commands: commands.map((command) => new Uint8Array(command)) };
     return this.ask(
       shard,
       Method.Page,

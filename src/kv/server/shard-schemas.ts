@@ -19,10 +19,18 @@ const sums = z.object({ keys: count, bytes: count, digest, idempotencyRecords: c
 const move = { move: count, slots };
 const round = { ...move, round: count };
 
+const installSchema = z.object({
+  kind: z.literal('install'),
+  ...round,
+  digest,
+  revision: count,
+  clock_ms: z.number(),
+});
+
 export const slotCommandSchema: z.ZodType<SlotCommand> = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('begin_export'), ...move }),
   z.object({ kind: z.literal('freeze'), ...round }),
-  z.object({ kind: z.literal('install'), ...round, digest, revision: count, clock_ms: z.number() }),
+  installSchema,
   z.object({ kind: z.literal('bar'), ...round }),
   z.object({ kind: z.literal('thaw'), ...round }),
   z.object({ kind: z.literal('abort_import'), ...move }),
@@ -48,10 +56,9 @@ const slotAnswerSchema: z.ZodType<SlotAnswer> = z.discriminatedUnion('kind', [
 ]);
 
 export const slotRequestSchema = z.object({ shard: count, command: slotCommandSchema });
-export const pageRequestSchema = z.object({
-  shard: count,
-  command: z.instanceof(Uint8Array).refine((bytes) => bytes.length >= COMMAND_HEAD_BYTES),
-});
+const command = z.instanceof(Uint8Array).refine((bytes) => bytes.length >= COMMAND_HEAD_BYTES);
+/** A page, Install, or both in this order. */
+export const pageRequestSchema = z.object({ shard: count, commands: z.array(command).min(1).max(2) });
 export const copyRequestSchema = z.object({
   from: count,
   to: count,
@@ -60,6 +67,7 @@ export const copyRequestSchema = z.object({
   since: z.object({ by: z.string().max(300), note: count }).nullable(),
   /** Nodes of earlier builds do not say. */
   maxRate: z.number().min(1).nullable().default(null),
+  install: installSchema.nullable().default(null),
   timeout_ms: z.number(),
 });
 
@@ -72,6 +80,7 @@ const copyAnswerSchema = z.discriminatedUnion('kind', [
     left: count,
   }),
   z.object({ kind: z.literal('refused'), answer: slotAnswerSchema }),
+  z.object({ kind: z.literal('answered'), answer: slotAnswerSchema }),
 ]);
 
 export const queryRequestSchema = z.discriminatedUnion('kind', [

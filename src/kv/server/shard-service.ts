@@ -11,7 +11,7 @@ import {
   type SlotAnswer,
   SlotState,
 } from '../../shardctrl/index.js';
-import { CopyPace, copySlots } from '../migration/index.js';
+import { type CopyJob, CopyPace, copySlots } from '../migration/index.js';
 import { encodeCommand, type KvResult, type KvStateMachine, stampCommand } from '../store/index.js';
 import { handleJson } from './json-rpc.js';
 import { onState } from './on-state.js';
@@ -74,8 +74,16 @@ export class ShardService {
     return answer;
   }
 
-  page(request: PageRequest): Promise<LeaderAnswer<SlotAnswer>> {
-    return this.#propose(request.shard, Buffer.from(request.command));
+  /** Of one turn: they share a commit. The answer is the last one's, or that of a page that was not taken. */
+  async page({ shard, commands }: PageRequest): Promise<LeaderAnswer<SlotAnswer>> {
+    const answers = await Promise.all(commands.map((command) => this.#propose(shard, Buffer.from(command))));
+    const last = answers.at(-1)!;
+    // Asked again after it was installed, a page is not taken any more: what counts is that all of it is there.
+    if (last.ok && last.value.kind === 'installed') {
+      this.#options.slotsChanged();
+      return last;
+    }
+    return answers.find((answer) => !answer.ok || answer.value.kind !== 'ok') ?? last;
   }
 
   /** Every command here is idempotent: an unknown outcome is told as "not (known to be) done here", and asked again. */
@@ -114,10 +122,11 @@ export class ShardService {
           settled: () => replica.settled(),
           send: (page) => this.#sendPage(request, replica, pace, page, deadline),
           atOnce: () => (request.since === null ? pace.atOnce : 1),
+          install: this.#installer(request, replica, deadline),
         }),
       );
       if (copied === null || !replica.leads) return this.#elsewhere(request.from);
-      if (copied.kind === 'refused') return { ok: true, value: copied };
+      if (copied.kind !== 'copied') return { ok: true, value: copied };
       const { upTo, ...rest } = copied;
       return { ok: true, value: { ...rest, mark: { by, note: upTo } } };
     } catch (error) {
@@ -140,18 +149,30 @@ export class ShardService {
     const { clock } = this.#options;
     if (request.since === null) await this.nothingFrozen();
     const began_ms = clock.monotonic_ms();
-    const answer = await this.#deliver(request, replica, page, deadline);
+    const answer = await this.#deliver(request, replica, [page], deadline);
     if (request.since === null) await this.#rest(request, replica, pace.rest_ms(page.length, began_ms));
     return answer;
   }
 
-  async #deliver({ from, to }: CopyRequest, replica: Replica, page: Buffer, deadline: number): Promise<SlotAnswer> {
+  #installer(request: CopyRequest, replica: Replica, deadline: number): CopyJob['install'] {
+    const { install } = request;
+    if (install === null) return null;
+    const command = encodeCommand(install, 0);
+    return (page) => this.#deliver(request, replica, page === null ? [command] : [page, command], deadline);
+  }
+
+  async #deliver(
+    { from, to }: CopyRequest,
+    replica: Replica,
+    commands: readonly Buffer[],
+    deadline: number,
+  ): Promise<SlotAnswer> {
     const { caller, clock } = this.#options;
     for (;;) {
       mustLead(replica, from);
       const left_ms = Math.max(1, deadline - clock.monotonic_ms());
       try {
-        return await caller.page(to, page, Math.min(left_ms, PAGE_MS));
+        return await caller.page(to, commands, Math.min(left_ms, PAGE_MS));
       } catch (error) {
         if (!(error instanceof ShardUnavailable) || left_ms <= PAGE_MS) throw error;
       }

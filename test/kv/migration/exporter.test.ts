@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type Copied, copySlots } from '../../../src/kv/migration/index.js';
+import { type Copied, type CopyJob, copySlots } from '../../../src/kv/migration/index.js';
 import type { ExportCursor, ExportPage, KvStateMachine, PageRecord } from '../../../src/kv/store/index.js';
 import { ShardUnavailable, type SlotAnswer, type SlotRanges } from '../../../src/shardctrl/index.js';
 
@@ -49,7 +49,7 @@ class Destination {
   }
 }
 
-const start = (to: Destination, pages: number, atOnce: number): Promise<Copied> =>
+const start = (to: Destination, pages: number, atOnce: number, install: CopyJob['install'] = null): Promise<Copied> =>
   copySlots({
     move: 7,
     slots: SLOTS,
@@ -58,6 +58,7 @@ const start = (to: Destination, pages: number, atOnce: number): Promise<Copied> 
     settled: async () => {},
     send: to.send,
     atOnce: () => atOnce,
+    install,
   });
 
 describe('a copy of many pages', () => {
@@ -76,6 +77,24 @@ describe('a copy of many pages', () => {
     expect(copied).toEqual({ kind: 'refused', answer: { kind: 'stale' } });
     expect(to.sent).toBeLessThan(9);
     expect(to.flying).toHaveLength(0);
+  });
+
+  it('F52: installs behind the last page, and not before all others have arrived', async () => {
+    const to = new Destination();
+    const story: unknown[] = [];
+    const install = async (page: Buffer | null): Promise<SlotAnswer> => {
+      story.push(to.sent, to.flying.length, page?.length);
+      return { kind: 'mismatch', sums: { keys: 1, bytes: 2, digest: '', idempotencyRecords: 0 } };
+    };
+    expect(await to.serve(start(to, 12, 3, install))).toMatchObject({ kind: 'answered', answer: { kind: 'mismatch' } });
+    expect(story).toEqual([11, 0, expect.any(Number)]);
+  });
+
+  it('F52: installs nothing behind a page that was refused', async () => {
+    const to = new Destination();
+    const install = () => Promise.reject(new Error('installed'));
+    const copied = await to.serve(start(to, 12, 3, install), (number) => ({ kind: number === 11 ? 'stale' : 'ok' }));
+    expect(copied).toEqual({ kind: 'refused', answer: { kind: 'stale' } });
   });
 
   it('fails as a page fails, and not before the others have ended', async () => {

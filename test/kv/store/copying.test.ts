@@ -80,6 +80,7 @@ it('F52 F55: a copy may be broken off anywhere and begun again, while clients wr
             settled: async () => {},
             send,
             atOnce: () => 1,
+            install: null,
           };
           const copied = await copySlots(job).catch(() => null);
           if (copied?.kind === 'copied') since = copied.upTo;
