@@ -19,7 +19,7 @@ import type {
   CopyMark,
   CopyOrder,
   FreezeReceipt,
-  InstallCommand,
+  InstallOrder,
   SlotAnswer,
   SlotCommand,
 } from './shard-port.js';
@@ -40,7 +40,9 @@ type Round =
   /** The source serves again. `mark` null: everything has to be copied anew. */
   | { readonly kind: 'thawed'; readonly mark: CopyMark | null }
   /** It was not frozen: one of the shards did not answer in time. */
-  | { readonly kind: 'not_frozen'; readonly mark: CopyMark };
+  | { readonly kind: 'not_frozen'; readonly mark: CopyMark }
+  /** Nor then: what it takes to install would not have fitted into the pause just now. */
+  | { readonly kind: 'deferred'; readonly mark: CopyMark };
 
 /** What is to be thawed, once others may freeze. */
 interface ToThaw {
@@ -54,8 +56,8 @@ type GiveUp = Extract<Forward, { kind: 'give_up' }>;
 /** What a copy came to: done up to the mark, or why the batch is given up, or out of time. */
 type CopyStep = Extract<CopyAnswer, { kind: 'copied' }> | GiveUp | null;
 
-/** The destination's answer to Install, behind the last changes. */
-type InstallStep = Extract<CopyAnswer, { kind: 'answered' }> | GiveUp | null;
+/** The destination's answer to Install, behind the last changes; `copied`: these took too long. null: out of time. */
+type InstallStep = Exclude<CopyAnswer, { kind: 'refused' }> | GiveUp | null;
 
 const giveUp = (reason: string): GiveUp => ({ kind: 'give_up', reason });
 
@@ -72,6 +74,7 @@ export class BatchRun implements Asker {
   /** Of rounds that were thawed. */
   #longestPause_ms = 0;
   #copies = 0;
+  #deferrals = 0;
 
   constructor(tenure: Tenure, gate: FrozenGate, batch: Batch, inherited: string | null, onStalled: () => void) {
     this.#tenure = tenure;
@@ -125,11 +128,11 @@ export class BatchRun implements Asker {
     let turns = 0;
     for (let round = 1; round <= freezesMax; ) {
       const ended = await this.#round(round, mark);
-      if (ended.kind !== 'thawed' && ended.kind !== 'not_frozen') return ended;
+      if (ended.kind !== 'thawed' && ended.kind !== 'not_frozen' && ended.kind !== 'deferred') return ended;
       mark = ended.mark;
       if (ended.kind === 'thawed') round++;
-      else if (++turns >= turnsMax) return this.#neverFrozen(turns);
-      await this.#tenure.sleep(this.#tenure.backOff_ms(Math.max(round, turns)));
+      else if (ended.kind === 'not_frozen' && ++turns >= turnsMax) return this.#neverFrozen(turns);
+      await this.#tenure.sleep(this.#tenure.backOff_ms(Math.max(round, turns, this.#deferrals)));
     }
     const { max_pause_ms } = this.#tenure.planOf(this.#batch.plan) ?? {};
     return giveUp(
@@ -163,15 +166,25 @@ export class BatchRun implements Asker {
       // Nobody waits long for his turn because of a shard that does not answer; and nothing is frozen for one that is away.
       const patience = soonerOf(this.#untilWoundUp, this.#in(this.#tenure.settings.call_timeout_ms));
       // It was served while it waited for its turn. Once: what is busy is never drained, and what is left may follow while frozen.
+      const began_ms = this.#now_ms;
       const caughtUp = await this.#catchUp(since, patience, 1);
+      const took_ms = this.#now_ms - began_ms;
       if (caughtUp?.kind === 'give_up') return caughtUp;
       const plan = this.#tenure.planOf(this.#batch.plan);
       if (plan === null || plan.ending !== null) return PLAN_ENDS;
       if (caughtUp === null || !(await this.#destinationReady(patience))) return { kind: 'not_frozen', mark: since };
+      if (this.#isSlow(caughtUp, took_ms, plan.max_pause_ms)) return { kind: 'deferred', mark: caughtUp.mark };
       return await this.#whileFrozen(plan, round, caughtUp.mark);
     } finally {
       leave();
     }
+  }
+
+  /** A few changes took about as long as Freeze will, and Install behind the next ones. Some times it is worth a wait. */
+  #isSlow({ records }: { readonly records: number }, took_ms: number, pause_ms: number): boolean {
+    const { deferralsMax, drainedAt } = this.#tenure.settings;
+    const slow = records > 0 && records <= drainedAt && 2 * took_ms > pause_ms;
+    return slow && ++this.#deferrals <= deferralsMax;
   }
 
   async #destinationReady(patience: Patience): Promise<boolean> {
@@ -200,25 +213,19 @@ export class BatchRun implements Asker {
     return copied;
   }
 
-  async #install(mark: CopyMark, round: number, receipt: FreezeReceipt, patience: Patience): Promise<InstallStep> {
-    const { digest, revision, clock_ms } = receipt;
-    const install = { ...this.#command('install'), round, digest, revision, clock_ms };
-    const answered = await this.#copyBy(this.#orderOf(mark, install), patience);
-    if (answered?.kind === 'copied') throw new Error('invariant: no answer to Install');
-    return answered;
+  /** `copied`: it would have taken too long. */
+  #install(mark: CopyMark, install: InstallOrder, patience: Patience): Promise<InstallStep> {
+    return this.#copyBy(this.#orderOf(mark, install), patience);
   }
 
-  #orderOf(since: CopyMark | null, install: InstallCommand | null): CopyOrder {
+  #orderOf(since: CopyMark | null, install: InstallOrder | null): CopyOrder {
     const { from, to, move, slots } = this.#batch;
     // What clients change has to be kept up with, whatever the rate.
     return { from, to, move, slots, since, maxRate: since === null ? this.#maxRate : null, install };
   }
 
   /** null: patience has run out. All records of a huge slot take as long as they take: the time for it doubles. */
-  async #copyBy(
-    order: CopyOrder,
-    patience: Patience,
-  ): Promise<Exclude<CopyAnswer, { kind: 'refused' }> | GiveUp | null> {
+  async #copyBy(order: CopyOrder, patience: Patience): Promise<InstallStep> {
     const { shards } = this.#tenure;
     let timeout_ms = order.since === null ? this.#bulk_ms : this.#tenure.settings.call_timeout_ms;
     for (let attempt = 1; ; attempt++) {
@@ -256,20 +263,25 @@ export class BatchRun implements Asker {
 
   async #whileFrozen(plan: PlanState, round: number, mark: CopyMark): Promise<Round | ToThaw> {
     const { from, to } = this.#batch;
-    this.#froze_ms = this.#now_ms;
-    const patience: Patience = { ...FOREVER, until_ms: this.#in(plan.max_pause_ms) };
+    const began_ms = this.#now_ms;
+    this.#froze_ms = began_ms;
     const freeze: SlotCommand = { ...this.#command('freeze'), round };
-    const inTime = await this.#ask(freeze, from, patience);
-    // It may be carried out yet: only what is known to be frozen can be thawed. What has been copied stays.
+    const inTime = await this.#ask(freeze, from, { ...FOREVER, until_ms: this.#in(plan.max_pause_ms) });
+    // It may be carried out yet: only what is known to be frozen can be thawed. And then to go on is the shorter way.
     const frozen = inTime ?? (await this.#ask(freeze, from, FOREVER));
     if (frozen?.kind !== 'frozen') return giveUp(`${shardName(from)} answered ${frozen?.kind} to Freeze`);
     const { receipt } = frozen;
-    // A shard that takes so long for one step will not do two more in time.
-    if (inTime === null) return { kind: 'to_thaw', receipt, mark };
     // What is cancelled before it is installed is rolled back, also from here.
     if (this.#tenure.windingUp(this.#batch.plan)) return PLAN_ENDS;
-    const installed = await this.#install(mark, round, receipt, patience);
+    const step_ms = this.#now_ms - began_ms;
+    const left_ms = Math.max(began_ms + plan.max_pause_ms - this.#now_ms, step_ms);
+    const { digest, revision, clock_ms } = receipt;
+    const command = { ...this.#command('install'), round, digest, revision, clock_ms };
+    // To thaw takes two more steps: so long it is better to wait for this one.
+    const patience: Patience = { ...FOREVER, until_ms: this.#in(left_ms + 2 * step_ms) };
+    const installed = await this.#install(mark, { command, within_ms: left_ms }, patience);
     if (installed === null) return { kind: 'to_thaw', receipt, mark };
+    if (installed.kind === 'copied') return { kind: 'to_thaw', receipt, mark: installed.mark };
     if (installed.kind === 'give_up') return installed;
     const { answer } = installed;
     if (answer.kind === 'installed') return this.#publish(receipt, answer);

@@ -20,6 +20,8 @@ export interface DriverSettings {
   readonly freezesMax: number;
   /** How often a batch has its turn and is not frozen, since a shard does not answer in time, before it is given up. */
   readonly turnsMax: number;
+  /** How often a freeze of a batch is put off because it would take too long just then. */
+  readonly deferralsMax: number;
   /** So few changes left to copy are worth a freeze; and how often they are copied before it is tried all the same. */
   readonly drainedAt: number;
   readonly drainsMax: number;
@@ -65,6 +67,7 @@ export const DRIVER_DEFAULTS: DriverSettings = {
   copiesMax: 3,
   freezesMax: 5,
   turnsMax: 20,
+  deferralsMax: 5,
   drainedAt: 16,
   drainsMax: 10,
   notesMax: 100_000,

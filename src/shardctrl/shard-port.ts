@@ -124,11 +124,17 @@ export interface CopyOrder {
   readonly since: CopyMark | null;
   /** At most so many bytes a second; null: as fast as it goes beside what the shards serve. */
   readonly maxRate: number | null;
-  /**
-   * Goes to the destination in one breath with the last page: one commit for both, while clients wait. For what is frozen.
-   * null: more is to come.
-   */
-  readonly install: InstallCommand | null;
+  /** null: more is to come. */
+  readonly install: InstallOrder | null;
+}
+
+/**
+ * Goes to the destination in one breath with the last page of what is frozen: one commit for both, while clients wait. It is
+ * not sent where the pages before it take longer than this; then the copy is answered as one without it.
+ */
+export interface InstallOrder {
+  readonly command: InstallCommand;
+  readonly within_ms: number;
 }
 
 /** All calls but `remains` and `sound` reject with `ShardUnavailable` after `timeout_ms` without a definite answer. */

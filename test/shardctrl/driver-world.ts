@@ -329,7 +329,9 @@ export class DriverWorld {
         throw new ShardUnavailable(`s${to} does not answer`);
       const refusal = goes ? this.shards.mergePage(to, move, page) : null;
       if (refusal !== null) return { kind: 'refused', answer: refusal };
-      if (install !== null) return { kind: 'answered', answer: this.#command(to, install) };
+      if (install !== null && takes_ms <= install.within_ms) {
+        return { kind: 'answered', answer: this.#command(to, install.command) };
+      }
       const left = this.shards.notedAfter(from, slots, upTo);
       return { kind: 'copied', records: keys, bytes: keys * 10, mark: { by: this.exporter, note: upTo }, left };
     };

@@ -21,11 +21,18 @@ export interface CopyJob {
   readonly send: (page: Buffer) => Promise<SlotAnswer>;
   /** How many pages may be on their way now; the first goes alone, since it may be refused. */
   readonly atOnce: () => number;
+  /** null: nothing is to be installed. */
+  readonly install: Installer | null;
+}
+
+export interface Installer {
+  /** It would take too long by now: pages go on as if nothing was to be installed. */
+  readonly late: () => boolean;
   /**
    * Sends the last page (null: there is none) and Install behind it, once all others are confirmed; resolves with the
-   * answer to Install, or to a page that was not taken. null: nothing is to be installed.
+   * answer to Install, or to a page that was not taken.
    */
-  readonly install: ((page: Buffer | null) => Promise<SlotAnswer>) | null;
+  readonly send: (page: Buffer | null) => Promise<SlotAnswer>;
 }
 
 export type Copied =
@@ -56,9 +63,9 @@ export async function copySlots(job: CopyJob): Promise<Copied> {
     const page: ExportPage = await machine.exportRecords(slots, since, cursor, PAGE_BYTES);
     const goes = page.records.length > 0 || (since === null && cursor === null);
     const command = goes ? encodeCommand({ kind: 'page', move: job.move, slots, records: page.records }, 0) : null;
-    if (page.next === null && job.install !== null) {
+    if (page.next === null && job.install !== null && !job.install.late()) {
       await pages.atMost(0);
-      if (pages.refusal === null) return { kind: 'answered', answer: await job.install(command) };
+      if (pages.refusal === null) return { kind: 'answered', answer: await job.install.send(command) };
     } else if (command !== null) {
       await pages.send(command, bytes === 0 ? 1 : job.atOnce());
       records += page.records.length;

@@ -1,2 +1,2 @@
 export { CopyPace, type CopyPaceOptions } from './copy-pace.js';
-export { type Copied, type CopyJob, copySlots } from './exporter.js';
+export { type Copied, type CopyJob, copySlots, type Installer } from './exporter.js';

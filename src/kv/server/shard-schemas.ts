@@ -67,7 +67,7 @@ export const copyRequestSchema = z.object({
   since: z.object({ by: z.string().max(300), note: count }).nullable(),
   /** Nodes of earlier builds do not say. */
   maxRate: z.number().min(1).nullable().default(null),
-  install: installSchema.nullable().default(null),
+  install: z.object({ command: installSchema, within_ms: z.number() }).nullable().default(null),
   timeout_ms: z.number(),
 });
 

@@ -11,7 +11,7 @@ import {
   type SlotAnswer,
   SlotState,
 } from '../../shardctrl/index.js';
-import { type CopyJob, CopyPace, copySlots } from '../migration/index.js';
+import { CopyPace, copySlots, type Installer } from '../migration/index.js';
 import { encodeCommand, type KvResult, type KvStateMachine, stampCommand } from '../store/index.js';
 import { handleJson } from './json-rpc.js';
 import { onState } from './on-state.js';
@@ -154,11 +154,16 @@ export class ShardService {
     return answer;
   }
 
-  #installer(request: CopyRequest, replica: Replica, deadline: number): CopyJob['install'] {
-    const { install } = request;
-    if (install === null) return null;
-    const command = encodeCommand(install, 0);
-    return (page) => this.#deliver(request, replica, page === null ? [command] : [page, command], deadline);
+  #installer(request: CopyRequest, replica: Replica, deadline: number): Installer | null {
+    if (request.install === null) return null;
+    const { command, within_ms } = request.install;
+    const { clock } = this.#options;
+    const end_ms = clock.monotonic_ms() + within_ms;
+    const install = encodeCommand(command, 0);
+    return {
+      late: () => clock.monotonic_ms() > end_ms,
+      send: (page) => this.#deliver(request, replica, page === null ? [install] : [page, install], deadline),
+    };
   }
 
   async #deliver(

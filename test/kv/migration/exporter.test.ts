@@ -82,19 +82,29 @@ describe('a copy of many pages', () => {
   it('F52: installs behind the last page, and not before all others have arrived', async () => {
     const to = new Destination();
     const story: unknown[] = [];
-    const install = async (page: Buffer | null): Promise<SlotAnswer> => {
+    const send = async (page: Buffer | null): Promise<SlotAnswer> => {
       story.push(to.sent, to.flying.length, page?.length);
       return { kind: 'mismatch', sums: { keys: 1, bytes: 2, digest: '', idempotencyRecords: 0 } };
     };
-    expect(await to.serve(start(to, 12, 3, install))).toMatchObject({ kind: 'answered', answer: { kind: 'mismatch' } });
+    expect(await to.serve(start(to, 12, 3, { late: () => false, send }))).toMatchObject({
+      kind: 'answered',
+      answer: { kind: 'mismatch' },
+    });
     expect(story).toEqual([11, 0, expect.any(Number)]);
   });
 
   it('F52: installs nothing behind a page that was refused', async () => {
     const to = new Destination();
-    const install = () => Promise.reject(new Error('installed'));
+    const install = { late: () => false, send: () => Promise.reject(new Error('installed')) };
     const copied = await to.serve(start(to, 12, 3, install), (number) => ({ kind: number === 11 ? 'stale' : 'ok' }));
     expect(copied).toEqual({ kind: 'refused', answer: { kind: 'stale' } });
+  });
+
+  it('F62: installs nothing once it is late, and has copied all the same', async () => {
+    const to = new Destination();
+    const install = { late: () => to.sent === 11, send: () => Promise.reject(new Error('installed')) };
+    expect(await to.serve(start(to, 12, 3, install))).toMatchObject({ kind: 'copied', records: 12 });
+    expect(to.sent).toBe(12);
   });
 
   it('fails as a page fails, and not before the others have ended', async () => {
