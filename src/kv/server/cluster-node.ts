@@ -343,6 +343,7 @@ export class ClusterNode {
       clock,
       host,
       stampOf,
+      requests,
       firstSlots: async (shard) => {
         const first = await controller.map(1, 1_000);
         if (first === null || first === 'missing') return null;

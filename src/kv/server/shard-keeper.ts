@@ -4,11 +4,12 @@
  */
 import type { Clock, GroupId, Replica, ReplicaHost, Timer } from '../../raft/index.js';
 import { eachSlot, type MoveId, type SlotRanges, SlotState, slotsOf } from '../../shardctrl/index.js';
+import { CopyPace } from '../migration/index.js';
 import { encodeCommand, type KvCommand, type KvStateMachine } from '../store/index.js';
 import { CONTROLLER } from './controller-caller.js';
 import { onState } from './on-state.js';
 import type { StampClock } from './stamp-clock.js';
-import { propose } from './waiting.js';
+import { delay, propose } from './waiting.js';
 
 const EVERY_MS = 100;
 /** Removed in one go: what else the shard serves waits for it. */
@@ -20,6 +21,8 @@ export interface ShardKeeperOptions {
   readonly stampOf: (shard: GroupId) => StampClock;
   /** Slots that the shard was given when the cluster was made, none if it was made later; null: not known now, ask again later. */
   readonly firstSlots: (shard: GroupId) => Promise<SlotRanges | null>;
+  /** How many requests of clients this node has taken. */
+  readonly requests: () => number;
   readonly failed: (error: unknown) => void;
 }
 
@@ -69,15 +72,20 @@ export class ShardKeeper {
     await this.#propose(group, replica, { kind: 'init', slots });
   }
 
-  /** Batch after batch, as long as there is something: the next plan waits for this. */
+  /** Batch after batch, as long as there is something: the next plan waits for this. It rests as copies do. */
   async #purge(group: GroupId, replica: Replica, machine: KvStateMachine): Promise<void> {
+    const { clock, requests } = this.#options;
+    const pace = new CopyPace({ clock, maxRate: null, requests });
     for (const { move, slots } of purgeTasks(machine)) {
       for (;;) {
         if (this.#closed || !replica.leads || machine !== replica.machine) return;
+        const began_ms = clock.monotonic_ms();
         await replica.settled();
         const { keys, idempotency } = await machine.purgeCandidates(slots, BATCH_KEYS);
         const applied = await this.#propose(group, replica, { kind: 'purge', move, slots, keys, idempotency });
         if (!applied || keys.length + idempotency.length === 0) break;
+        const rest_ms = pace.rest_ms(0, began_ms);
+        if (rest_ms > 0) await delay(clock, rest_ms);
       }
     }
   }
