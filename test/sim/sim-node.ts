@@ -216,7 +216,9 @@ export class SimNode {
         event: (level, text, fields) => {
           if (!alive()) return;
           this.#options.changed();
-          trace.add(id, `${level} ${text} ${JSON.stringify(fields)}`);
+          // A stack names the checkout: the trace of a seed is the same in all of them.
+          const { stack: _, ...told } = fields;
+          trace.add(id, `${level} ${text} ${JSON.stringify(told)}`);
           if (level === 'error' && !this.#excused(text, fields))
             this.#options.failed(`${id}: ${text} ${JSON.stringify(fields)}`);
         },

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import type { SimScheduler } from './fakes/clock.js';
 
 const TAIL_LINES = 200;
+const CHECKOUT = process.cwd();
 
 export class Trace {
   readonly #scheduler: SimScheduler;
@@ -16,7 +17,9 @@ export class Trace {
     this.#keepAll = keepAll;
   }
 
+  /** Throws where it names a place of this machine, as a stack does: elsewhere the same seed would have another trace. */
   add(who: string, what: string): void {
+    if (what.includes(CHECKOUT)) throw new Error(`a trace names the checkout: ${what}`);
     const line = `${this.#scheduler.now_ms.toFixed(3)} ${who} ${what}`;
     this.count++;
     this.#hash.update(line);
