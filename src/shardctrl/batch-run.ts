@@ -132,7 +132,8 @@ export class BatchRun implements Asker {
       mark = ended.mark;
       if (ended.kind === 'thawed') round++;
       else if (ended.kind === 'not_frozen' && ++turns >= turnsMax) return this.#neverFrozen(turns);
-      await this.#tenure.sleep(this.#tenure.backOff_ms(Math.max(round, turns, this.#deferrals)));
+      const tries = { thawed: round, not_frozen: turns, deferred: this.#deferrals }[ended.kind];
+      await this.#tenure.sleep(this.#tenure.backOff_ms(tries));
     }
     const { max_pause_ms } = this.#tenure.planOf(this.#batch.plan) ?? {};
     return giveUp(
@@ -184,7 +185,9 @@ export class BatchRun implements Asker {
   #isSlow({ records }: { readonly records: number }, took_ms: number, pause_ms: number): boolean {
     const { deferralsMax, drainedAt } = this.#tenure.settings;
     const slow = records > 0 && records <= drainedAt && 2 * took_ms > pause_ms;
-    return slow && ++this.#deferrals <= deferralsMax;
+    if (!slow || this.#deferrals >= deferralsMax) return false;
+    this.#deferrals++;
+    return true;
   }
 
   async #destinationReady(patience: Patience): Promise<boolean> {
@@ -273,7 +276,8 @@ export class BatchRun implements Asker {
     const { receipt } = frozen;
     // What is cancelled before it is installed is rolled back, also from here.
     if (this.#tenure.windingUp(this.#batch.plan)) return PLAN_ENDS;
-    const step_ms = this.#now_ms - began_ms;
+    // What outages added to it tells nothing of the next step.
+    const step_ms = Math.min(this.#now_ms - began_ms, plan.max_pause_ms, STEP_MS_MAX);
     const left_ms = Math.max(began_ms + plan.max_pause_ms - this.#now_ms, step_ms);
     const { digest, revision, clock_ms } = receipt;
     const command = { ...this.#command('install'), round, digest, revision, clock_ms };
@@ -423,6 +427,9 @@ export class BatchRun implements Asker {
 }
 
 const PLAN_ENDS = giveUp('the plan ends');
+
+/** No commit that goes well takes longer. */
+const STEP_MS_MAX = 500;
 
 /** A copy of all records may take so many times as long as a call. */
 const BULK = 5;

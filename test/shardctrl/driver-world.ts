@@ -322,6 +322,8 @@ export class DriverWorld {
       return () => deliver(upTo, page);
     };
     const deliver = (upTo: number, page: FakePage | null): CopyAnswer => {
+      // Nothing is left to go with it, and it goes all the same.
+      if (page === null && install !== null) return { kind: 'answered', answer: this.#command(to, install.command) };
       if (page === null) return { kind: 'refused', answer: { kind: 'stale' } };
       // Nothing new: no page goes, and nobody notices whether the destination is there.
       const goes = note === null || [...page.values()].some((entries) => entries.size > 0);

@@ -294,6 +294,8 @@ export class FakeShards {
       const slot = shard.slot(number);
       const joins = slot.state === SlotState.Importing && slot.move === move;
       const opens = slot.state === SlotState.None && slot.isEmpty && move > slot.floor;
+      const isIn = slot.floor === move && slot.outcome === MoveOutcome.Installed;
+      if (isIn) return null;
       if (joins || opens) continue;
       if (slot.floor === move && slot.outcome === MoveOutcome.Aborted) return { kind: 'aborted' };
       return move > slot.floor ? { kind: 'busy' } : STALE;

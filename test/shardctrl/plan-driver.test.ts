@@ -304,6 +304,28 @@ describe('the driver', () => {
     expect(maxPause(world)).toBeLessThan(50 + 2 * 6);
   });
 
+  it('F62: what an outage added to a Freeze is not waited for again', async () => {
+    const world = await DriverWorld.make(2);
+    world.fill([[0, 9]], 3);
+    world.elect();
+    let frozen_ms = 0;
+    let installs = 0;
+    world.fate = (call): Fate => {
+      if (call.what === 'freeze') frozen_ms ||= world.scheduler.now_ms;
+      // The source is away for long, then its way to the destination is.
+      if (call.what === 'freeze' && world.scheduler.now_ms < frozen_ms + 20_000) return { answer: 'lost' };
+      if (call.what === 'install' && installs++ < 1_000 && !world.calls.includes('thaw')) return { request: 'lost' };
+      return {};
+    };
+    world.apply({ kind: 'move', slots: [[0, 9]], to: 2, max_pause_ms: 50 });
+    await world.until(() => world.calls.includes('install'), 'it is not frozen');
+    const confirmed_ms = world.scheduler.now_ms;
+    await world.until(() => world.calls.includes('thaw'), 'it is not thawed');
+    expect(world.scheduler.now_ms - confirmed_ms).toBeLessThan(200);
+    expect((await world.untilOver()).status).toBe('done');
+    world.expectTidy();
+  });
+
   it('F62: nothing is frozen while a commit takes too long, and not put off for ever', async () => {
     const world = await DriverWorld.make(2);
     busyKeys(world, 4, 20);

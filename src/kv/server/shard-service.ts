@@ -125,6 +125,8 @@ export class ShardService {
           install: this.#installer(request, replica, deadline),
         }),
       );
+      // The destination's word that it has installed is final, whoever leads here by now.
+      if (copied?.kind === 'answered' && copied.answer.kind === 'installed') return { ok: true, value: copied };
       if (copied === null || !replica.leads) return this.#elsewhere(request.from);
       if (copied.kind !== 'copied') return { ok: true, value: copied };
       const { upTo, ...rest } = copied;

@@ -67,9 +67,10 @@ export async function exportRecords(
 ): Promise<ExportPage> {
   const firstPass = since === null ? 'keys' : 'noted';
   const at: ExportCursor = cursor ?? { range: 0, pass: firstPass, from: EMPTY };
+  if (since !== null) return exportChanges(state, slots, since, at, maxBytes);
   const range = slots[at.range];
   if (range === undefined) return { records: [], next: null };
-  const { records, from } = await runPass(state, range, since ?? 0, at, maxBytes);
+  const { records, from } = await runPass(state, range, at, maxBytes);
   if (from !== null) return { records, next: { ...at, from } };
   const pass = FOLLOWING[at.pass];
   if (pass !== null) return { records, next: { range: at.range, pass, from: EMPTY } };
@@ -78,22 +79,32 @@ export async function exportRecords(
   return { records, next };
 }
 
-function runPass(
+function runPass(state: StoreState, [first, last]: SlotRange, at: ExportCursor, maxBytes: number): Promise<PassPage> {
+  const begun = at.from.length > 0;
+  if (at.pass === 'keys')
+    return exportKeys(state, begun ? at.from : slotIndexKey(first), slotIndexKey(last + 1), maxBytes);
+  return exportIdempotency(state, begun ? at.from : idempotencyStart(first), idempotencyStart(last + 1), maxBytes);
+}
+
+/** Of all ranges as far as one page goes: each page is a commit, and clients may be waiting for the last one. */
+function exportChanges(
   state: StoreState,
-  [first, last]: SlotRange,
+  slots: SlotRanges,
   since: number,
   at: ExportCursor,
   maxBytes: number,
-): Promise<PassPage> | PassPage {
-  const begun = at.from.length > 0;
-  switch (at.pass) {
-    case 'keys':
-      return exportKeys(state, begun ? at.from : slotIndexKey(first), slotIndexKey(last + 1), maxBytes);
-    case 'idempotency':
-      return exportIdempotency(state, begun ? at.from : idempotencyStart(first), idempotencyStart(last + 1), maxBytes);
-    case 'noted':
-      return exportNoted(state, since, begun ? at.from : notedPosition(first, 0), last, maxBytes);
+): ExportPage {
+  const records: PageRecord[] = [];
+  let left = maxBytes;
+  for (let range = at.range; range < slots.length; range++) {
+    const [first, last] = slots[range]!;
+    const begun = range === at.range && at.from.length > 0;
+    const page = exportNoted(state, since, begun ? at.from : notedPosition(first, 0), last, left);
+    for (const record of page.records) left -= record.length;
+    records.push(...page.records);
+    if (page.from !== null) return { records, next: { range, pass: 'noted', from: page.from } };
   }
+  return { records, next: null };
 }
 
 async function exportKeys(state: StoreState, from: Buffer, to: Buffer, maxBytes: number): Promise<PassPage> {

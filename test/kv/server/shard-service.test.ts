@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Rpc } from '../../../src/kv/server/rpc.js';
 import type { ShardCaller } from '../../../src/kv/server/shard-caller.js';
-import { ShardService } from '../../../src/kv/server/shard-service.js';
+import { type CopyRequest, ShardService } from '../../../src/kv/server/shard-service.js';
 import type { StampClock } from '../../../src/kv/server/stamp-clock.js';
 import { decodeCommand, encodeCommand } from '../../../src/kv/store/index.js';
 import type { ReplicaHost } from '../../../src/raft/index.js';
@@ -76,7 +76,7 @@ describe('a page and Install in one breath', () => {
 });
 
 describe('a copy whose destination does not answer', () => {
-  function world() {
+  function world(install: CopyRequest['install'] = null, answer: (() => Promise<SlotAnswer>) | null = null) {
     const scheduler = new SimScheduler();
     const clock = new SimClock(scheduler);
     const machine = {
@@ -94,7 +94,7 @@ describe('a copy whose destination does not answer', () => {
       settled: async () => undefined,
       read: ({ ready }: { ready: () => void }) => ready(),
     };
-    const page = (_shard: number, _page: Buffer, timeout_ms: number): Promise<SlotAnswer> =>
+    const nobody = (_shard: number, _pages: readonly Buffer[], timeout_ms: number): Promise<SlotAnswer> =>
       new Promise((_resolve, reject) => {
         clock.after(timeout_ms, () => reject(new ShardUnavailable('nobody')));
       });
@@ -105,7 +105,7 @@ describe('a copy whose destination does not answer', () => {
       stampOf: () => {
         throw new Error('nothing is proposed here');
       },
-      caller: { page } as unknown as ShardCaller,
+      caller: { page: answer ?? nobody } as unknown as ShardCaller,
       slotsChanged: () => undefined,
       requests: () => 0,
       reclaiming: () => undefined,
@@ -122,7 +122,7 @@ describe('a copy whose destination does not answer', () => {
         slots: [[0, 9]],
         since: null,
         maxRate: null,
-        install: null,
+        install,
         timeout_ms: 600_000,
       })
       .then((answer) => answers.push([answer, scheduler.now_ms]));
@@ -135,6 +135,28 @@ describe('a copy whose destination does not answer', () => {
     expect(answers).toEqual([]);
     await scheduler.runFor(2_000);
     expect(answers).toMatchObject([[{ ok: false }, expect.any(Number)]]);
+  });
+
+  it('F56: tells that the slots are installed, whoever leads the source by then', async () => {
+    const sums = { keys: 0, bytes: 0, digest: '0'.repeat(32), idempotencyRecords: 0 };
+    const command = {
+      kind: 'install',
+      move: 7,
+      slots: [[0, 9]],
+      round: 1,
+      digest: sums.digest,
+      revision: 1,
+      clock_ms: 0,
+    } as const;
+    const install = { command: { ...command, slots: [[0, 9] as [number, number]] }, within_ms: 50 };
+    const { scheduler, replica, answers } = world(install, async () => {
+      replica.leads = false;
+      return { kind: 'installed', index: 3, sums };
+    });
+    await scheduler.runFor(1_000);
+    expect(answers).toMatchObject([
+      [{ ok: true, value: { kind: 'answered', answer: { kind: 'installed' } } }, expect.any(Number)],
+    ]);
   });
 
   it('ends soon after its source is deposed: the next leader is asked', async () => {

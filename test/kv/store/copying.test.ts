@@ -2,7 +2,13 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { copySlots } from '../../../src/kv/migration/index.js';
-import { ShardUnavailable, type SlotAnswer, type SlotRanges } from '../../../src/shardctrl/index.js';
+import {
+  ShardUnavailable,
+  type SlotAnswer,
+  type SlotRanges,
+  slotOfKey,
+  slotsOf,
+} from '../../../src/shardctrl/index.js';
 import { del, EVERYTHING, put, token } from './support/commands.js';
 import { Machine } from './support/machine.js';
 import { freeze, install, keysIn } from './support/moves.js';
@@ -50,6 +56,21 @@ async function carryOut(shard: Machine, step: Change): Promise<void> {
     if (due !== null) await shard.run(due);
   }
 }
+
+it('F62: what has changed goes in one page, in however many ranges the slots lie', async () => {
+  const shard = await Machine.create();
+  await shard.run({ kind: 'init', slots: EVERYTHING });
+  const keys = ['a', 'b', 'c', 'd'];
+  const slots = slotsOf(keys.map((key) => slotOfKey(Buffer.from(key))).sort((a, b) => a - b));
+  expect(slots.length).toBeGreaterThan(2);
+  await shard.run({ kind: 'begin_export', move: 7, slots });
+  for (const key of keys) await shard.run(put(key, 'value'));
+  const { records, next } = await shard.machine.exportRecords(slots, 0, null, 1_000);
+  expect([records.length, next]).toEqual([4, null]);
+  const some = await shard.machine.exportRecords(slots, 0, null, records[0]!.length + 1);
+  const rest = await shard.machine.exportRecords(slots, 0, some.next, 1_000);
+  expect([some.records.length, rest.records.length, rest.next]).toEqual([2, 2, null]);
+});
 
 it('F52 F55: a copy may be broken off anywhere and begun again, while clients write, delete and keys expire', async () => {
   await fc.assert(
