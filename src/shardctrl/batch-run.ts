@@ -282,8 +282,10 @@ export class BatchRun implements Asker {
     const { digest, revision, clock_ms } = receipt;
     const command = { ...this.#command('install'), round, digest, revision, clock_ms };
     // To thaw takes two more steps: so long it is better to wait for this one.
-    const patience: Patience = { ...FOREVER, until_ms: this.#in(left_ms + 2 * step_ms) };
+    const patience = soonerOf(this.#untilWoundUp, this.#in(left_ms + 2 * step_ms));
     const installed = await this.#install(mark, { command, within_ms: left_ms }, patience);
+    // It may be installed yet: the destination's word decides then.
+    if (installed === null && this.#tenure.windingUp(this.#batch.plan)) return PLAN_ENDS;
     if (installed === null) return { kind: 'to_thaw', receipt, mark };
     if (installed.kind === 'copied') return { kind: 'to_thaw', receipt, mark: installed.mark };
     if (installed.kind === 'give_up') return installed;
