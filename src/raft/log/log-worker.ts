@@ -29,6 +29,7 @@ const SYNC_BYTES_MAX = 4 * 1024 * 1024;
 const MAINTENANCE_BYTES = 256 * 1024;
 const REST_AFTER_MS = 20;
 const RETRY_FULL_MS = 100;
+const NO_FRAMES: readonly Frame[] = [];
 
 function main(): void {
   const port = parentPort;
@@ -77,15 +78,15 @@ function serve(log: SegmentedLog, control: SharedControl, ring: RingReader, tell
     }
     const batches = batchesOf(frames);
     const bytes = batches.reduce((sum, batch) => sum + batch.length, 0);
-    let written: Frame[] | null = frames;
+    let meanwhile: readonly Frame[] | null = NO_FRAMES;
     if (bytes > 0) {
-      if (log.append(batches) === 'full') written = waitForSpace(log, control, ring, frames, tell);
-      if (written === null) return;
+      if (log.append(batches) === 'full') meanwhile = waitForSpace(log, control, ring, tell);
+      if (meanwhile === null) return;
       log.sync();
     }
-    closing = written.some((frame) => frame.kind === FrameKind.Close);
+    closing = isClosing(frames) || isClosing(meanwhile);
     shareStats(log, control);
-    ring.release(batchesOf(written).length);
+    ring.release(batches.length + batchesOf(meanwhile).length);
     tell(null);
     // Under load the ring is never empty. A step as big as what was just written keeps up with any load; what it copies is
     // synced along with what comes next.
@@ -102,18 +103,19 @@ function sleep(log: SegmentedLog, control: SharedControl, seen: number): void {
   control.writtenWithin(seen, Number.POSITIVE_INFINITY);
 }
 
+const isClosing = (frames: readonly Frame[]): boolean => frames.some((frame) => frame.kind === FrameKind.Close);
+
 /**
- * The frames that are written when there was space: `frames`, and those that came meanwhile, as one of them may be the
- * compaction that makes room. Their bytes are gone. null: the log was closed meanwhile.
+ * The frames that came meanwhile and are written, too, as one of them may be the compaction that makes room. Their bytes are
+ * gone. null: the log was closed meanwhile.
  */
 function waitForSpace(
   log: SegmentedLog,
   control: SharedControl,
   ring: RingReader,
-  frames: readonly Frame[],
   tell: (message: null) => void,
 ): Frame[] | null {
-  const waiting = [...frames];
+  const meanwhile: Frame[] = [];
   control.full = true;
   for (let result = 'full'; result === 'full'; ) {
     // The log has its own copy, and what comes next may not fit into the ring beside them.
@@ -121,12 +123,12 @@ function waitForSpace(
     tell(null);
     if (control.stoppedWithin(RETRY_FULL_MS)) return null;
     const more = ring.take(SYNC_BYTES_MAX);
-    waiting.push(...more);
+    meanwhile.push(...more);
     result = log.append(batchesOf(more));
     shareStats(log, control);
   }
   control.full = false;
-  return waiting;
+  return meanwhile;
 }
 
 function shareStats(log: SegmentedLog, control: SharedControl): void {

@@ -120,7 +120,7 @@ export class SegmentedLog {
    * Only then is all of it written. Throws on any other I/O error: then the log is to be dropped.
    */
   append(batches: readonly Buffer[]): 'ok' | 'full' {
-    if (this.#waiting.empty && this.#tryToWrite(batches) === 'ok') return 'ok';
+    if (this.#waiting.empty && this.#tryToWrite(batches)) return 'ok';
     this.#waiting.add(batches);
     return this.retry();
   }
@@ -130,9 +130,7 @@ export class SegmentedLog {
     for (let some = true; some && !this.#waiting.empty; ) {
       this.#writeCompactions();
       this.#giveBackAll();
-      some = this.#waiting.writeTo(
-        (batch, frees) => (frees && this.#squeezeIn(batch)) || this.#tryToWrite([batch]) === 'ok',
-      );
+      some = this.#waiting.writeTo((batch, frees) => (frees && this.#squeezeIn(batch)) || this.#tryToWrite([batch]));
     }
     return this.#waiting.empty ? 'ok' : 'full';
   }
@@ -152,27 +150,36 @@ export class SegmentedLog {
 
   /** All that `maintain` would, and more, as each byte counts now; but not what is itself a copy made for that. */
   #giveBackAll(): void {
-    const before = this.#head.segment;
-    const worthCopying = () =>
-      this.#segments[0]!.segment < before &&
-      (2 * this.#oldestLive() < this.#segments[0]!.lengthBytes || this.#isWasteful());
-    const write = (copies: Buffer) =>
-      this.#tryToWrite([copies]) === 'ok' || (2 * this.#oldestLive() <= this.#reserve && this.#squeezeIn(copies));
-    do this.sync();
-    while (this.#giveBack(FULL_COPY_BYTES, worthCopying, write));
+    for (const before = this.#head.segment; ; ) {
+      this.sync();
+      if (this.#hasDeadSegment()) this.#removeOldest();
+      else if (!this.#isWorthCopying(before) || !this.#copyOldest()) return;
+    }
+  }
+
+  #isWorthCopying(before: number): boolean {
+    const { segment, lengthBytes } = this.#segments[0]!;
+    return segment < before && (2 * this.#oldestLive() < lengthBytes || this.#isWasteful());
+  }
+
+  /** False: there is no room for what is still needed of it. */
+  #copyOldest(): boolean {
+    const copies = this.#copiesOfOldest(FULL_COPY_BYTES);
+    return this.#tryToWrite([copies]) || (2 * this.#oldestLive() <= this.#reserve && this.#squeezeIn(copies));
   }
 
   #oldestLive(): number {
     return this.#table.liveBytes.get(this.#segments[0]!.segment) ?? 0;
   }
 
-  #tryToWrite(batches: readonly Buffer[]): 'ok' | 'full' {
+  /** False: there is no room for them. */
+  #tryToWrite(batches: readonly Buffer[]): boolean {
     let bytes = 0;
     for (const batch of batches) bytes += batch.length;
-    if (this.#mustRoll(bytes) && this.#roll(bytes) === 'full') return 'full';
-    if (!this.#hasRoom(bytes)) return 'full';
+    if (this.#mustRoll(bytes) && this.#roll(bytes) === 'full') return false;
+    if (!this.#hasRoom(bytes)) return false;
     this.#put(batches, bytes);
-    return 'ok';
+    return true;
   }
 
   /** There is room for them. */
@@ -211,26 +218,19 @@ export class SegmentedLog {
    * it. True: there is more to do. To be called when all is synced; the caller syncs afterwards.
    */
   maintain(budgetBytes: number): boolean {
-    if (!this.#waiting.empty || this.#synced !== this.#head.lengthBytes) return false;
-    return this.#giveBack(
-      budgetBytes,
-      () => this.#isWasteful(),
-      (copies) => this.#tryToWrite([copies]) === 'ok',
-    );
-  }
-
-  /** All is synced. */
-  #giveBack(budgetBytes: number, worthCopying: () => boolean, write: (copies: Buffer) => boolean): boolean {
-    if (this.#segments.length < 2) return false;
+    if (!this.#waiting.empty || this.#segments.length < 2 || this.#synced !== this.#head.lengthBytes) return false;
     if (this.#hasDeadSegment()) {
       this.#removeOldest();
       return true;
     }
-    if (!worthCopying()) return false;
+    return this.#isWasteful() && this.#tryToWrite([this.#copiesOfOldest(budgetBytes)]);
+  }
+
+  #copiesOfOldest(budgetBytes: number): Buffer {
     this.#cleaner.copyFrom(this.#segments[0]!, budgetBytes, this.#copies);
     const batch = this.#copies.take();
     if (batch === null) throw new Error('invariant: a segment has live entries that nobody owns');
-    return write(batch);
+    return batch;
   }
 
   /** The oldest segment, which is not the one being written, has nothing that anybody needs. */
