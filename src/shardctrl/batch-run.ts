@@ -174,7 +174,7 @@ export class BatchRun implements Asker {
       const plan = this.#tenure.planOf(this.#batch.plan);
       if (plan === null || plan.ending !== null) return PLAN_ENDS;
       if (caughtUp === null || !(await this.#destinationReady(patience))) return { kind: 'not_frozen', mark: since };
-      if (this.#isSlow(caughtUp, took_ms, plan.max_pause_ms)) return { kind: 'deferred', mark: caughtUp.mark };
+      if (this.#defers(caughtUp, took_ms, plan.max_pause_ms)) return { kind: 'deferred', mark: caughtUp.mark };
       return await this.#whileFrozen(plan, round, caughtUp.mark);
     } finally {
       leave();
@@ -182,7 +182,7 @@ export class BatchRun implements Asker {
   }
 
   /** A few changes took about as long as Freeze will, and Install behind the next ones. Some times it is worth a wait. */
-  #isSlow({ records }: { readonly records: number }, took_ms: number, pause_ms: number): boolean {
+  #defers({ records }: { readonly records: number }, took_ms: number, pause_ms: number): boolean {
     const { deferralsMax, drainedAt } = this.#tenure.settings;
     const slow = records > 0 && records <= drainedAt && 2 * took_ms > pause_ms;
     if (!slow || this.#deferrals >= deferralsMax) return false;
@@ -234,11 +234,11 @@ export class BatchRun implements Asker {
     for (let attempt = 1; ; attempt++) {
       const call = (limit_ms: number): Promise<CopyAnswer> => shards.copy(order, limit_ms);
       const copied = await this.#tenure.ask(this, call, soonerOf(patience, this.#in(timeout_ms)), timeout_ms);
-      const isBusy = copied !== null && copied.kind !== 'copied' && copied.answer.kind === 'busy';
-      if (copied?.kind === 'refused' && !isBusy) {
+      if (copied?.kind === 'copied') return copied;
+      if (copied !== null && copied.answer.kind !== 'busy') {
+        if (copied.kind === 'answered') return copied;
         return giveUp(`${shardName(order.to)} answered ${copied.answer.kind} to a page`);
       }
-      if (copied !== null && copied.kind !== 'refused' && !isBusy) return copied;
       if (patience.enough() || (patience.until_ms !== null && this.#now_ms >= patience.until_ms)) return null;
       if (copied === null) timeout_ms *= 2;
       else await this.#tenure.sleep(this.#tenure.backOff_ms(attempt));
@@ -266,8 +266,7 @@ export class BatchRun implements Asker {
 
   async #whileFrozen(plan: PlanState, round: number, mark: CopyMark): Promise<Round | ToThaw> {
     const { from, to } = this.#batch;
-    const began_ms = this.#now_ms;
-    this.#froze_ms = began_ms;
+    this.#froze_ms = this.#now_ms;
     const freeze: SlotCommand = { ...this.#command('freeze'), round };
     const inTime = await this.#ask(freeze, from, { ...FOREVER, until_ms: this.#in(plan.max_pause_ms) });
     // It may be carried out yet: only what is known to be frozen can be thawed. And then to go on is the shorter way.
@@ -277,16 +276,16 @@ export class BatchRun implements Asker {
     // What is cancelled before it is installed is rolled back, also from here.
     if (this.#tenure.windingUp(this.#batch.plan)) return PLAN_ENDS;
     // What outages added to it tells nothing of the next step.
-    const step_ms = Math.min(this.#now_ms - began_ms, plan.max_pause_ms, STEP_MS_MAX);
-    const left_ms = Math.max(began_ms + plan.max_pause_ms - this.#now_ms, step_ms);
+    const frozen_ms = this.#pauseNow_ms();
+    const step_ms = Math.min(frozen_ms, plan.max_pause_ms, STEP_MS_MAX);
+    const left_ms = Math.max(plan.max_pause_ms - frozen_ms, step_ms);
     const { digest, revision, clock_ms } = receipt;
     const command = { ...this.#command('install'), round, digest, revision, clock_ms };
     // To thaw takes two more steps: so long it is better to wait for this one.
     const patience = soonerOf(this.#untilWoundUp, this.#in(left_ms + 2 * step_ms));
     const installed = await this.#install(mark, { command, within_ms: left_ms }, patience);
     // It may be installed yet: the destination's word decides then.
-    if (installed === null && this.#tenure.windingUp(this.#batch.plan)) return PLAN_ENDS;
-    if (installed === null) return { kind: 'to_thaw', receipt, mark };
+    if (installed === null) return patience.enough() ? PLAN_ENDS : { kind: 'to_thaw', receipt, mark };
     if (installed.kind === 'copied') return { kind: 'to_thaw', receipt, mark: installed.mark };
     if (installed.kind === 'give_up') return installed;
     const { answer } = installed;

@@ -65,8 +65,7 @@ export async function exportRecords(
   cursor: ExportCursor | null,
   maxBytes: number,
 ): Promise<ExportPage> {
-  const firstPass = since === null ? 'keys' : 'noted';
-  const at: ExportCursor = cursor ?? { range: 0, pass: firstPass, from: EMPTY };
+  const at: ExportCursor = cursor ?? { range: 0, pass: since === null ? 'keys' : 'noted', from: EMPTY };
   if (since !== null) return exportChanges(state, slots, since, at, maxBytes);
   const range = slots[at.range];
   if (range === undefined) return { records: [], next: null };
@@ -75,7 +74,7 @@ export async function exportRecords(
   const pass = FOLLOWING[at.pass];
   if (pass !== null) return { records, next: { range: at.range, pass, from: EMPTY } };
   const next: ExportCursor | null =
-    at.range + 1 < slots.length ? { range: at.range + 1, pass: firstPass, from: EMPTY } : null;
+    at.range + 1 < slots.length ? { range: at.range + 1, pass: 'keys', from: EMPTY } : null;
   return { records, next };
 }
 
