@@ -4,6 +4,7 @@ import type { KvCommand, KvResult } from '../../../src/kv/store/index.js';
 import {
   type BatchReceipt,
   type ControllerCommand,
+  DRIVER_ENDED,
   type FreezeReceipt,
   figuresOf,
   type ShardMap,
@@ -109,6 +110,20 @@ class World {
     this.apply({ kind: 'plan_finished', plan, warnings: [] });
   }
 
+  /** From now on it shows these failures of every move, one after the other. */
+  count(...failures: readonly number[]): void {
+    const { machine } = this.controller;
+    const told = [...failures];
+    const plan = machine.plan.bind(machine);
+    machine.plan = (id) => {
+      const found = plan(id);
+      const now = told.shift();
+      return found === null || now === undefined
+        ? found
+        : { ...found, moves: found.moves.map((one) => ({ ...one, failures: now })) };
+    };
+  }
+
   /** From now on it shows another map than it has. */
   lie(change: (map: ShardMap) => ShardMap): void {
     const map = change(this.controller.map);
@@ -174,6 +189,26 @@ describe('the books of the controller', () => {
       expect.stringContaining('does not serve again'),
     ]);
     expect(await undo(['unfreeze', { kind: 'ok' }])).toEqual([expect.stringContaining('not recorded the abort')]);
+  });
+
+  it('F62: are false where an attempt that failed is not counted, or one that only lost its driver is', async () => {
+    const fail = (reason: string, ...counted: [number, number]): Promise<string[]> =>
+      audited((world) => {
+        world.apply(move);
+        world.start();
+        world.apply({ kind: 'cancel_batch', move: world.move, reason });
+        for (const kind of ['abort_import', 'unfreeze']) {
+          world.shard({ kind }, { kind: kind === 'unfreeze' ? 'ok' : 'aborted' });
+        }
+        world.count(...counted);
+        world.apply({ kind: 'batch_aborted', move: world.move, pause_ms: null });
+      });
+    expect(await fail('r', 2, 3)).toEqual([]);
+    expect(await fail(DRIVER_ENDED, 2, 2)).toEqual([]);
+    expect(await fail('r', 2, 2)).toEqual([
+      expect.stringContaining('3 attempts have failed, last because r; counted are 2'),
+    ]);
+    expect(await fail(DRIVER_ENDED, 2, 3)).toEqual([expect.stringContaining('counted are 3')]);
   });
 
   it('are false where the source is not rid of what it gave, or slots were frozen longer than they say', async () => {

@@ -5,7 +5,8 @@
  *   a plan begins  not what was only to be shown, nor by itself where that is not allowed; its weights and places are those asked for
  *   start_batch    not while the plan is paused or ends
  *   publish        what its receipt says is what the source was frozen with and the destination has installed (invariant 8)
- *   batch_aborted  the destination has recorded the abort, and the source serves again
+ *   batch_aborted  the destination has recorded the abort, and the source serves again; it counts as a failure of its move, so that the
+ *                  plan gives up some day, unless nothing but its driver was lost
  *   batch_done     nothing of the move is left at the source; the receipt's pause is no shorter than that of its slots
  *   shard_retired  the shard owns nothing and has purged everything
  *   plan_finished  sums are those of the receipts, and slots are where its moves have brought them; done: what was asked for has
@@ -21,6 +22,7 @@ import {
   type ControllerResult,
   ControllerStateMachine,
   countSlots,
+  DRIVER_ENDED,
   decodeControllerCommand,
   eachSlot,
   type FreezeReceipt,
@@ -162,9 +164,13 @@ export class Books {
     if (!decoded.ok) return apply();
     const { command } = decoded;
     const batch = 'move' in command ? machine.batches().find(({ move }) => move === command.move) : undefined;
-    const before = asksForPlan(command) ? machine.map() : null;
+    const before: Before = {
+      batch,
+      failures: batch === undefined ? 0 : failuresOf(machine, batch),
+      map: asksForPlan(command) ? machine.map() : null,
+    };
     const result = apply();
-    const wrong = result === null ? null : this.#judge(machine, command, result, { batch, map: before });
+    const wrong = result === null ? null : this.#judge(machine, command, result, before);
     if (wrong !== null) this.#options.failed(`books: ${command.kind} at index ${entry.index}: ${wrong}`);
     return result;
   }
@@ -173,7 +179,7 @@ export class Books {
     machine: ControllerStateMachine,
     command: CheckedCommand,
     result: ControllerResult,
-    { batch, map }: Before,
+    { batch, failures, map }: Before,
   ): string | null {
     if (result.kind === 'plan_started') {
       if (map === null || !asksForPlan(command)) return `plan ${result.plan} was begun by nobody`;
@@ -190,7 +196,9 @@ export class Books {
         if (this.#course !== null) this.#course.ends = true;
         return null;
       case 'batch_aborted':
-        return this.#aborted(command.move);
+        return batch === undefined
+          ? 'there was no such batch'
+          : (this.#aborted(command.move) ?? failuresFault(batch, failures, failuresOf(machine, batch)));
       case 'batch_done':
         return batch === undefined ? 'there was no such batch' : this.#done(machine, batch);
       case 'shard_retired':
@@ -295,12 +303,22 @@ export class Books {
 interface Before {
   /** That the command is about. */
   readonly batch: Batch | undefined;
+  /** Of its move. */
+  readonly failures: number;
   /** Where a plan is asked for. */
   readonly map: ShardMap | null;
 }
 
 const asksForPlan = (command: CheckedCommand): command is PlanCommand =>
   command.kind === 'reshard' || command.kind === 'move' || command.kind === 'balance';
+
+const failuresOf = (machine: ControllerStateMachine, { plan, planMove }: Batch): number =>
+  machine.plan(plan)?.moves.find(({ id }) => id === planMove)?.failures ?? 0;
+
+function failuresFault({ reason }: Batch, before: number, after: number): string | null {
+  const due = reason === DRIVER_ENDED ? before : before + 1;
+  return after === due ? null : `${due} attempts have failed, last because ${reason}; counted are ${after}`;
+}
 
 function endFault(after: ShardMap, { status, moves }: PlanState, { asked, before }: Course): string | null {
   const wrong = ownersFault(before, after, moves);

@@ -240,13 +240,32 @@ describe('delete after install', () => {
 });
 
 describe('epochs grow', () => {
-  it('in each process; a new one may begin with an older map', () => {
+  const holder = (id: string, epoch: number) => {
+    const listeners: (() => void)[] = [];
+    const onChange = (listener: () => void): (() => void) => {
+      listeners.push(listener);
+      return () => {};
+    };
+    const maps = { epoch, onChange };
+    const set = (next: number): void => {
+      maps.epoch = next;
+      for (const listener of listeners) listener();
+    };
+    return { id, node: { maps }, set };
+  };
+
+  it('in each process, at each change; a new one may begin with an older map', () => {
     const invariant = new EpochsGrow();
-    const maps = { epoch: 3 };
-    expect(invariant.check([{ id: 'n1', node: { maps } }])).toBeNull();
-    expect(invariant.check([{ id: 'n1', node: { maps: { epoch: 1 } } }])).toBeNull();
-    maps.epoch = 2;
-    expect(invariant.check([{ id: 'n1', node: { maps } }])).toMatch(/n1 went back from epoch 3 to 2/);
+    const first = holder('n1', 3);
+    const next = holder('n1', 1);
+    expect(invariant.check([first])).toBeNull();
+    expect(invariant.check([next])).toBeNull();
+    next.set(2);
+    first.set(5);
+    expect(invariant.check([first, next])).toBeNull();
+    first.set(4);
+    first.set(6);
+    expect(invariant.check([first, next])).toMatch(/n1 went back from epoch 5 to 4/);
   });
 });
 

@@ -138,8 +138,16 @@ describe('verdicts against the guards table', () => {
     const target = await listener.replica(2, lying('install', lie));
     const digest = 'ab'.repeat(16);
     await target.run({ kind: 'page', move: MOVE, slots: SLOTS, records: [] });
-    await target.run({ kind: 'install', move: MOVE, round: 1, slots: SLOTS, digest, revision: 1, clock_ms: 1 });
+    await target.run({ kind: 'install', move: MOVE, round: 1, slots: SLOTS, digest, revision: 0, clock_ms: 0 });
     expect(listener.wrong).toEqual([expect.stringContaining('answered installed, but digests differ')]);
+  });
+
+  it('is not quiet about a revision that is given twice', async () => {
+    const lie: KvResult = { kind: 'stored', created: false, revision: 1, version: 2 };
+    const listener = new Listener();
+    const shard = await listener.replica(1, (answer) => (answer.kind === 'stored' && !answer.created ? lie : answer));
+    await shard.run(init, put(KEY, 'a'), put(KEY, 'b'));
+    expect(listener.wrong).toEqual([expect.stringContaining('a write was given revision 1 after 1')]);
   });
 
   it('is not quiet about a slot that is elsewhere than its answer says', async () => {

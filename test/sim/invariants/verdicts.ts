@@ -11,6 +11,7 @@
 import { type KvCommand, type KvResult, KvStateMachine, type LookupResult } from '../../../src/kv/store/index.js';
 import type { Entry, StateEngine, ViewableRows } from '../../../src/raft/index.js';
 import { SlotState, slotOfKey } from '../../../src/shardctrl/index.js';
+import { type Counters, CountersGrow } from './counters-grow.js';
 import { NOWHERE, type Place } from './guards-table.js';
 import { nameOf } from './invariant.js';
 import { commandOf, type MachineView, SlotReference } from './slot-reference.js';
@@ -19,6 +20,7 @@ interface Group {
   readonly number: number;
   readonly name: string;
   readonly reference: SlotReference;
+  readonly counters: CountersGrow;
   readonly answers: Map<number, string>;
   /** The highest entry that anybody has applied. */
   index: number;
@@ -89,12 +91,19 @@ export class Verdicts {
     if (Number.isNaN(number)) throw new Error(`engine ${JSON.stringify(engine)} belongs to no group`);
     const known = this.#groups.get(number);
     const name = nameOf(number);
-    const group = known ?? { number, name, reference: new SlotReference(), answers: new Map(), index: 0 };
+    const group = known ?? {
+      number,
+      name,
+      reference: new SlotReference(),
+      counters: new CountersGrow(),
+      answers: new Map(),
+      index: 0,
+    };
     this.#groups.set(number, group);
     this.#groupOf.set(machine, group);
   }
 
-  applied(machine: MachineView, entry: Entry, apply: () => KvResult): KvResult {
+  applied(machine: MachineView & Counters, entry: Entry, apply: () => KvResult): KvResult {
     const group = this.#groupOf.get(machine);
     if (group === undefined) throw new Error('a machine applies that was never opened');
     return entry.index > group.index ? this.#first(group, machine, entry, apply) : this.#again(group, entry, apply);
@@ -116,7 +125,7 @@ export class Verdicts {
     return answer;
   }
 
-  #first(group: Group, machine: MachineView, entry: Entry, apply: () => KvResult): KvResult {
+  #first(group: Group, machine: MachineView & Counters, entry: Entry, apply: () => KvResult): KvResult {
     const command = commandOf(entry.data);
     if (command === null) return apply();
     const before = group.reference.before(command, machine);
@@ -126,6 +135,8 @@ export class Verdicts {
     if (isStep(entry)) group.answers.set(entry.index, JSON.stringify(answer));
     const wrong = group.reference.read(command, answer, before, machine);
     if (wrong !== null) this.#failed(`guards table: ${group.name} at index ${entry.index}: ${wrong}`);
+    const fallen = group.counters.applied(command, answer, machine);
+    if (fallen !== null) this.#failed(`counters: ${group.name} at index ${entry.index}: ${fallen}`);
     for (const invariant of this.#invariants) {
       const violated = invariant.applied(command, answer);
       if (violated !== null) this.#failed(`${violated} (${group.name} at index ${entry.index})`);
