@@ -2,7 +2,7 @@
  * What goes wrong while a slot is being copied. A copy takes a few milliseconds of a minute: what is to happen amid one by
  * chance hardly ever does. So this waits for the page of a move to be applied, or its freeze, and then, each in seeds of its own:
  *
- *   haste     clients write, delete and read what is being copied: changes that have to follow, removals above all (F52)
+ *   haste     clients write, delete and read what is being copied: changes that have to follow, removals above all (F52); and list it
  *   oust      the controller's leader hands over: its successor aborts the import, and what was on its way comes too late (F55)
  *   hang_up   the connection on which the driver waits for the copy breaks: it asks for all of it again (F56)
  *   late_install  the command to install is under way until the pause is over, and comes when the driver counts on it no more (F56)
@@ -17,7 +17,7 @@ import type { ReplicaView } from './invariants/invariant.js';
 import { isInstallOf } from './rpc-frames.js';
 import type { Trace } from './trace.js';
 
-export type Haste = 'remove' | 'renew';
+export type Haste = 'remove' | 'renew' | 'list';
 
 export interface AmbushOptions {
   readonly scheduler: SimScheduler;
@@ -58,6 +58,7 @@ const OUST_PAUSE_MS = 4_000;
 export class Ambush {
   readonly #options: AmbushOptions;
   readonly #random: SimRandom;
+  readonly #lists: SimRandom;
   readonly #haste: number;
   readonly #oust: number;
   readonly #hangUp: number;
@@ -69,6 +70,7 @@ export class Ambush {
     this.#options = options;
     const { random, faults } = options;
     this.#random = random;
+    this.#lists = random.fork('lists');
     const likelihood = (fault: Fault): number => (faults.has(fault) ? random.between(0.2, 0.9) : 0);
     this.#haste = likelihood('haste');
     this.#oust = likelihood('oust');
@@ -79,7 +81,11 @@ export class Ambush {
   applied(command: KvCommand, answer: KvResult, group: number): void {
     const { hurry } = this.#options;
     if (answer.kind === 'ok' && command.kind === 'begin_export') this.#victims.set(command.move, this.#victimOf(group));
-    if (answer.kind === 'frozen' && command.kind === 'freeze') this.#frozen(command.move);
+    if (answer.kind === 'frozen' && command.kind === 'freeze') {
+      this.#frozen(command.move);
+      // Pages of it are read while the slots change hands (F65).
+      if (this.#lists.chance(this.#haste)) this.#soon(() => hurry(command.slots, 'list'));
+    }
     // The destination serves, and the source does not know yet that it has given the slots away (F51).
     if (answer.kind === 'installed' && command.kind === 'install' && this.#random.chance(this.#haste))
       this.#soon(() => hurry(command.slots, 'renew'));

@@ -51,6 +51,9 @@ export const FAULTS = [
   'plan_options',
   'auto_balance',
   'members_harm',
+  'late_step',
+  'stillborn',
+  'doubt',
 ] as const;
 export type Fault = (typeof FAULTS)[number];
 
@@ -106,6 +109,9 @@ const LATER: ReadonlyMap<Fault, number> = new Map([
   ['plan_options', 0.25],
   ['auto_balance', 0.15],
   ['members_harm', 0.4],
+  ['late_step', 0.2],
+  ['stillborn', 0.15],
+  ['doubt', 0.15],
 ]);
 
 /** What a disk may do for good. */
@@ -118,6 +124,7 @@ const RESTLESS: readonly Fault[] = [
   'torn_page',
   'late_rpc',
   'late_install',
+  'late_step',
   'transfer',
   'coup',
   'all_down',
@@ -154,6 +161,8 @@ export function drawFaults(random: SimRandom): Set<Fault> {
   // Nothing is balanced by itself as long as a plan runs, nor before a leader has watched the load for a while.
   if (faults.has('auto_balance') && later.fork('rest').chance(0.6)) for (const fault of RESTLESS) faults.delete(fault);
   // Nothing is installed where nothing moves, nor on its way where one node leads everything.
+  // Only rounds that were given up leave steps behind that are late for the next.
+  if (faults.has('late_step')) faults.add('late_install');
   if (faults.has('late_install')) for (const needed of ['shuttle', 'transfer'] as const) faults.add(needed);
   if (faults.size === 0) faults.add('kill');
   return faults;

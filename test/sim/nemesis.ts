@@ -5,13 +5,17 @@ import type { GroupId } from '../../src/raft/index.js';
 import { SLOT_COUNT, type SlotRanges, slotOfKey } from '../../src/shardctrl/index.js';
 import { Ambush, type Haste } from './ambush.js';
 import { AutoBalance } from './auto-balance.js';
+import { ChangeAmbush } from './change-ambush.js';
 import { Coup } from './coup.js';
 import { DiskNemesis } from './disk-nemesis.js';
+import { Doubt } from './doubt.js';
 import type { SimScheduler } from './fakes/clock.js';
 import type { SimNetwork } from './fakes/network.js';
 import type { SimRandom } from './fakes/random.js';
 import { type Fault, networkFaults, STRIKES } from './faults.js';
 import type { ReplicaView } from './invariants/invariant.js';
+import type { LeaderEvent } from './invariants/watch.js';
+import { LateSteps } from './late-steps.js';
 import { LateSync } from './late-sync.js';
 import { MidStep } from './mid-step.js';
 import { Operator } from './operator.js';
@@ -21,8 +25,10 @@ import { RosterNemesis } from './roster-nemesis.js';
 import type { SimHttp } from './sim-http.js';
 import type { SimNode } from './sim-node.js';
 import { SnapshotRace } from './snapshot-race.js';
+import { Stillborn } from './stillborn.js';
 import { SwitchOff } from './switch-off.js';
 import type { Trace } from './trace.js';
+import { FIXED_KEYS } from './workload.js';
 
 export interface NemesisOptions {
   readonly scheduler: SimScheduler;
@@ -36,6 +42,10 @@ export interface NemesisOptions {
   /** Makes clients turn to their keys in these slots at once. */
   readonly hurry: (slots: SlotRanges, what: Haste) => void;
   readonly leaders: () => readonly ReplicaView[];
+  /** Clients who know no other node read keys of these slots there. */
+  readonly readAt: (node: string, slots: SlotRanges) => void;
+  /** Clients who do not know this node write keys of these slots. Resolves when that is over. */
+  readonly renewElsewhere: (node: string, slots: SlotRanges) => Promise<void>;
   /** The last entry of a group that anybody has seen committed. */
   readonly committed: (group: GroupId) => { readonly index: number; readonly term: number } | null;
   /** Members of the smallest group. */
@@ -65,6 +75,8 @@ const MID_STEP_PACE_MS = 3_000;
 const OLD_COPY_PACE_MS = 6_000;
 const READ_FLOOD_PACE_MS = 10_000;
 const PLAN_OPTIONS_PACE_MS = 6_000;
+const STILLBORN_PACE_MS = 8_000;
+const DOUBT_PACE_MS = 5_000;
 const BALANCE_PACE_MS = 3_000;
 const HEAT_PACE_MS = 1_000;
 
@@ -74,6 +86,14 @@ export const SHORT_PAUSE_MS = 150;
 const LONG_PAUSE_MS = 5_000;
 /** Others are too short to copy anything in, often: imports are given up, and begun again over what they have left. */
 const PAUSES_MS = [LONG_PAUSE_MS, LONG_PAUSE_MS, 10, 40, SHORT_PAUSE_MS] as const;
+/** No disk here is as quick as that: each of these plans has to give up some day, and must not take for ever (F62). */
+const HOPELESS_PAUSES_MS = [1] as const;
+
+/** Around some of the keys that lists have to show: one in two or three hundred slots has one. */
+function listedRange(random: SimRandom): string {
+  const first = slotOfKey(Buffer.from(random.pick(FIXED_KEYS)));
+  return `${first}-${Math.min(SLOT_COUNT - 1, first + random.int(0, 1_000))}`;
+}
 
 type Answer = { ok: true; value: { id: string } } | { ok: false; error: { code: string; detail: string } };
 
@@ -82,10 +102,14 @@ export class Nemesis {
   readonly #random: SimRandom;
   readonly #pace_ms: number;
   readonly #shuttlePace_ms: number;
+  readonly #pauses_ms: readonly number[];
   readonly #ranges: readonly string[];
   readonly #coup: Coup;
   readonly #ambush: Ambush;
+  readonly #changeAmbush: ChangeAmbush;
   readonly #disks: DiskNemesis;
+  readonly #doubt: Doubt;
+  readonly #lateSteps: LateSteps;
   readonly #lateSync: LateSync;
   readonly #snapshotRace: SnapshotRace;
   readonly #operator: Operator;
@@ -93,6 +117,7 @@ export class Nemesis {
   readonly #midStep: MidStep;
   readonly #planOptions: PlanOptions;
   readonly #autoBalance: AutoBalance;
+  readonly #stillborn: Stillborn;
   readonly #switchOff: SwitchOff;
   readonly #strikes: readonly Fault[];
   #lastReshard_ms = Number.NEGATIVE_INFINITY;
@@ -104,12 +129,19 @@ export class Nemesis {
     this.#random = random;
     this.#pace_ms = random.between(800, 6_000);
     this.#shuttlePace_ms = random.between(100, 1_500);
+    this.#pauses_ms = options.random.fork('pauses').chance(0.15) ? HOPELESS_PAUSES_MS : PAUSES_MS;
     this.#ranges = this.#drawRanges();
     this.#coup = new Coup({ ...options, random: random.fork('coup'), bounce: (node) => this.#bounce(node) });
     this.#ambush = new Ambush({
       ...options,
       random: random.fork('ambush'),
       handOver: (view) => this.#handOver(view),
+    });
+    this.#changeAmbush = new ChangeAmbush({
+      ...options,
+      random: random.fork('change ambush'),
+      handOver: (view) => this.#handOver(view),
+      bounce: (view) => this.#bounce(this.#options.nodes.find(({ id }) => id === view.node)!),
     });
     this.#strikes = STRIKES.filter((fault) => options.faults.has(fault));
     this.#disks = new DiskNemesis({
@@ -119,6 +151,13 @@ export class Nemesis {
       spared: (node) => options.faults.has('members') && !this.#roster.mayLose(node),
       reviveWithin: (node, limit_ms) => this.#reviveWithin(node, limit_ms),
     });
+    this.#doubt = new Doubt({
+      ...options,
+      random: random.fork('doubt'),
+      readAt: (node, shard) => options.readAt(node, this.#slotsOf(shard)),
+      renewElsewhere: (node, shard) => options.renewElsewhere(node, this.#slotsOf(shard)),
+    });
+    this.#lateSteps = new LateSteps({ ...options, random: random.fork('late steps') });
     this.#lateSync = new LateSync({
       ...options,
       random: random.fork('late sync'),
@@ -135,10 +174,11 @@ export class Nemesis {
     this.#planOptions = new PlanOptions({
       ...options,
       random: random.fork('plan options'),
-      pauses_ms: [null, ...PAUSES_MS],
+      pauses_ms: [null, ...this.#pauses_ms],
       slowDisks: options.faults.has('slow_disk'),
     });
     this.#autoBalance = new AutoBalance({ ...options, random: random.fork('auto balance') });
+    this.#stillborn = new Stillborn({ ...options, random: random.fork('stillborn') });
     this.#switchOff = new SwitchOff({ ...options, random: random.fork('switch off') });
     this.#midStep = new MidStep({
       ...options,
@@ -157,6 +197,8 @@ export class Nemesis {
     if (faults.has('shuttle')) this.#repeat(this.#shuttlePace_ms, () => this.#shuttle());
     if (faults.has('transfer')) this.#repeat(2_000, () => this.#transfer());
     if (faults.has('coup')) this.#repeat(2 * this.#pace_ms, () => this.#coup.begin());
+    if (faults.has('doubt')) this.#repeat(DOUBT_PACE_MS, () => this.#doubt.begin());
+    if (faults.has('stillborn')) this.#repeat(STILLBORN_PACE_MS, () => this.#stillborn.begin());
     if (faults.has('late_sync')) this.#repeat(LATE_SYNC_PACE_MS, () => this.#lateSync.begin());
     if (faults.has('members')) this.#repeat(ROSTER_PACE_MS, () => this.#roster.begin());
     if (faults.has('steer')) this.#repeat(STEER_PACE_MS, () => this.#operator.begin());
@@ -183,21 +225,26 @@ export class Nemesis {
     return faults.has('auto_balance') || faults.has('members_harm');
   }
 
-  /** A replica has become leader, or has committed something as one. */
-  leads(view: ReplicaView, what: 'elected' | 'committed'): void {
+  /** A replica wants to lead, has become leader, or has committed something as one. */
+  leads(view: ReplicaView, what: LeaderEvent): void {
     if (!this.#active) return;
-    if (what === 'elected') {
+    if (what === 'campaigns') this.#stillborn.campaigns(view);
+    else if (what === 'elected') {
       this.#coup.elected(view);
       this.#lateSync.elected(view);
     } else {
       this.#coup.committed(view);
       this.#snapshotRace.committed(view);
+      this.#changeAmbush.committed(view);
+      this.#doubt.committed(view);
     }
   }
 
   /** A shard has applied a command, which nobody had applied before. */
   applied(command: KvCommand, answer: KvResult, group: number): void {
-    if (this.#active) this.#ambush.applied(command, answer, group);
+    if (!this.#active) return;
+    this.#ambush.applied(command, answer, group);
+    this.#lateSteps.applied(command, answer, group);
   }
 
   #repeat(pace_ms: number, strike: () => void): void {
@@ -302,6 +349,13 @@ export class Nemesis {
       : nodes.reduce((least, node) => (led(node) < led(least) ? node : least));
   }
 
+  /** Of a shard, by the newest map that anybody has. */
+  #slotsOf(shard: number): SlotRanges {
+    const maps = this.#options.nodes.flatMap(({ node }) => node?.maps ?? []);
+    const newest = maps.reduce((best, each) => (each.epoch > best.epoch ? each : best), maps[0]!);
+    return newest?.shard(shard)?.slots ?? [];
+  }
+
   #anyNode(): SimNode {
     const node = this.#random.pick(this.#options.nodes);
     return this.#random.chance(0.5) ? this.#leaderOr(node) : node;
@@ -350,12 +404,14 @@ export class Nemesis {
    */
   #drawRanges(): readonly string[] {
     const random = this.#random;
-    return Array.from({ length: random.int(1, 3) }, (_, i) => {
+    const ranges = Array.from({ length: random.int(1, 3) }, (_, i) => {
       const worked = i === 0 || random.chance(0.3);
       const middle = worked ? slotOfKey(Buffer.from(random.pick(this.#options.keys))) : random.int(0, SLOT_COUNT - 1);
       const [before, after] = [random.int(0, 20), random.int(0, 20)];
       return `${Math.max(0, middle - before)}-${Math.min(SLOT_COUNT - 1, middle + after)}`;
     });
+    const listed = this.#options.random.fork('listed ranges');
+    return listed.chance(0.4) ? [...ranges, listedRange(listed)] : ranges;
   }
 
   #shuttle(): void {
@@ -386,7 +442,7 @@ export class Nemesis {
     if (admin === undefined || scheduler.now_ms - this.#lastReshard_ms < RESHARD_PAUSE_MS) return;
     this.#lastReshard_ms = scheduler.now_ms;
     const shards = this.#random.int(1, 4);
-    const max_pause_ms = this.#random.pick(PAUSES_MS);
+    const max_pause_ms = this.#random.pick(this.#pauses_ms);
     trace.add('nemesis', `asks ${node.id} for ${shards} shards, pausing for ${max_pause_ms} ms`);
     node.clock?.run(() => {
       void admin.reshard({ shards, dry_run: false, max_pause_ms }, 5_000).then((answer) => this.#heard(answer));
@@ -405,6 +461,8 @@ export class Nemesis {
     this.#active = false;
     this.#coup.end();
     this.#lateSync.end();
+    this.#stillborn.end();
+    this.#doubt.end();
     this.#snapshotRace.end();
     this.#midStep.end();
     this.#disks.end();

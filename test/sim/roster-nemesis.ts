@@ -41,6 +41,10 @@ const AWAY_MS = [13_000, 35_000] as const;
 const REBUILD_AFTER_MS: readonly (number | null)[] = [1_000, 1_000, 1_000, 4_000, null];
 /** Of a run: each takes a node off for good. */
 const DRAINS_MAX = 2;
+/** Of what is asked for, where no node is to join any more. */
+const DRAINS = 0.2;
+/** In some runs, until there are no more nodes than replicas, and beyond: what is asked for then must be refused (F41). */
+const DRAINS_TO_THE_LAST = 0.6;
 /** As few as may lose one. */
 const MEMBERS_MIN = 3;
 
@@ -49,6 +53,7 @@ export class RosterNemesis {
   readonly #random: SimRandom;
   /** Of what came later: all else is drawn as it was before. null: nothing is rebuilt in this run. */
   readonly #rebuilds: SimRandom | null;
+  readonly #toTheLast: boolean;
   #drains = 0;
   #rebuildAfter_ms: number | null = null;
   #awayUntil_ms = 0;
@@ -58,6 +63,7 @@ export class RosterNemesis {
     this.#random = options.random;
     const rebuilds = options.random.fork('rebuilds');
     this.#rebuilds = rebuilds.chance(0.5) ? rebuilds : null;
+    this.#toTheLast = options.random.fork('to the last').chance(0.4);
   }
 
   begin(): void {
@@ -66,7 +72,7 @@ export class RosterNemesis {
     if (late !== undefined && this.#random.chance(0.4)) {
       this.#options.trace.add('nemesis', `${late.id} is to join`);
       this.#options.revive(late);
-    } else if (this.#drains < DRAINS_MAX && this.#random.chance(0.2)) this.#drain();
+    } else if (this.#drainIsDue()) this.#drain();
     else this.#change();
   }
 
@@ -103,6 +109,11 @@ export class RosterNemesis {
     const map = this.#newestMap();
     if (!this.#options.harm || map === null || !map.nodes.some(({ id }) => id === node.id)) return false;
     return map.draining.length === 0 && groupsOf(map).every(([, { members }]) => members.length >= MEMBERS_MIN);
+  }
+
+  #drainIsDue(): boolean {
+    if (this.#toTheLast) return this.#random.chance(DRAINS_TO_THE_LAST);
+    return this.#drains < DRAINS_MAX && this.#random.chance(DRAINS);
   }
 
   #drain(): void {

@@ -106,14 +106,21 @@ export class SimNode {
   }
 
   #newEngines(): SimEngines {
-    const delays = this.#options.random.fork('engine');
+    const { random } = this.#options;
+    const delays = random.fork('engine');
+    // On some nodes whoever reads waits for the disk, and much happens between two rows.
+    const reads = random.fork('slow reads');
+    const slow = reads.chance(0.15);
     const now: Clock = {
       monotonic_ms: () => this.#life!.clock.monotonic_ms(),
       wall_ms: () => this.#life!.clock.wall_ms(),
       after: (delay_ms, run) => this.#life!.clock.after(delay_ms, run),
       soon: (run) => this.#life!.clock.soon(run),
     };
-    return new SimEngines({ clock: now, delay_ms: () => delays.between(0.02, 0.4) });
+    return new SimEngines({
+      clock: now,
+      delay_ms: (operation) => (slow && operation === 'read' ? reads.between(0.02, 30) : delays.between(0.02, 0.4)),
+    });
   }
 
   /** Its process has run, now or before. */

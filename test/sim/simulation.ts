@@ -321,6 +321,8 @@ export class Simulation {
       faults: this.#faults,
       keys: workload.contended,
       hurry: (slots, what) => workload.hurry(slots, what),
+      readAt: (node, slots) => workload.readAt(node, slots),
+      renewElsewhere: (node, slots) => workload.renewElsewhere(node, slots),
       leaders: () => this.#replicas().filter((view) => view.replica.role === 'leader'),
       committed: (group) => this.#committed.last(group),
       replicas: this.#replicasEach,

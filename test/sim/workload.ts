@@ -38,7 +38,8 @@ export interface WorkloadStats {
 }
 
 /** Keys that are written before the faults begin and never again: every list must show each of them once. */
-const FIXED_KEYS = 60;
+export const FIXED_KEYS: readonly string[] = Array.from({ length: 60 }, (_, i) => `fixed/${i}`);
+const FIXED_SLOTS: readonly number[] = FIXED_KEYS.map((key) => slotOfKey(Buffer.from(key)));
 
 const BURST_WRITES = 12;
 const BURST_BYTES = 40_000;
@@ -65,6 +66,8 @@ function conditionOf(options: { readonly ifMatch?: string; readonly ifNoneMatch?
   return options.ifNoneMatch === undefined ? { kind: 'none' } : { kind: 'absent' };
 }
 
+const hostOf = (endpoint: string): string => new URL(endpoint).hostname;
+
 export class Workload {
   readonly stats: WorkloadStats = { ok: 0, refused: 0, unknown: 0, lists: 0, stale: 0, expired: 0 };
   readonly #options: WorkloadOptions;
@@ -80,6 +83,7 @@ export class Workload {
   readonly #bursts: boolean;
   readonly #hasty: SimRandom;
   readonly #hastyClients: readonly QuorateClient[];
+  readonly #knowers = new Map<string, QuorateClient>();
   #hastyOperations = 0;
   #running = true;
   #open = 0;
@@ -104,14 +108,24 @@ export class Workload {
   }
 
   #client(name: string): QuorateClient {
-    const { scheduler, http, endpoints } = this.#options;
+    const { endpoints } = this.#options;
     const random = this.#random.fork(name);
     // Some stay with one node for life, as behind a load balancer: also with one whose leader has been deposed.
     const sticky = random.chance(0.5);
+    return this.#clientOf(
+      random,
+      sticky ? [random.pick(endpoints)] : random.shuffle(endpoints),
+      random.pick([2_000, 5_000, 10_000]),
+      !sticky && random.chance(0.5),
+    );
+  }
+
+  #clientOf(random: SimRandom, endpoints: readonly string[], timeout_ms: number, direct: boolean): QuorateClient {
+    const { scheduler, http } = this.#options;
     const client = new QuorateClient({
-      endpoints: sticky ? [random.pick(endpoints)] : random.shuffle(endpoints),
-      timeout_ms: random.pick([2_000, 5_000, 10_000]),
-      direct: !sticky && random.chance(0.5),
+      endpoints: [...endpoints],
+      timeout_ms,
+      direct,
       send: http.send,
       clock: { monotonic_ms: () => scheduler.now_ms, after: (delay_ms, run) => scheduler.after(delay_ms, run) },
       random,
@@ -122,7 +136,7 @@ export class Workload {
 
   async writeFixedKeys(): Promise<void> {
     const client = this.#client('fixed');
-    for (let i = 0; i < FIXED_KEYS; i++) await client.put(`fixed/${i}`, `value ${i}`, { timeout_ms: 20_000 });
+    for (const [i, key] of FIXED_KEYS.entries()) await client.put(key, `value ${i}`, { timeout_ms: 20_000 });
   }
 
   start(): void {
@@ -249,23 +263,62 @@ export class Workload {
   /** Clients turn to keys of these slots: what moves changes while it moves. What was removed comes back later. */
   hurry(slots: SlotRanges, what: Haste): void {
     if (!this.#running) return;
-    const keys = this.contended.filter((key) => containsSlot(slots, slotOfKey(Buffer.from(key))));
-    if (keys.length === 0) return;
+    if (what === 'list') return this.#listInHaste(slots);
     const random = this.#hasty;
-    for (const key of random.shuffle(keys).slice(0, HASTY_KEYS)) {
+    for (const key of this.#someOf(slots)) {
       if (what === 'renew' || random.chance(0.3)) {
-        this.#inHaste(0, 'put', key);
-        this.#inHaste(random.between(1, 100), 'get', key);
+        void this.#inHaste(0, 'put', key);
+        void this.#inHaste(random.between(1, 100), 'get', key);
       } else {
-        this.#inHaste(0, 'delete', key);
-        this.#inHaste(random.between(500, 4_000), 'put', key);
+        void this.#inHaste(0, 'delete', key);
+        void this.#inHaste(random.between(500, 4_000), 'put', key);
       }
     }
   }
 
-  /** A client of its own in the history: such operations overlap. */
-  #inHaste(delay_ms: number, what: 'delete' | 'put' | 'get', key: string): void {
+  #someOf(slots: SlotRanges): readonly string[] {
+    const keys = this.contended.filter((key) => containsSlot(slots, slotOfKey(Buffer.from(key))));
+    return keys.length === 0 ? [] : this.#hasty.shuffle(keys).slice(0, HASTY_KEYS);
+  }
+
+  /** Clients who know no other node read keys of these slots there. */
+  readAt(node: string, slots: SlotRanges): void {
+    const client = this.#knowing(node, (endpoint) => hostOf(endpoint) === node);
+    if (this.#running && client !== null)
+      for (const key of this.#someOf(slots)) void this.#inHaste(0, 'get', key, client);
+  }
+
+  /** Keys of these slots are written by clients who do not know this node. Resolves when that is over, one way or the other. */
+  async renewElsewhere(node: string, slots: SlotRanges): Promise<void> {
+    const client = this.#knowing(`all but ${node}`, (endpoint) => hostOf(endpoint) !== node);
+    if (!this.#running || client === null) return;
+    await Promise.all(this.#someOf(slots).map((key) => this.#inHaste(0, 'put', key, client)));
+  }
+
+  /** null: nobody could know any of those nodes. */
+  #knowing(name: string, known: (endpoint: string) => boolean): QuorateClient | null {
+    const endpoints = this.#options.endpoints.filter(known);
+    if (endpoints.length === 0) return null;
+    const client = this.#knowers.get(name) ?? this.#clientOf(this.#random.fork(name), endpoints, 2_000, false);
+    this.#knowers.set(name, client);
+    return client;
+  }
+
+  #listInHaste(slots: SlotRanges): void {
+    if (!FIXED_SLOTS.some((slot) => containsSlot(slots, slot))) return;
     const client = this.#hasty.pick(this.#hastyClients);
+    void this.#listOnce(client, this.#hasty).catch((error: unknown) =>
+      this.#options.failed(`a list in haste: ${(error as Error).stack}`),
+    );
+  }
+
+  /** A client of its own in the history: such operations overlap. */
+  #inHaste(
+    delay_ms: number,
+    what: 'delete' | 'put' | 'get',
+    key: string,
+    client = this.#hasty.pick(this.#hastyClients),
+  ): Promise<void> {
     const id = HASTY + this.#hastyOperations++;
     const run = async (): Promise<void> => {
       if (delay_ms > 0) await new Promise<void>((resolve) => this.#options.scheduler.after(delay_ms, resolve));
@@ -274,7 +327,7 @@ export class Workload {
       else if (what === 'put') await this.#put(client, id, key, `h${id}`, {}, new Map());
       else await this.#get(client, id, key, new Map());
     };
-    void run().catch((error: unknown) => this.#options.failed(`a client in haste: ${(error as Error).stack}`));
+    return run().catch((error: unknown) => this.#options.failed(`a client in haste: ${(error as Error).stack}`));
   }
 
   /** An idempotency key that has done its work is used for another write, which must have no effect (F50). */
@@ -367,23 +420,27 @@ export class Workload {
     const random = this.#random.fork('lists');
     while (this.#running) {
       await this.#pause(random, 1_500);
-      this.#open++;
-      try {
-        const found = new Map<string, number>();
-        for await (const item of client.list({ prefix: 'fixed/', limit: random.int(3, 100) })) {
-          const key = item.key.toString();
-          found.set(key, (found.get(key) ?? 0) + 1);
-        }
-        this.stats.lists++;
-        for (let i = 0; i < FIXED_KEYS; i++) {
-          const times = found.get(`fixed/${i}`) ?? 0;
-          if (times !== 1) this.#options.failed(`a list showed fixed/${i} ${times} times`);
-        }
-      } catch (error) {
-        if (!(error instanceof QuorateError)) throw error;
-      } finally {
-        this.#open--;
+      await this.#listOnce(client, random);
+    }
+  }
+
+  async #listOnce(client: QuorateClient, random: SimRandom): Promise<void> {
+    this.#open++;
+    try {
+      const found = new Map<string, number>();
+      for await (const item of client.list({ prefix: 'fixed/', limit: random.int(3, 100) })) {
+        const key = item.key.toString();
+        found.set(key, (found.get(key) ?? 0) + 1);
       }
+      this.stats.lists++;
+      for (const key of FIXED_KEYS) {
+        const times = found.get(key) ?? 0;
+        if (times !== 1) this.#options.failed(`a list showed ${key} ${times} times`);
+      }
+    } catch (error) {
+      if (!(error instanceof QuorateError)) throw error;
+    } finally {
+      this.#open--;
     }
   }
 

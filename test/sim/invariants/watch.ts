@@ -26,6 +26,8 @@ class Watched implements ReplicaView {
 
   /** Its role has just become that of a leader. */
   elected = false;
+  /** Its role has just become that of a candidate, who has a term of its own. */
+  campaigns = false;
   /** It leads, and its commit index has just risen. */
   committed = false;
 
@@ -41,6 +43,7 @@ class Watched implements ReplicaView {
     )
       return false;
     this.committed = role === 'leader' && this.#role === 'leader' && commit > this.#commit;
+    this.campaigns = role === 'candidate' && this.#role !== 'candidate';
     this.elected = role === 'leader' && this.#role !== 'leader';
     this.#role = role;
     this.#term = term;
@@ -59,6 +62,9 @@ export interface WatchOptions {
   readonly often: readonly Invariant[];
   readonly often_ms: number;
 }
+
+export type LeaderEvent = 'campaigns' | 'elected' | 'committed';
+export type LeaderListener = (view: ReplicaView, what: LeaderEvent) => void;
 
 /** The replicas of a process that runs, or nothing. */
 export interface Hosting {
@@ -81,7 +87,7 @@ export class Watch {
   #processes: Process[] = [];
   #pending: Watched[] = [];
   #next_ms = 0;
-  #onLeader: (view: ReplicaView, what: 'elected' | 'committed') => void = () => {};
+  #onLeader: LeaderListener = () => {};
 
   constructor(options: WatchOptions) {
     this.#options = options;
@@ -119,8 +125,8 @@ export class Watch {
     return moved;
   }
 
-  /** Told of elections, and of what leaders commit, after the step in which it happened. */
-  onLeader(listener: (view: ReplicaView, what: 'elected' | 'committed') => void): void {
+  /** Told of candidates, of elections, and of what leaders commit, after the step in which it happened. */
+  onLeader(listener: LeaderListener): void {
     this.#onLeader = listener;
   }
 
@@ -129,6 +135,7 @@ export class Watch {
     const changed = this.#moved();
     for (const view of changed ?? []) {
       if (view.elected) this.#onLeader(view, 'elected');
+      else if (view.campaigns) this.#onLeader(view, 'campaigns');
       else if (view.committed) this.#onLeader(view, 'committed');
       if (view.pending) continue;
       view.pending = true;

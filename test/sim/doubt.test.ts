@@ -1,0 +1,48 @@
+import { describe, expect, it } from 'vitest';
+import { Doubt } from './doubt.js';
+import { SimScheduler } from './fakes/clock.js';
+import { SimRandom } from './fakes/random.js';
+import type { ReplicaView } from './invariants/invariant.js';
+import { Trace } from './trace.js';
+
+const leader = (node: string, term: number, group = 1): ReplicaView =>
+  ({ node, group, replica: { term } }) as unknown as ReplicaView;
+
+function world() {
+  const scheduler = new SimScheduler();
+  const log: string[] = [];
+  const doubt = new Doubt({
+    scheduler,
+    nodes: ['n1', 'n2', 'n3'].map((id) => ({ id, node: null })),
+    random: new SimRandom(1),
+    trace: new Trace(scheduler, false),
+    leaders: () => [leader('n9', 1, 0), leader('n1', 3)],
+    network: { heal: () => log.push('heals'), split: (from, to) => log.push(`splits ${from} from ${to}`) },
+    readAt: (node, shard) => log.push(`reads of s${shard} at ${node}`),
+    renewElsewhere: async (node, shard) => void log.push(`writes of s${shard} not at ${node}`),
+  });
+  return { scheduler, log, doubt };
+}
+
+describe('a deposed leader', () => {
+  it('is read from when its successor has acknowledged a write, and let in again', async () => {
+    const { scheduler, log, doubt } = world();
+    doubt.begin();
+    await scheduler.runFor(100);
+    expect(log.splice(0)).toEqual(['reads of s1 at n1', 'heals', 'splits n1 from n2,n3']);
+    for (const other of [leader('n2', 3), leader('n2', 4, 2)]) doubt.committed(other);
+    expect(log).toEqual([]);
+    doubt.committed(leader('n2', 4));
+    await scheduler.runFor(100);
+    expect(log.splice(0)).toEqual(['writes of s1 not at n1', 'reads of s1 at n1', 'heals']);
+    await scheduler.runFor(10_000);
+    expect(log).toEqual([]);
+  });
+
+  it('is let in again where nobody succeeds it', async () => {
+    const { scheduler, log, doubt } = world();
+    doubt.begin();
+    await scheduler.runFor(10_000);
+    expect(log).toEqual(['reads of s1 at n1', 'heals', 'splits n1 from n2,n3', 'heals']);
+  });
+});

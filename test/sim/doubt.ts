@@ -1,0 +1,80 @@
+/**
+ * A leader that was deposed and does not know it yet is read from (section 6.4 of Ongaro's dissertation: ReadIndex). It is cut off
+ * with a round of heartbeats under way; when its successor has committed something a key is written there, and, as soon as that
+ * is acknowledged, read where the old leader is, which is let in again at the same time: what it hears first may be the
+ * answers to its old round. By chance alone all of that hardly ever comes together before it steps down by itself.
+ */
+import type { SimScheduler } from './fakes/clock.js';
+import type { SimNetwork } from './fakes/network.js';
+import type { SimRandom } from './fakes/random.js';
+import type { ReplicaView } from './invariants/invariant.js';
+import type { SimNode } from './sim-node.js';
+import type { Trace } from './trace.js';
+
+export interface DoubtOptions {
+  readonly scheduler: SimScheduler;
+  readonly network: Pick<SimNetwork, 'heal' | 'split'>;
+  readonly nodes: readonly Pick<SimNode, 'id' | 'node'>[];
+  readonly random: SimRandom;
+  readonly trace: Trace;
+  readonly leaders: () => readonly ReplicaView[];
+  /** Clients who know no other node read keys of this shard there. */
+  readonly readAt: (node: string, shard: number) => void;
+  /** Keys of the shard are written by clients who do not know this node. Resolves when that is acknowledged, or has failed. */
+  readonly renewElsewhere: (node: string, shard: number) => Promise<void>;
+}
+
+/** A leader without a majority steps down after one to two election timeouts of a second. */
+const CUT_OFF_MS = 4_000;
+const STAGGER_MS = [0, 1, 5] as const;
+
+export class Doubt {
+  readonly #options: DoubtOptions;
+  #deposed: ReplicaView | null = null;
+
+  constructor(options: DoubtOptions) {
+    this.#options = options;
+  }
+
+  begin(): void {
+    const { leaders, random, readAt, scheduler } = this.#options;
+    const views = leaders().filter((view) => view.group !== 0);
+    if (this.#deposed !== null || views.length === 0) return;
+    const deposed = random.pick(views);
+    this.#deposed = deposed;
+    readAt(deposed.node, deposed.group);
+    scheduler.after(random.between(0, 4), () => this.#cutOff(deposed));
+    scheduler.after(CUT_OFF_MS, () => {
+      if (this.#deposed === deposed) this.end();
+    });
+  }
+
+  #cutOff(deposed: ReplicaView): void {
+    const { network, nodes, trace } = this.#options;
+    if (this.#deposed !== deposed) return;
+    trace.add('nemesis', `doubt: ${deposed.node}, who leads s${deposed.group}, is cut off`);
+    network.heal();
+    network.split(
+      [deposed.node],
+      nodes.flatMap(({ id }) => (id === deposed.node ? [] : [id])),
+    );
+  }
+
+  /** A leader has committed something. */
+  committed(view: ReplicaView): void {
+    const { random, readAt, renewElsewhere, scheduler, trace } = this.#options;
+    const deposed = this.#deposed;
+    if (deposed === null || view.group !== deposed.group || view.replica.term <= deposed.replica.term) return;
+    this.#deposed = null;
+    void renewElsewhere(deposed.node, deposed.group).then(() => {
+      trace.add('nemesis', `doubt: ${deposed.node} is asked, and let in again`);
+      readAt(deposed.node, deposed.group);
+      scheduler.after(random.between(0, random.pick(STAGGER_MS)), () => this.end());
+    });
+  }
+
+  end(): void {
+    this.#deposed = null;
+    this.#options.network.heal();
+  }
+}
