@@ -40,7 +40,7 @@ const LATE_INSTALLS_MAX = 2;
 /** Of a move by hand (see `max_pause_ms`), and of the impatient plans of the nemesis. */
 const PAUSES_MS = [
   { least: 10, most: 400 },
-  { least: 4_900, most: 6_500 },
+  { least: 4_900, most: 9_000 },
 ] as const;
 
 /** What a move has still to go through. */

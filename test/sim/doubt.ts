@@ -26,6 +26,8 @@ export interface DoubtOptions {
 
 /** A leader without a majority steps down after one to two election timeouts of a second. */
 const CUT_OFF_MS = 4_000;
+const READS = 4;
+const READS_WITHIN_MS = 8;
 const STAGGER_MS = [0, 1, 5] as const;
 
 export class Doubt {
@@ -42,8 +44,11 @@ export class Doubt {
     if (this.#deposed !== null || views.length === 0) return;
     const deposed = random.pick(views);
     this.#deposed = deposed;
-    readAt(deposed.node, deposed.group);
-    scheduler.after(random.between(0, 4), () => this.#cutOff(deposed));
+    // So that it is cut off amid a round, whose answers it gets when it is let in again.
+    for (let i = 0; i < READS; i++) {
+      scheduler.after(random.between(0, READS_WITHIN_MS), () => readAt(deposed.node, deposed.group));
+    }
+    scheduler.after(random.between(0, READS_WITHIN_MS + 2), () => this.#cutOff(deposed));
     scheduler.after(CUT_OFF_MS, () => {
       if (this.#deposed === deposed) this.end();
     });

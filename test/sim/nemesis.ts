@@ -426,9 +426,11 @@ export class Nemesis {
     const others = near.filter((shard) => !shard.slots.some(([from, to]) => from <= first && first <= to));
     if (others.length === 0) return;
     const to = `s${this.#random.pick(others).id}`;
+    // Rounds that come to nothing are what steps can be late of.
+    const max_pause_ms = this.#options.faults.has('late_step') ? this.#random.pick(this.#pauses_ms) : LONG_PAUSE_MS;
     this.#options.trace.add('nemesis', `asks ${node.id} to move ${slots} to ${to}`);
     node.clock?.run(() => {
-      void admin.move({ slots, to, dry_run: false, max_pause_ms: LONG_PAUSE_MS }, 5_000).then((answer) => {
+      void admin.move({ slots, to, dry_run: false, max_pause_ms }, 5_000).then((answer) => {
         // The shard may have been retired since this node's map was looked at; the refusal is right if it is gone here too.
         const gone = node.node?.maps.map?.shards.every((shard) => `s${shard.id}` !== to) ?? true;
         this.#heard(answer, gone ? 'not_found' : null);
