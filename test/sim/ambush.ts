@@ -13,7 +13,7 @@ import type { SimScheduler } from './fakes/clock.js';
 import type { SimNetwork } from './fakes/network.js';
 import type { SimRandom } from './fakes/random.js';
 import type { Fault } from './faults.js';
-import type { ReplicaView } from './invariants/invariant.js';
+import { leaderOf, type ReplicaView } from './invariants/invariant.js';
 import { isInstallOf } from './rpc-frames.js';
 import type { Trace } from './trace.js';
 
@@ -131,7 +131,7 @@ export class Ambush {
   }
 
   #leaderOf(group: number): ReplicaView | undefined {
-    return this.#options.leaders().find((view) => view.group === group && view.replica.leads);
+    return leaderOf(this.#options.leaders(), group);
   }
 
   #oustDriver(): void {

@@ -103,10 +103,7 @@ export class Coup {
     trace.add('nemesis', `coup: ${node} is cut off`);
     network.heal();
     this.#cut = node;
-    network.split(
-      [node],
-      nodes.flatMap(({ id }) => (id === node ? [] : [id])),
-    );
+    network.isolate(node, nodes);
     this.#blow++;
     const end = ++this.#end;
     scheduler.after(random.between(1_500, 6_000), () => {

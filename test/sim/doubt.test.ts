@@ -20,7 +20,13 @@ function world() {
     random: new SimRandom(1),
     trace: new Trace(scheduler, false),
     leaders: () => [leader('n9', 1, 0), leader('n1', 3)],
-    network: { heal: () => log.push('heals'), split: (from, to) => log.push(`splits ${from} from ${to}`) },
+    network: {
+      heal: () => log.push('heals'),
+      isolate: (node, all) => {
+        const others = all.flatMap(({ id }) => (id === node ? [] : [id]));
+        log.push(`splits ${node} from ${others}`);
+      },
+    },
     readAt: (node, shard) => {
       const read = `reads of s${shard} at ${node}`;
       if (log.at(-1) !== read) log.push(read);

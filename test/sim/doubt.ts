@@ -13,7 +13,7 @@ import type { Trace } from './trace.js';
 
 export interface DoubtOptions {
   readonly scheduler: SimScheduler;
-  readonly network: Pick<SimNetwork, 'heal' | 'split'>;
+  readonly network: Pick<SimNetwork, 'heal' | 'isolate'>;
   readonly nodes: readonly Pick<SimNode, 'id' | 'node'>[];
   readonly random: SimRandom;
   readonly trace: Trace;
@@ -59,10 +59,7 @@ export class Doubt {
     if (this.#deposed !== deposed) return;
     trace.add('nemesis', `doubt: ${deposed.node}, who leads s${deposed.group}, is cut off`);
     network.heal();
-    network.split(
-      [deposed.node],
-      nodes.flatMap(({ id }) => (id === deposed.node ? [] : [id])),
-    );
+    network.isolate(deposed.node, nodes);
   }
 
   /** A leader has committed something. */

@@ -15,7 +15,7 @@ import type { FreezeReceipt } from '../../src/shardctrl/index.js';
 import type { SimScheduler } from './fakes/clock.js';
 import type { SimRandom } from './fakes/random.js';
 import type { Fault } from './faults.js';
-import type { ReplicaView } from './invariants/invariant.js';
+import { leaderOf, type ReplicaView } from './invariants/invariant.js';
 import type { SimNode } from './sim-node.js';
 import type { Trace } from './trace.js';
 
@@ -89,7 +89,7 @@ export class LateSteps {
 
   #propose(group: number, step: Step): void {
     const { leaders, nodes, trace } = this.#options;
-    const leader = leaders().find((view) => view.group === group && view.replica.leads);
+    const leader = leaderOf(leaders(), group);
     if (leader === undefined) return;
     const { clock_ms } = leader.replica.machine as KvStateMachine;
     trace.add('nemesis', `${step.kind} of move ${step.move}, round ${roundOf(step)}, comes to s${group} late`);

@@ -51,10 +51,7 @@ export class LateSync {
     this.#victim = victim;
     trace.add('nemesis', `late sync: ${id} is cut off, and its syncs take seconds`);
     victim.node.setSyncLatency(SYNC_MAX_MS, SYNC_MIN_MS);
-    network.split(
-      [id],
-      nodes.flatMap((node) => (node.id === id ? [] : [node.id])),
-    );
+    network.isolate(id, nodes);
     scheduler.after(LIMIT_MS, () => this.#rejoin(victim));
   }
 

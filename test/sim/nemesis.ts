@@ -18,6 +18,7 @@ import type { LeaderEvent } from './invariants/watch.js';
 import { LateSteps } from './late-steps.js';
 import { LateSync } from './late-sync.js';
 import { MidStep } from './mid-step.js';
+import { newestMap } from './newest-map.js';
 import { Operator } from './operator.js';
 import { PlanOptions } from './plan-options.js';
 import { floodWithReads } from './read-flood.js';
@@ -351,9 +352,7 @@ export class Nemesis {
 
   /** Of a shard, by the newest map that anybody has. */
   #slotsOf(shard: number): SlotRanges {
-    const maps = this.#options.nodes.flatMap(({ node }) => node?.maps ?? []);
-    const newest = maps.reduce((best, each) => (each.epoch > best.epoch ? each : best), maps[0]!);
-    return newest?.shard(shard)?.slots ?? [];
+    return newestMap(this.#options.nodes)?.shards.find(({ id }) => id === shard)?.slots ?? [];
   }
 
   #anyNode(): SimNode {
@@ -373,10 +372,7 @@ export class Nemesis {
     clock.pause();
     scheduler.after(pause_ms, () => clock.resume());
     if (alone_ms === null) return;
-    network.split(
-      [paused.id],
-      nodes.flatMap(({ id }) => (id === paused.id ? [] : [id])),
-    );
+    network.isolate(paused.id, nodes);
     scheduler.after(pause_ms + alone_ms, () => network.heal());
   }
 

@@ -9,9 +9,10 @@
  * node that has lost its disk is drained: for what leaves another one there might be no place but on a disk that is gone.
  */
 import type { AdminService, Answer } from '../../src/kv/server/index.js';
-import { groupsOf, type ShardMap } from '../../src/shardctrl/index.js';
+import { groupsOf } from '../../src/shardctrl/index.js';
 import type { SimScheduler } from './fakes/clock.js';
 import type { SimRandom } from './fakes/random.js';
+import { newestMap } from './newest-map.js';
 import type { SimNode } from './sim-node.js';
 import type { Trace } from './trace.js';
 
@@ -90,7 +91,7 @@ export class RosterNemesis {
       this.#ask(what, (admin) => admin.changeSettings({ rebuildAfter_ms }, TIMEOUT_MS), done, random);
     }
     if (scheduler.now_ms < this.#awayUntil_ms || !random.chance(0.6)) return;
-    const shards = this.#newestMap()?.shards ?? [];
+    const shards = newestMap(this.#options.nodes)?.shards ?? [];
     const hosts = nodes.filter(({ id }) => shards.some(({ members }) => members.some((member) => member.node === id)));
     if (hosts.length === 0) return;
     const node = random.pick(hosts);
@@ -106,7 +107,7 @@ export class RosterNemesis {
 
   /** Of this node's loss, for good, each group recovers: it is one of at least three, and nobody waits for it to take anything over. */
   mayLose(node: SimNode): boolean {
-    const map = this.#newestMap();
+    const map = newestMap(this.#options.nodes);
     if (!this.#options.harm || map === null || !map.nodes.some(({ id }) => id === node.id)) return false;
     return map.draining.length === 0 && groupsOf(map).every(([, { members }]) => members.length >= MEMBERS_MIN);
   }
@@ -130,14 +131,8 @@ export class RosterNemesis {
     );
   }
 
-  /** That anybody knows. */
-  #newestMap(): ShardMap | null {
-    const maps = this.#options.nodes.flatMap(({ node }) => node?.maps.map ?? []);
-    return maps.length === 0 ? null : maps.reduce((newest, map) => (map.epoch > newest.epoch ? map : newest));
-  }
-
   #change(): void {
-    const map = this.#newestMap();
+    const map = newestMap(this.#options.nodes);
     if (map === null) return;
     const shard = this.#random.pick(map.shards);
     const members = shard.members.map((member) => member.node);

@@ -25,7 +25,7 @@ import { DurableMajority } from './invariants/durable-majority.js';
 import { ElectionSafety } from './invariants/election-safety.js';
 import { EpochsGrow } from './invariants/epochs-grow.js';
 import { EqualState } from './invariants/equal-state.js';
-import type { ReplicaView } from './invariants/invariant.js';
+import { leaderOf, type ReplicaView } from './invariants/invariant.js';
 import { LeaderAppendOnly } from './invariants/leader-append-only.js';
 import { LeadersStepDown } from './invariants/leaders-step-down.js';
 import { LogMatching } from './invariants/log-matching.js';
@@ -39,6 +39,7 @@ import { SlotsCovered } from './invariants/slots-covered.js';
 import { Verdicts } from './invariants/verdicts.js';
 import { Watch } from './invariants/watch.js';
 import { Nemesis } from './nemesis.js';
+import { newestMap } from './newest-map.js';
 import { SimHttp } from './sim-http.js';
 import { addressOf, SimNode } from './sim-node.js';
 import { Trace } from './trace.js';
@@ -77,7 +78,7 @@ const VERIFICATIONS_MAX = 5;
 const SLOW_CHECK_MS = 100;
 /** By how much a stale read may be older than it says, where no frame comes late: an election timeout, clocks that run apart. */
 const STALE_TOLERANCE_MS = 2_000;
-const NO_MAP: { readonly epoch: number; readonly gone: readonly string[] } = { epoch: 0, gone: [] };
+
 /** It was told of nodes only that have left since, or are lost: nobody can let it in. */
 const isStranded = ({ joins, node }: SimNode, away: readonly string[]): boolean =>
   joins !== null && node?.maps.map === null && joins.every((address) => away.some((id) => addressOf(id) === address));
@@ -417,7 +418,7 @@ export class Simulation {
 
   /** The product's own word on it. */
   async #verify(): Promise<void> {
-    const leader = this.#replicas().find((view) => view.group === 0 && view.replica.leads)!;
+    const leader = leaderOf(this.#replicas(), 0)!;
     const plan = (leader.replica.machine as ControllerStateMachine).latestPlan();
     const node = this.#node(leader.node);
     const id = plan === null || plan.forgotten ? null : plan.id;
@@ -484,8 +485,7 @@ export class Simulation {
 
   /** Those that have left the cluster, by the newest map that anybody knows. */
   #gone(): readonly string[] {
-    const maps = this.#nodes.flatMap(({ node }) => node?.maps.map ?? []);
-    return maps.reduce((newest, map) => (map.epoch > newest.epoch ? map : newest), NO_MAP).gone;
+    return newestMap(this.#nodes)?.gone ?? [];
   }
 
   #isSound(node: SimNode, gone: readonly string[] = this.#gone()): boolean {
@@ -529,7 +529,7 @@ export class Simulation {
   }
 
   #planOver(): boolean {
-    const leader = this.#replicas().find((view) => view.group === 0 && view.replica.leads);
+    const leader = leaderOf(this.#replicas(), 0);
     if (leader === undefined) return false;
     const machine = leader.replica.machine as ControllerStateMachine;
     return machine.runningPlan() === null && machine.changes().length === 0 && machine.map()?.draining.length === 0;
@@ -568,7 +568,7 @@ export class Simulation {
         .filter((check) => !check.ok)
         .map((check) => `${id} ${check.name}: ${check.detail}`),
     );
-    const leader = this.#replicas().find((view) => view.group === 0 && view.replica.leads);
+    const leader = leaderOf(this.#replicas(), 0);
     const machine = leader?.replica.machine as ControllerStateMachine | undefined;
     const plan = machine?.runningPlan();
     const batches = machine?.batches() ?? [];

@@ -21,7 +21,13 @@ function world() {
     random: new SimRandom(1),
     trace: new Trace(scheduler, false),
     leaders: () => [view('n1')],
-    network: { heal: () => log.push('heals'), split: (from, to) => log.push(`splits ${from} from ${to}`) },
+    network: {
+      heal: () => log.push('heals'),
+      isolate: (node, all) => {
+        const others = all.flatMap(({ id }) => (id === node ? [] : [id]));
+        log.push(`splits ${node} from ${others}`);
+      },
+    },
   });
   return { scheduler, log, stillborn };
 }

@@ -13,7 +13,7 @@ import type { Trace } from './trace.js';
 
 export interface StillbornOptions {
   readonly scheduler: SimScheduler;
-  readonly network: Pick<SimNetwork, 'heal' | 'split'>;
+  readonly network: Pick<SimNetwork, 'heal' | 'isolate'>;
   readonly nodes: readonly Pick<SimNode, 'id' | 'clock'>[];
   readonly random: SimRandom;
   readonly trace: Trace;
@@ -54,10 +54,7 @@ export class Stillborn {
     if (silent === null || view.group !== silent.group || view.node === silent.node) return;
     trace.add('nemesis', `stillborn: ${view.node} is cut off`);
     network.heal();
-    network.split(
-      [view.node],
-      nodes.flatMap(({ id }) => (id === view.node ? [] : [id])),
-    );
+    network.isolate(view.node, nodes);
     this.end();
     const cut = ++this.#cut;
     scheduler.after(random.between(...CUT_OFF_MS), () => {

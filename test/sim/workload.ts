@@ -123,7 +123,7 @@ export class Workload {
   #clientOf(random: SimRandom, endpoints: readonly string[], timeout_ms: number, direct: boolean): QuorateClient {
     const { scheduler, http } = this.#options;
     const client = new QuorateClient({
-      endpoints: [...endpoints],
+      endpoints,
       timeout_ms,
       direct,
       send: http.send,
@@ -278,7 +278,7 @@ export class Workload {
 
   #someOf(slots: SlotRanges): readonly string[] {
     const keys = this.contended.filter((key) => containsSlot(slots, slotOfKey(Buffer.from(key))));
-    return keys.length === 0 ? [] : this.#hasty.shuffle(keys).slice(0, HASTY_KEYS);
+    return this.#hasty.shuffle(keys).slice(0, HASTY_KEYS);
   }
 
   /** Clients who know no other node read keys of these slots there. */

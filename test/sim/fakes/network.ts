@@ -154,6 +154,12 @@ export class SimNetwork {
     });
   }
 
+  /** None of the others of `nodes` reaches this one, nor it them. */
+  isolate(node: NodeId, nodes: readonly { readonly id: NodeId }[]): void {
+    const others = nodes.flatMap(({ id }) => (id === node ? [] : [id]));
+    this.split([node], others);
+  }
+
   /** `left` and `right` reach each other through nobody, but both reach `middle`. */
   bridge(middle: NodeId, left: readonly NodeId[], right: readonly NodeId[]): void {
     this.split(

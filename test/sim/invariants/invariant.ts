@@ -7,6 +7,10 @@ export interface ReplicaView {
   readonly replica: Replica;
 }
 
+/** Of this group, in office by its own account; there may be a newer one. */
+export const leaderOf = (views: readonly ReplicaView[], group: number): ReplicaView | undefined =>
+  views.find((view) => view.group === group && view.replica.leads);
+
 export interface ClusterState {
   readonly now_ms: number;
   /** Replicas of processes that run, paused ones too. */
