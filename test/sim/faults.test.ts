@@ -28,7 +28,7 @@ describe('the faults of a seed', () => {
     expect(still.length).toBeGreaterThan(balanced.length / 2);
     expect(balanced.some((faults) => faults.has('shuttle'))).toBe(true);
     // Those need slots on the move.
-    for (const fault of ['haste', 'oust', 'hang_up', 'torn_page', 'late_install', 'late_step'] as const)
+    for (const fault of ['haste', 'oust', 'hang_up', 'torn_page', 'late_install', 'late_step', 'heir'] as const)
       expect(withFault(fault).every((faults) => faults.has('shuttle'))).toBe(true);
   });
 });

@@ -54,6 +54,8 @@ export const FAULTS = [
   'late_step',
   'stillborn',
   'doubt',
+  'muffle',
+  'heir',
 ] as const;
 export type Fault = (typeof FAULTS)[number];
 
@@ -112,6 +114,8 @@ const LATER: ReadonlyMap<Fault, number> = new Map([
   ['late_step', 0.2],
   ['stillborn', 0.15],
   ['doubt', 0.15],
+  ['muffle', 0.15],
+  ['heir', 0.12],
 ]);
 
 /** What a disk may do for good. */
@@ -125,6 +129,7 @@ const RESTLESS: readonly Fault[] = [
   'late_rpc',
   'late_install',
   'late_step',
+  'heir',
   'transfer',
   'coup',
   'all_down',
@@ -161,8 +166,8 @@ export function drawFaults(random: SimRandom): Set<Fault> {
   // Nothing is balanced by itself as long as a plan runs, nor before a leader has watched the load for a while.
   if (faults.has('auto_balance') && later.fork('rest').chance(0.6)) for (const fault of RESTLESS) faults.delete(fault);
   // Nothing is installed where nothing moves, nor on its way where one node leads everything.
-  // Only rounds that were given up leave steps behind that are late for the next.
-  if (faults.has('late_step')) faults.add('late_install');
+  // Only rounds that were given up leave steps behind that are late for the next, and marks for the next leader.
+  if (faults.has('late_step') || faults.has('heir')) faults.add('late_install');
   if (faults.has('late_install')) for (const needed of ['shuttle', 'transfer'] as const) faults.add(needed);
   if (faults.size === 0) faults.add('kill');
   return faults;

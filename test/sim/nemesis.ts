@@ -13,11 +13,13 @@ import type { SimScheduler } from './fakes/clock.js';
 import type { SimNetwork } from './fakes/network.js';
 import type { SimRandom } from './fakes/random.js';
 import { type Fault, networkFaults, STRIKES } from './faults.js';
+import { Heirs } from './heirs.js';
 import type { ReplicaView } from './invariants/invariant.js';
 import type { LeaderEvent } from './invariants/watch.js';
 import { LateSteps } from './late-steps.js';
 import { LateSync } from './late-sync.js';
 import { MidStep } from './mid-step.js';
+import { Muffle } from './muffle.js';
 import { newestMap } from './newest-map.js';
 import { Operator } from './operator.js';
 import { PlanOptions } from './plan-options.js';
@@ -43,10 +45,10 @@ export interface NemesisOptions {
   /** Makes clients turn to their keys in these slots at once. */
   readonly hurry: (slots: SlotRanges, what: Haste) => void;
   readonly leaders: () => readonly ReplicaView[];
-  /** Clients who know no other node read keys of these slots there. */
-  readonly readAt: (node: string, slots: SlotRanges) => void;
-  /** Clients who do not know this node write keys of these slots. Resolves when that is over. */
-  readonly renewElsewhere: (node: string, slots: SlotRanges) => Promise<void>;
+  /** Clients who know no other node read these keys there; null: some of these slots. */
+  readonly readAt: (node: string, slots: SlotRanges, keys: readonly string[] | null) => void;
+  /** Clients who do not know this node write keys of these slots. Resolves with them when that is over. */
+  readonly renewElsewhere: (node: string, slots: SlotRanges) => Promise<readonly string[]>;
   /** The last entry of a group that anybody has seen committed. */
   readonly committed: (group: GroupId) => { readonly index: number; readonly term: number } | null;
   /** Members of the smallest group. */
@@ -78,6 +80,7 @@ const READ_FLOOD_PACE_MS = 10_000;
 const PLAN_OPTIONS_PACE_MS = 6_000;
 const STILLBORN_PACE_MS = 8_000;
 const DOUBT_PACE_MS = 5_000;
+const MUFFLE_PACE_MS = 6_000;
 const BALANCE_PACE_MS = 3_000;
 const HEAT_PACE_MS = 1_000;
 
@@ -110,12 +113,14 @@ export class Nemesis {
   readonly #changeAmbush: ChangeAmbush;
   readonly #disks: DiskNemesis;
   readonly #doubt: Doubt;
+  readonly #heirs: Heirs;
   readonly #lateSteps: LateSteps;
   readonly #lateSync: LateSync;
   readonly #snapshotRace: SnapshotRace;
   readonly #operator: Operator;
   readonly #roster: RosterNemesis;
   readonly #midStep: MidStep;
+  readonly #muffle: Muffle;
   readonly #planOptions: PlanOptions;
   readonly #autoBalance: AutoBalance;
   readonly #stillborn: Stillborn;
@@ -142,7 +147,7 @@ export class Nemesis {
       ...options,
       random: random.fork('change ambush'),
       handOver: (view) => this.#handOver(view),
-      bounce: (view) => this.#bounce(this.#options.nodes.find(({ id }) => id === view.node)!),
+      bounce: (view) => this.#bounce(this.#node(view.node)),
     });
     this.#strikes = STRIKES.filter((fault) => options.faults.has(fault));
     this.#disks = new DiskNemesis({
@@ -155,8 +160,20 @@ export class Nemesis {
     this.#doubt = new Doubt({
       ...options,
       random: random.fork('doubt'),
-      readAt: (node, shard) => options.readAt(node, this.#slotsOf(shard)),
+      readAt: (node, shard, keys) => options.readAt(node, this.#slotsOf(shard), keys),
       renewElsewhere: (node, shard) => options.renewElsewhere(node, this.#slotsOf(shard)),
+      handOver: (view, to) => this.#handOver(view, to),
+    });
+    this.#heirs = new Heirs({
+      ...options,
+      random: random.fork('heirs'),
+      bounce: (node) => this.#bounce(this.#node(node)),
+      handOver: (view, to) => this.#handOver(view, to),
+    });
+    this.#muffle = new Muffle({
+      ...options,
+      random: random.fork('muffle'),
+      crash: (node) => this.#crash([this.#node(node)], 'power-cut'),
     });
     this.#lateSteps = new LateSteps({ ...options, random: random.fork('late steps') });
     this.#lateSync = new LateSync({
@@ -199,6 +216,7 @@ export class Nemesis {
     if (faults.has('transfer')) this.#repeat(2_000, () => this.#transfer());
     if (faults.has('coup')) this.#repeat(2 * this.#pace_ms, () => this.#coup.begin());
     if (faults.has('doubt')) this.#repeat(DOUBT_PACE_MS, () => this.#doubt.begin());
+    if (faults.has('muffle')) this.#repeat(MUFFLE_PACE_MS, () => this.#muffle.begin());
     if (faults.has('stillborn')) this.#repeat(STILLBORN_PACE_MS, () => this.#stillborn.begin());
     if (faults.has('late_sync')) this.#repeat(LATE_SYNC_PACE_MS, () => this.#lateSync.begin());
     if (faults.has('members')) this.#repeat(ROSTER_PACE_MS, () => this.#roster.begin());
@@ -226,11 +244,15 @@ export class Nemesis {
     return faults.has('auto_balance') || faults.has('members_harm');
   }
 
-  /** A replica wants to lead, has become leader, or has committed something as one. */
+  /** A replica wants to lead, has become leader, or has committed something, or changed its configuration, as one. */
   leads(view: ReplicaView, what: LeaderEvent): void {
     if (!this.#active) return;
-    if (what === 'campaigns') this.#stillborn.campaigns(view);
-    else if (what === 'elected') {
+    if (what === 'campaigns') {
+      this.#stillborn.campaigns(view);
+      this.#doubt.campaigns(view);
+    } else if (what === 'reconfigured') {
+      if (this.#options.faults.has('muffle')) this.#muffle.reconfigured(view);
+    } else if (what === 'elected') {
       this.#coup.elected(view);
       this.#lateSync.elected(view);
     } else {
@@ -246,6 +268,7 @@ export class Nemesis {
     if (!this.#active) return;
     this.#ambush.applied(command, answer, group);
     this.#lateSteps.applied(command, answer, group);
+    if (this.#options.faults.has('heir')) this.#heirs.applied(command, answer, group);
   }
 
   #repeat(pace_ms: number, strike: () => void): void {
@@ -297,11 +320,13 @@ export class Nemesis {
     if (views.length > 0) this.#handOver(this.#random.pick(views));
   }
 
-  #handOver({ node: id, group, replica }: ReplicaView): void {
-    const { nodes, trace } = this.#options;
-    const to = this.#random.pick(replica.members).node;
-    trace.add('nemesis', `asks ${id} to hand group ${group} over to ${to}`);
-    nodes.find((node) => node.id === id)?.clock?.run(() => replica.transferLeader(to));
+  #handOver({ node, group, replica }: ReplicaView, to = this.#random.pick(replica.members).node): void {
+    this.#options.trace.add('nemesis', `asks ${node} to hand group ${group} over to ${to}`);
+    this.#node(node).clock?.run(() => replica.transferLeader(to));
+  }
+
+  #node(id: string): SimNode {
+    return this.#options.nodes.find((node) => node.id === id)!;
   }
 
   #crash(nodes: readonly SimNode[], kind: 'kill' | 'power-cut'): void {
@@ -461,6 +486,7 @@ export class Nemesis {
     this.#lateSync.end();
     this.#stillborn.end();
     this.#doubt.end();
+    this.#muffle.end();
     this.#snapshotRace.end();
     this.#midStep.end();
     this.#disks.end();

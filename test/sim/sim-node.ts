@@ -12,7 +12,7 @@ import type { SimNetwork, SimTransport } from './fakes/network.js';
 import { ProcessGone } from './fakes/process-gone.js';
 import type { SimRandom } from './fakes/random.js';
 import { type EnginesCopy, SimEngines } from './fakes/sim-engine.js';
-import { SimLog, type SimLogOptions } from './fakes/sim-log.js';
+import { foundAfterPowerCut, SimLog, type SimLogOptions } from './fakes/sim-log.js';
 import { SHORT_PAUSE_MS } from './nemesis.js';
 import type { Trace } from './trace.js';
 
@@ -357,7 +357,15 @@ export class SimNode {
   #newDisk(name: string): SimDisk {
     const { id, random, failed } = this.#options;
     const syncedAgain = (): void => failed(`${id} has synced again after a sync that failed (F33)`);
-    return new SimDisk({ random: random.fork(name), name: id, syncedAgain });
+    return new SimDisk({ random: random.fork(name), name: id, syncedAgain, removed: () => this.#segmentGone() });
+  }
+
+  /** A segment has gone: what it held is nobody's any more, or lies elsewhere, durably (F32). */
+  #segmentGone(): void {
+    const { failed, random } = this.#options;
+    if (this.unreliable) return;
+    const missing = this.#durable.at(-1)!.missingIn(foundAfterPowerCut(this.#disk, random.fork('audit')));
+    if (missing !== null) failed(`${this.id} would have lost by a power cut what is durable: ${missing}`);
   }
 
   /** null: the log can't be read, and its disk is to blame; or the process has died over it. */

@@ -322,7 +322,7 @@ export class Simulation {
       faults: this.#faults,
       keys: workload.contended,
       hurry: (slots, what) => workload.hurry(slots, what),
-      readAt: (node, slots) => workload.readAt(node, slots),
+      readAt: (node, slots, keys) => workload.readAt(node, slots, keys),
       renewElsewhere: (node, slots) => workload.renewElsewhere(node, slots),
       leaders: () => this.#replicas().filter((view) => view.replica.role === 'leader'),
       committed: (group) => this.#committed.last(group),

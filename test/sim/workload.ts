@@ -281,18 +281,20 @@ export class Workload {
     return this.#hasty.shuffle(keys).slice(0, HASTY_KEYS);
   }
 
-  /** Clients who know no other node read keys of these slots there. */
-  readAt(node: string, slots: SlotRanges): void {
+  /** Clients who know no other node read these keys there; null: some of these slots. */
+  readAt(node: string, slots: SlotRanges, keys: readonly string[] | null): void {
     const client = this.#knowing(node, (endpoint) => hostOf(endpoint) === node);
     if (this.#running && client !== null)
-      for (const key of this.#someOf(slots)) void this.#inHaste(0, 'get', key, client);
+      for (const key of keys ?? this.#someOf(slots)) void this.#inHaste(0, 'get', key, client);
   }
 
-  /** Keys of these slots are written by clients who do not know this node. Resolves when that is over, one way or the other. */
-  async renewElsewhere(node: string, slots: SlotRanges): Promise<void> {
+  /** Keys of these slots are written by clients who do not know this node. Resolves with them when that is over, one way or the other. */
+  async renewElsewhere(node: string, slots: SlotRanges): Promise<readonly string[]> {
     const client = this.#knowing(`all but ${node}`, (endpoint) => hostOf(endpoint) !== node);
-    if (!this.#running || client === null) return;
-    await Promise.all(this.#someOf(slots).map((key) => this.#inHaste(0, 'put', key, client)));
+    if (!this.#running || client === null) return [];
+    const keys = this.#someOf(slots);
+    await Promise.all(keys.map((key) => this.#inHaste(0, 'put', key, client)));
+    return keys;
   }
 
   /** null: nobody could know any of those nodes. */

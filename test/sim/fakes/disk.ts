@@ -16,6 +16,8 @@ export interface SimDiskOptions {
   readonly name?: string;
   /** A process has synced once more after a sync that failed, which it must never rely on (F33). */
   readonly syncedAgain?: () => void;
+  /** A process has removed a file. */
+  readonly removed?: () => void;
 }
 
 type Change =
@@ -100,6 +102,7 @@ export class SimDisk implements LogFiles {
   #names = new Map<string, SimFile>();
   #capacityBytes = Number.POSITIVE_INFINITY;
   readonly #syncedAgain: () => void;
+  readonly #removed: () => void;
   #syncFailure: Error | null = null;
   /** In this life of the process. */
   #syncFailed = false;
@@ -115,6 +118,7 @@ export class SimDisk implements LogFiles {
     this.#sectorBytes = options.sectorBytes ?? 512;
     this.directory = options.name ?? 'sim-disk';
     this.#syncedAgain = options.syncedAgain ?? (() => {});
+    this.#removed = options.removed ?? (() => {});
   }
 
   /** Grows with each crash; files opened before it are dead. */
@@ -166,6 +170,11 @@ export class SimDisk implements LogFiles {
     return new Map(this.list().map((name) => [name, this.contents(name)]));
   }
 
+  /** The least that a power cut would leave of it now: what is synced, and no name of what was removed. */
+  leastLeft(): DiskCopy {
+    return new Map([...this.#files].map(([name, file]) => [name, Buffer.from(file.durable())]));
+  }
+
   /** The copy, and nothing else, is what is there, durably (F26). No process may run. */
   putBack(copy: DiskCopy): void {
     this.#generation++;
@@ -189,6 +198,7 @@ export class SimDisk implements LogFiles {
     this.#beforeChange(true);
     this.#file(name);
     this.#files.delete(name);
+    this.#removed();
   }
 
   syncDirectory(): void {

@@ -69,18 +69,25 @@ export class DurableLog {
     this.#groups.delete(id);
   }
 
+  /** What must be in a log that is read, and is not, or null. */
+  missingIn(recovered: ReadonlyMap<GroupId, RecoveredGroup>): string | null {
+    for (const id of this.#groups.keys()) {
+      const lost = this.#lost(id, recovered.get(id));
+      if (lost !== null) return lost;
+    }
+    return null;
+  }
+
   /**
    * The log opens again. What was found is what is durable from here on, for a sync that nobody was told of may have
    * succeeded, too. Returns what must be there and is not, or null; of such a group the book stays as it is: what has
    * rotted was rightly counted on.
    */
   reopened(recovered: ReadonlyMap<GroupId, RecoveredGroup>): string | null {
-    let missing: string | null = null;
+    const missing = this.missingIn(recovered);
     for (const id of new Set([...this.#groups.keys(), ...recovered.keys()])) {
       const found = recovered.get(id);
-      const lost = this.#lost(id, found);
-      missing ??= lost;
-      if (lost !== null) continue;
+      if (this.#lost(id, found) !== null) continue;
       if (found === undefined) this.#retire(id);
       else this.#groups.set(id, asDurable(found));
     }

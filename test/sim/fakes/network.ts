@@ -79,6 +79,9 @@ interface HoldUp {
   readonly until_ms: number;
 }
 
+/** What is left of a frame on the Raft channel when it arrives; null: nothing. */
+export type RaftFilter = (frame: Uint8Array, from: NodeId, to: NodeId) => Uint8Array | null;
+
 /** A request that may come again. */
 interface Kept {
   readonly deliver: () => void;
@@ -113,6 +116,7 @@ export class SimNetwork {
   /** By receiver and kind. */
   readonly #kept = new Map<NodeId, Map<number, Kept[]>>();
   #holdUps: HoldUp[] = [];
+  #filter: RaftFilter | null = null;
   #faults: NetworkFaults = CALM;
   readonly stats: NetworkStats = { delivered: 0, lost: 0, duplicated: 0, reordered: 0, resets: 0 };
 
@@ -182,6 +186,11 @@ export class SimNetwork {
     this.#holdUps = [];
   }
 
+  /** Of what arrives on the Raft channel from now on, some is lost. null: nothing more. */
+  filterRaft(filter: RaftFilter | null): void {
+    this.#filter = filter;
+  }
+
   /** Ends all partitions. Frames that connections still hold arrive now, late. Dead hosts stay dead. */
   heal(): void {
     for (const from of this.#directions.values()) for (const direction of from.values()) direction.blocked = false;
@@ -242,6 +251,11 @@ export class SimNetwork {
     const now_ms = this.scheduler.now_ms;
     const holdUp = this.#holdUps.find(({ meant, until_ms }) => until_ms > now_ms && meant(frame));
     return holdUp === undefined ? null : holdUp.until_ms - now_ms;
+  }
+
+  /** See `filterRaft`. */
+  filtered(frame: Uint8Array, from: NodeId, to: NodeId): Uint8Array | null {
+    return this.#filter === null ? frame : this.#filter(frame, from, to);
   }
 
   /** The connection that `a` has dialled to `b` breaks. */

@@ -115,10 +115,15 @@ export class SimConnection {
     });
   }
 
-  #deliver(channel: Channel, frame: Uint8Array): void {
+  #deliver(channel: Channel, sent: Uint8Array): void {
     if (!this.toOpen) {
       // The other side knows nothing of this connection any more and says so (RST).
       this.#notifyFrom();
+      return;
+    }
+    const frame = channel === Channel.Raft ? this.#network.filtered(sent, this.from.self, this.to.self) : sent;
+    if (frame === null) {
+      this.#network.stats.lost++;
       return;
     }
     this.#network.stats.delivered++;

@@ -14,6 +14,7 @@ class Watched implements ReplicaView {
   #commit = -1;
   #applied = -1;
   #last = -1;
+  #conf = -1;
   #machine: StateMachine | null = null;
   /** Waits for the next look of the slow invariants. */
   pending = false;
@@ -30,26 +31,31 @@ class Watched implements ReplicaView {
   campaigns = false;
   /** It leads, and its commit index has just risen. */
   committed = false;
+  /** It leads, and has just gone over to another configuration. */
+  reconfigured = false;
 
   moved(): boolean {
-    const { role, term, commit, applied, lastIndex, machine } = this.replica;
+    const { role, term, commit, applied, lastIndex, confIndex, machine } = this.replica;
     if (
       role === this.#role &&
       applied === this.#applied &&
       commit === this.#commit &&
       lastIndex === this.#last &&
       term === this.#term &&
+      confIndex === this.#conf &&
       machine === this.#machine
     )
       return false;
     this.committed = role === 'leader' && this.#role === 'leader' && commit > this.#commit;
     this.campaigns = role === 'candidate' && this.#role !== 'candidate';
     this.elected = role === 'leader' && this.#role !== 'leader';
+    this.reconfigured = role === 'leader' && this.#conf >= 0 && confIndex !== this.#conf;
     this.#role = role;
     this.#term = term;
     this.#commit = commit;
     this.#applied = applied;
     this.#last = lastIndex;
+    this.#conf = confIndex;
     this.#machine = machine;
     return true;
   }
@@ -63,7 +69,7 @@ export interface WatchOptions {
   readonly often_ms: number;
 }
 
-export type LeaderEvent = 'campaigns' | 'elected' | 'committed';
+export type LeaderEvent = 'campaigns' | 'elected' | 'committed' | 'reconfigured';
 export type LeaderListener = (view: ReplicaView, what: LeaderEvent) => void;
 
 /** The replicas of a process that runs, or nothing. */
@@ -125,7 +131,7 @@ export class Watch {
     return moved;
   }
 
-  /** Told of candidates, of elections, and of what leaders commit, after the step in which it happened. */
+  /** Told of candidates, of elections, and of what leaders commit and of their configurations, after the step in which it happened. */
   onLeader(listener: LeaderListener): void {
     this.#onLeader = listener;
   }
@@ -137,6 +143,7 @@ export class Watch {
       if (view.elected) this.#onLeader(view, 'elected');
       else if (view.campaigns) this.#onLeader(view, 'campaigns');
       else if (view.committed) this.#onLeader(view, 'committed');
+      if (view.reconfigured) this.#onLeader(view, 'reconfigured');
       if (view.pending) continue;
       view.pending = true;
       this.#pending.push(view);
