@@ -7,9 +7,15 @@ import type { Job, Report } from './worker.js';
 
 /**
  * A collector that works on many threads at once saves time where cores are idle, and costs CPU; here each core has its
- * worker. A young generation that is larger than usual is collected less often.
+ * worker. A young generation that is larger than usual is collected less often, and an old one that may be large from the
+ * beginning is not collected for each run of a seed anew.
  */
-const WORKER_FLAGS = ['--single-threaded-gc', '--max-semi-space-size=32'];
+const WORKER_FLAGS = [
+  '--single-threaded-gc',
+  '--min-semi-space-size=32',
+  '--max-semi-space-size=32',
+  '--initial-heap-size=400',
+];
 const CACHE = join(import.meta.dirname, '..', '..', 'node_modules', '.cache', 'quorate-sim');
 
 /**
