@@ -1,10 +1,13 @@
 /** The audit of the controller's books, itself audited: quiet where shards have done what the books say, and not otherwise. */
 import { describe, expect, it } from 'vitest';
 import type { KvCommand, KvResult } from '../../../src/kv/store/index.js';
+import { EntryKind, index, term } from '../../../src/raft/index.js';
 import {
   type BatchReceipt,
   type ControllerCommand,
+  ControllerStateMachine,
   DRIVER_ENDED,
+  encodeControllerCommand,
   type FreezeReceipt,
   figuresOf,
   type ShardMap,
@@ -151,6 +154,19 @@ describe('the books of the controller', () => {
       world.publish();
       world.done();
       world.apply(finished);
+    });
+    expect(wrong).toEqual([]);
+  });
+
+  it('are kept by who applies a command, not by one who could not for rotten rows', async () => {
+    const wrong = await audited((world) => {
+      const next = index(world.controller.index + 1);
+      const data = encodeControllerCommand(move, 1_000);
+      // It was never opened, so it cannot even read what there is.
+      const unable = new ControllerStateMachine();
+      expect(() => unable.apply({ term: term(1), index: next, kind: EntryKind.Command, data })).toThrow();
+      world.apply(move);
+      world.start();
     });
     expect(wrong).toEqual([]);
   });

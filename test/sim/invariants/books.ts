@@ -159,7 +159,6 @@ export class Books {
 
   #entry(machine: ControllerStateMachine, entry: Entry, apply: () => ControllerResult | null): ControllerResult | null {
     if (entry.index <= this.#index || entry.kind !== EntryKind.Command) return apply();
-    this.#index = entry.index;
     const decoded = decodeControllerCommand(entry.data);
     if (!decoded.ok) return apply();
     const { command } = decoded;
@@ -170,6 +169,8 @@ export class Books {
       map: asksForPlan(command) ? machine.map() : null,
     };
     const result = apply();
+    // Not before: where rows are rotten nothing was applied, and others will.
+    this.#index = entry.index;
     const wrong = result === null ? null : this.#judge(machine, command, result, before);
     if (wrong !== null) this.#options.failed(`books: ${command.kind} at index ${entry.index}: ${wrong}`);
     return result;

@@ -1,5 +1,5 @@
 /** F30: any two replicas of a group at the same applied index have the same state. */
-import { type ClusterState, type Invariant, nameOf } from './invariant.js';
+import { type ClusterState, type Invariant, isWhole, nameOf } from './invariant.js';
 
 /** Hashes of the newest indexes of each group; replicas further apart than this are not compared. */
 const KEPT = 4_000;
@@ -10,7 +10,7 @@ export class EqualState implements Invariant {
 
   check(state: ClusterState): string | null {
     for (const { node, group, replica } of state.changed) {
-      if (replica.damage !== null || replica.snapshotIncoming) continue;
+      if (!isWhole(replica)) continue;
       const hashes = this.#hashes.get(group) ?? new Map<number, { hash: string; node: string }>();
       this.#hashes.set(group, hashes);
       const hash = replica.machine.stateHash();

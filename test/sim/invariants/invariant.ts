@@ -11,6 +11,13 @@ export interface ReplicaView {
 export const leaderOf = (views: readonly ReplicaView[], group: number): ReplicaView | undefined =>
   views.find((view) => view.group === group && view.replica.leads);
 
+/**
+ * Its state is that of its applied index. Not while it goes over to a snapshot; one that comes in may be of a leader who has been
+ * deposed, and so stay half done for long: a replica that leads has gone over to none.
+ */
+export const isWhole = ({ damage, snapshotIncoming, role }: Replica): boolean =>
+  damage === null && (!snapshotIncoming || role === 'leader');
+
 export interface ClusterState {
   readonly now_ms: number;
   /** Replicas of processes that run, paused ones too. */

@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { KvCommand, KvResult } from '../../../src/kv/store/index.js';
 import { type Entry, EntryKind, type LogWrite, type RecoveredGroup, type Replica } from '../../../src/raft/index.js';
+import type { SlotRanges } from '../../../src/shardctrl/index.js';
 import { DurableLog } from '../fakes/durable-log.js';
 import { AppliedIsDurable } from './applied-is-durable.js';
 import { BoundedQueues } from './bounded-queues.js';
@@ -14,6 +15,7 @@ import { LeaderAppendOnly } from './leader-append-only.js';
 import { LeadersStepDown } from './leaders-step-down.js';
 import { OldMaps } from './old-maps.js';
 import { OneEffect } from './one-effect.js';
+import { OneOwner } from './one-owner.js';
 import { Promotions } from './promotions.js';
 import { ReplicaIds } from './replica-ids.js';
 import { SlotsCovered } from './slots-covered.js';
@@ -425,6 +427,24 @@ describe('old maps', () => {
     expect(invariant.recall({ mapAt: (epoch) => maps[epoch] as never })).toBeNull();
     expect(invariant.recall({ mapAt: () => maps[2] as never })).toMatch(/epoch 1 is told as/);
     expect(ask(invariant, mapped({ map: () => ({ epoch: 2, shards: [{ id: 1 }] }) }))).toMatch(/epoch 2 is .* it was/);
+  });
+});
+
+describe('a replica', () => {
+  it('is asked, also where a snapshot of a deposed leader is half done, once it leads; and not as long as it may be switching', () => {
+    const invariant = new OneOwner();
+    const serving = (group: number, role: string, applied: number, slots: SlotRanges, more: object = {}): ReplicaView =>
+      view(
+        { damage: null, snapshotIncoming: false, role, applied, machine: { servedSlots: () => slots }, ...more },
+        group,
+      );
+    expect(ask(invariant, serving(2, 'follower', 5, [[0, 9]]))).toBeNull();
+    // Where one of these were passed over, slot 3 would have two owners; where the other two were not, too.
+    expect(ask(invariant, serving(2, 'leader', 6, [[5, 9]], { snapshotIncoming: true }))).toBeNull();
+    expect(ask(invariant, serving(2, 'follower', 7, [[0, 9]], { snapshotIncoming: true }))).toBeNull();
+    expect(ask(invariant, serving(2, 'leader', 8, [[0, 9]], { damage: 'rot' }))).toBeNull();
+    expect(ask(invariant, serving(1, 'leader', 3, [[0, 4]]))).toBeNull();
+    expect(ask(invariant, serving(1, 'leader', 4, [[0, 5]]))).toMatch(/slot 5 is served by s1 and by s2/);
   });
 });
 

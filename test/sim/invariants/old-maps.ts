@@ -1,7 +1,7 @@
 /** The map of every epoch stays what it was when it was made, whoever is asked for it and however late (HistoricalQueries). */
 import type { Replica } from '../../../src/raft/index.js';
 import type { ControllerStateMachine, ShardMap } from '../../../src/shardctrl/index.js';
-import type { ClusterState, Invariant } from './invariant.js';
+import { type ClusterState, type Invariant, isWhole } from './invariant.js';
 
 export class OldMaps implements Invariant {
   readonly name = 'old maps stay';
@@ -12,7 +12,7 @@ export class OldMaps implements Invariant {
 
   check(state: ClusterState): string | null {
     for (const { node, group, replica } of state.changed) {
-      if (group !== 0 || replica.damage !== null || replica.snapshotIncoming) continue;
+      if (group !== 0 || !isWhole(replica)) continue;
       const map = (replica.machine as ControllerStateMachine).map();
       if (map === null || this.#seen.get(replica) === map) continue;
       this.#seen.set(replica, map);

@@ -4,7 +4,7 @@
  */
 import type { KvStateMachine } from '../../../src/kv/store/index.js';
 import type { SlotRanges } from '../../../src/shardctrl/index.js';
-import { type ClusterState, type Invariant, nameOf } from './invariant.js';
+import { type ClusterState, type Invariant, isWhole, nameOf } from './invariant.js';
 
 interface Word {
   applied: number;
@@ -18,7 +18,7 @@ export class OneOwner implements Invariant {
   check(state: ClusterState): string | null {
     let moved = false;
     for (const { group, replica } of state.changed) {
-      if (group === 0 || replica.damage !== null || replica.snapshotIncoming) continue;
+      if (group === 0 || !isWhole(replica)) continue;
       const applied = replica.applied;
       const known = this.#furthest.get(group);
       if (known !== undefined && known.applied >= applied) continue;

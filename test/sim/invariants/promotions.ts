@@ -3,7 +3,7 @@
  * 4.2.2 of the thesis, F22): else the group may have to wait for it as soon as it counts.
  */
 import type { Replica, ReplicaId } from '../../../src/raft/index.js';
-import { type ClusterState, type Invariant, nameOf, type ReplicaView } from './invariant.js';
+import { type ClusterState, type Invariant, isWhole, nameOf, type ReplicaView } from './invariant.js';
 
 /** The product looks back by one to two heartbeats of 100 ms of its own clock. */
 const WHILE_MS = 1_000;
@@ -29,7 +29,7 @@ export class Promotions implements Invariant {
 
   check(state: ClusterState): string | null {
     for (const view of state.changed) {
-      if (view.replica.damage !== null || view.replica.snapshotIncoming) continue;
+      if (!isWhole(view.replica)) continue;
       const wrong = this.#look(view, state);
       if (wrong !== null) return wrong;
     }

@@ -1,6 +1,6 @@
 /** A replica's id names one replica on one node, for ever (F24): who has left a group never comes back under the same. */
 import type { NodeId, Replica, ReplicaId } from '../../../src/raft/index.js';
-import { type ClusterState, type Invariant, nameOf } from './invariant.js';
+import { type ClusterState, type Invariant, isWhole, nameOf } from './invariant.js';
 
 interface Group {
   readonly nodes: Map<ReplicaId, NodeId>;
@@ -19,8 +19,7 @@ export class ReplicaIds implements Invariant {
 
   check(state: ClusterState): string | null {
     for (const { node, group, replica } of state.changed) {
-      if (this.#seen.get(replica) === replica.confIndex || replica.damage !== null || replica.snapshotIncoming)
-        continue;
+      if (this.#seen.get(replica) === replica.confIndex || !isWhole(replica)) continue;
       if (replica.confIndex <= replica.commit) this.#seen.set(replica, replica.confIndex);
       const known = this.#groups.get(group) ?? { nodes: new Map(), left: new Map(), newest: -1, members: new Set() };
       this.#groups.set(group, known);

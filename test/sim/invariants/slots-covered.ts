@@ -1,6 +1,6 @@
 /** In every epoch each slot has exactly one owner: no map forgets one, none gives it twice. */
 import { type ControllerStateMachine, SLOT_COUNT, type SlotRanges } from '../../../src/shardctrl/index.js';
-import type { ClusterState, Invariant } from './invariant.js';
+import { type ClusterState, type Invariant, isWhole } from './invariant.js';
 
 export class SlotsCovered implements Invariant {
   readonly name = 'each slot has an owner';
@@ -8,7 +8,7 @@ export class SlotsCovered implements Invariant {
 
   check(state: ClusterState): string | null {
     for (const { node, group, replica } of state.changed) {
-      if (group !== 0 || replica.damage !== null || replica.snapshotIncoming) continue;
+      if (group !== 0 || !isWhole(replica)) continue;
       const map = (replica.machine as ControllerStateMachine).map();
       if (map === null || map.epoch <= this.#epoch) continue;
       this.#epoch = map.epoch;
