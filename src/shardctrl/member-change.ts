@@ -34,6 +34,8 @@ export interface MemberChange {
 export interface Membership {
   readonly conf: ConfState;
   readonly confIndex: Index;
+  /** A majority of the members knows of it, whatever becomes of them: who has left is needed no more. */
+  readonly settled: boolean;
   readonly leader: ReplicaId;
   readonly term: Term;
   /** How far learners are. Left out by earlier builds. */
@@ -54,7 +56,7 @@ export type MemberStep =
   | { readonly kind: 'done' }
   /** It was given up, but the group had taken it: that stands. */
   | { readonly kind: 'taken' }
-  /** A step is under way in the group's own log. */
+  /** A step is under way in the group's own log, or not everybody who must know of the last one does. */
   | { readonly kind: 'wait' }
   | { readonly kind: 'change'; readonly change: ConfChange }
   /** The leader is to go: somebody who stays takes over first, so that nobody waits for an election. */
@@ -71,15 +73,17 @@ const change = (steps: readonly ConfChangeStep[]): MemberStep => ({
 const isMadeOf = ({ voters }: ConfState, members: readonly ShardMember[]): boolean =>
   voters.length === members.length && members.every((member) => has(voters, member));
 
+const WAIT: MemberStep = { kind: 'wait' };
+
 /** `avoid`: nodes that should not be given a leadership now. */
 export function nextMemberStep(
   { target, abandoned }: Pick<MemberChange, 'target' | 'abandoned'>,
-  { conf, leader }: Membership,
+  { conf, leader, settled }: Membership,
   avoid: ReadonlySet<NodeId>,
 ): MemberStep {
-  if (conf.outgoing.length > 0) return { kind: 'wait' };
+  if (conf.outgoing.length > 0) return WAIT;
   // Going back would bring replicas in again whose time in the group is over, on nodes that may be gone for good.
-  if (abandoned !== undefined && isMadeOf(conf, abandoned)) return { kind: 'taken' };
+  if (abandoned !== undefined && isMadeOf(conf, abandoned)) return settled ? { kind: 'taken' } : WAIT;
   const wanted = (id: ReplicaId): boolean => target.some((member) => member.replica === id);
   // Left over from a change that was given up: they may well be dead, and count for nothing.
   const strays = conf.learners.filter(({ id }) => !wanted(id));
@@ -88,7 +92,7 @@ export function nextMemberStep(
   const unknown = missing.find((member) => !has(conf.learners, member));
   if (unknown !== undefined) return change([{ op: 'add_learner', member: asMember(unknown) }]);
   const leaving = conf.voters.filter(({ id }) => !wanted(id));
-  if (missing.length === 0 && leaving.length === 0) return { kind: 'done' };
+  if (missing.length === 0 && leaving.length === 0) return settled ? { kind: 'done' } : WAIT;
   if (leaving.some(({ id }) => id === leader)) {
     const heir = conf.voters.find(({ id, node }) => wanted(id) && !avoid.has(node));
     if (heir !== undefined) return { kind: 'transfer', to: heir.node };

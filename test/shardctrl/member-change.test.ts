@@ -10,7 +10,13 @@ const confOf = (voters: readonly number[], learners: readonly number[] = []): Co
   const list = (ids: readonly number[]) => ids.map((id) => ({ id, node: `n${id}` }));
   return { voters: list(voters), outgoing: [], learners: list(learners), learnersNext: [], autoLeave: false };
 };
-const seen = (conf: ConfState, leader: number): Membership => ({ conf, leader, confIndex: index(1), term: term(1) });
+const seen = (conf: ConfState, leader: number, settled = true): Membership => ({
+  conf,
+  leader,
+  confIndex: index(1),
+  settled,
+  term: term(1),
+});
 const NOBODY = new Set<string>();
 
 describe('the next step towards the members that are wanted', () => {
@@ -41,6 +47,19 @@ describe('the next step towards the members that are wanted', () => {
 
   it('waits while the group is between two configurations', () => {
     expect(next([1, 2], { ...confOf([1, 2]), outgoing: confOf([1, 2, 3]).voters }, 1)).toEqual({ kind: 'wait' });
+  });
+
+  it('is not done before all is settled that has let anybody go (F18)', () => {
+    const then = (voters: readonly number[], settled: boolean) =>
+      nextMemberStep(
+        { target: [1, 2, 3].map(member), abandoned: [1, 2, 9].map(member) },
+        seen(confOf(voters), 1, settled),
+        NOBODY,
+      );
+    expect([then([1, 2, 3], false), then([1, 2, 3], true)]).toEqual([{ kind: 'wait' }, { kind: 'done' }]);
+    expect([then([1, 2, 9], false), then([1, 2, 9], true)]).toEqual([{ kind: 'wait' }, { kind: 'taken' }]);
+    // What is left to do needs nobody who has left.
+    expect(then([1, 2], false)).toMatchObject({ kind: 'change' });
   });
 
   it('goes forward where a change was given up that the group had taken, and back where it had not', () => {

@@ -146,6 +146,21 @@ describe('the driver of members', () => {
     for (const group of [1, 2]) expect(world.nodesOf(group)).toEqual(['n1', 'n2', 'n5']);
   });
 
+  it('lets go of who has left only when the group has settled, however long that takes (F18)', async () => {
+    const world = await MemberWorld.make(3, 1, 1, SETTINGS);
+    world.elect();
+    await untilSettled(world);
+    const [gone] = world.nodesOf(1) as [string];
+    world.settled = (group) => group !== 1;
+    world.apply({ kind: 'drain_node', node: gone });
+    await world.until(() => !world.groups.get(1)!.conf.voters.some(({ node }) => node === gone), `${gone} stays`);
+    await world.scheduler.runFor(120_000);
+    expect(isNamed(world, gone)).toBe(true);
+    world.settled = () => true;
+    await world.until(() => !isNamed(world, gone), `${gone} is never let go`);
+    await untilSettled(world);
+  });
+
   it('does not spread replicas again and again to a node that makes none that work', async () => {
     const world = await MemberWorld.make(3, 4, 1, { ...SETTINGS, newcomerBackOff_ms: 60_000 });
     world.broken.add('n4');

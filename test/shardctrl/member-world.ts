@@ -93,6 +93,8 @@ export class MemberWorld {
   readonly hidden = new Set<NodeId>();
   /** Nodes that answer, and whose new replicas do not work. */
   readonly broken = new Set<NodeId>();
+  /** A majority of the group knows of its configuration for good. */
+  settled: (group: GroupId) => boolean = () => true;
   /** How far a sound replica is that was made so long ago; it has caught up when it is not behind. */
   filled: (node: NodeId, age_ms: number) => Omit<NewcomerProgress, 'id'> = (_, age_ms) =>
     age_ms < FILL_MS ? { match: 0, behind: 100, frames: 0 } : { match: 100, behind: 0, frames: 0 };
@@ -232,7 +234,14 @@ export class MemberWorld {
     if (group === null) return null;
     const newcomers = group.conf.learners.map((member) => ({ id: member.id, ...this.#filled(id, member) }));
     const { conf, leader } = group;
-    return { conf, confIndex: index(group.confIndex), leader, term: term(group.term), newcomers };
+    return {
+      conf,
+      confIndex: index(group.confIndex),
+      settled: this.settled(id),
+      leader,
+      term: term(group.term),
+      newcomers,
+    };
   }
 
   #filled(group: GroupId, member: { readonly node: NodeId; readonly id: ReplicaId }): Omit<NewcomerProgress, 'id'> {

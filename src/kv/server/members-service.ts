@@ -39,8 +39,9 @@ export class MembersService {
     const replica = host.get(group);
     const confirmed = replica?.leads === true && (await readBarrier(replica, clock, BARRIER_MS));
     if (!confirmed || !replica.leads) return { ok: false, leader: replica?.leaderNode ?? null };
-    const { conf, confIndex, id: leader } = replica;
-    return { ok: true, value: { conf, confIndex, leader, term: term(replica.term), newcomers: newcomersOf(replica) } };
+    const { conf, confIndex, confSettled: settled, id: leader } = replica;
+    const newcomers = newcomersOf(replica);
+    return { ok: true, value: { conf, confIndex, settled, leader, term: term(replica.term), newcomers } };
   }
 
   step(group: GroupId, seenAt: Index, step: MemberStep): LeaderAnswer<StepAnswer> {

@@ -132,6 +132,7 @@ const newcomer = z.object({ id: count, match: count, behind: count, frames: coun
 const membership = z.object({
   conf,
   confIndex: count,
+  settled: z.boolean(),
   leader: count,
   term: count,
   newcomers: z.array(newcomer).optional(),

@@ -26,7 +26,7 @@ import { WriteQueue } from './write-queue.js';
 const HURRIED_ATTEMPTS = 3;
 const HURRIED_TICKS_MIN = 2;
 
-const NO_DATA = new Uint8Array(0);
+export const NO_DATA = new Uint8Array(0);
 const NO_CONF: ConfState = { voters: [], outgoing: [], learners: [], learnersNext: [], autoLeave: false };
 
 export class CoreState {

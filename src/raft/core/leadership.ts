@@ -12,6 +12,8 @@ export class Leadership {
   members: readonly MemberProgress[] = [];
   voters: readonly MemberProgress[] = [];
   outgoing: readonly MemberProgress[] = [];
+  /** The first entry after it was known that the last change that let a voter go is committed; 0: none yet. */
+  settlesAt: number;
   heartbeatElapsed = 0;
   /** Ticks since the election. */
   now = 0;
@@ -34,6 +36,7 @@ export class Leadership {
     this.#self = options.id;
     this.#options = options;
     this.firstOwn = firstOwn;
+    this.settlesAt = firstOwn;
     this.caughtUpMark = this.nextCaughtUpMark = firstOwn;
     this.setConf(conf, firstOwn);
     // Nobody has answered this leader yet; they have an election timeout's time to.

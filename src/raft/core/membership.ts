@@ -2,10 +2,15 @@
  * Changes of membership (chapter 4). A change is an entry; it takes effect where it is applied, and only one may be on
  * its way at a time. The leader leaves a joint configuration by itself if the change said so, and steps down when it is
  * no voter any more.
+ *
+ * That a change is committed only its leader knows at first, and commit indexes are not synced for their own sake: members that
+ * restart may be back under the configuration before it, and need those who have left for an election. So a change has settled
+ * only when a majority holds an entry that came after the news, for with it the news is durable (F18). Until then nobody
+ * who has left may go.
  */
 import { isJoint, nextConf } from './confchange.js';
 import { decodeConfChange, encodeConfChange } from './confchange-codec.js';
-import type { CoreState } from './core-state.js';
+import { type CoreState, NO_DATA } from './core-state.js';
 import type { Leadership } from './leadership.js';
 import { message } from './messages.js';
 import { finishRound } from './reads.js';
@@ -84,10 +89,11 @@ export function appliedTo(core: CoreState, to: number): void {
     switchTo(core, next.conf);
   }
   log.appliedTo(to);
-  maybeLeaveJoint(core);
+  maybeFinishChange(core);
 }
 
 function switchTo(core: CoreState, conf: ConfState): void {
+  const before = core.conf;
   core.conf = conf;
   const lead = core.leading;
   if (lead === null) {
@@ -100,12 +106,19 @@ function switchTo(core: CoreState, conf: ConfState): void {
     return;
   }
   lead.setConf(conf, core.log.last + 1);
+  if (losesVoters(before, conf)) lead.settlesAt = 0;
   if (lead.transferTo !== NOBODY && !conf.voters.some((member) => member.id === lead.transferTo)) {
     lead.transferTo = NOBODY;
   }
   // The new quorum may be satisfied with less.
   maybeCommit(core);
   finishRound(core, lead);
+}
+
+/** Somebody counts for no majority any more, and may go. */
+function losesVoters(before: ConfState, after: ConfState): boolean {
+  const stay = new Set([...after.voters, ...after.outgoing].map(({ id }) => id));
+  return [...before.voters, ...before.outgoing].some(({ id }) => !stay.has(id));
 }
 
 /** Section 4.2.2: the change is committed, others can take over; the one that has most may do so at once. */
@@ -119,9 +132,20 @@ function stepDownRemoved(core: CoreState, lead: Leadership): void {
 }
 
 /** Called whenever what kept the leader from it may be over. */
-export function maybeLeaveJoint(core: CoreState): void {
+export function maybeFinishChange(core: CoreState): void {
   const lead = core.leading;
-  if (lead === null || !core.conf.autoLeave || lead.transferTo !== NOBODY) return;
+  if (lead === null || lead.transferTo !== NOBODY) return;
   if (core.log.firstUnappliedConf !== 0 || !core.committedInTerm) return;
-  core.appendOwn(EntryKind.ConfChange, encodeConfChange(LEAVE));
+  if (core.conf.autoLeave) {
+    core.appendOwn(EntryKind.ConfChange, encodeConfChange(LEAVE));
+  } else if (lead.settlesAt === 0) {
+    core.appendOwn(EntryKind.Noop, NO_DATA);
+    lead.settlesAt = core.log.last;
+  }
+}
+
+/** A majority of the members will know of the configuration in force whatever happens to them. Of a leader only. */
+export function isSettled(core: CoreState): boolean {
+  const lead = core.leading;
+  return lead !== null && lead.settlesAt !== 0 && core.log.commit >= lead.settlesAt;
 }

@@ -7,7 +7,7 @@ import { CoreState } from './core-state.js';
 import { campaignForTransfer, ownVotePersisted, startPreVote } from './election.js';
 import type { Leadership } from './leadership.js';
 import { ENTRY_OVERHEAD_BYTES } from './log-view.js';
-import { appliedTo, maybeLeaveJoint, proposeConfChange } from './membership.js';
+import { appliedTo, isSettled, maybeFinishChange, proposeConfChange } from './membership.js';
 import { tickOwnDisk } from './own-disk.js';
 import { hasReadsDue, repeatQuestion, requestRead, startReads } from './reads.js';
 import {
@@ -103,6 +103,15 @@ export class RaftCore {
   get confIndex(): Index {
     return this.#core.confIndex as Index;
   }
+
+  /**
+   * Of a leader: a majority of the members knows of the configuration in force, whatever becomes of them. Before that those who
+   * have left it may still be needed for an election.
+   */
+  get confSettled(): boolean {
+    return isSettled(this.#core);
+  }
+
   /** Bytes of entries in memory, and of those of them that are not committed. */
   get logBytes(): number {
     return this.#core.log.bytes;
@@ -181,7 +190,7 @@ export class RaftCore {
       return;
     }
     if (tickOwnDisk(core, lead)) return;
-    if (tickTransfer(core, lead)) maybeLeaveJoint(core);
+    if (tickTransfer(core, lead)) maybeFinishChange(core);
     lead.heartbeatElapsed++;
     if (lead.heartbeatElapsed < core.options.heartbeatTicks) return;
     lead.heartbeatElapsed = 0;

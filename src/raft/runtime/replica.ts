@@ -258,6 +258,11 @@ export class Replica {
     return this.#core.confIndex;
   }
 
+  /** See `RaftCore.confSettled`. */
+  get confSettled(): boolean {
+    return this.#core.confSettled;
+  }
+
   get conf(): ConfState {
     return this.#core.conf;
   }

@@ -29,6 +29,7 @@ function world(takes_ms: readonly number[]) {
   const membership: Membership = {
     conf: { voters, outgoing: [], learners: [], learnersNext: [], autoLeave: false },
     confIndex: index(1),
+    settled: true,
     leader: 1,
     term: term(1),
   };

@@ -98,6 +98,27 @@ describe('a replica that joins', () => {
   });
 });
 
+describe('a change of members', () => {
+  it('has settled when a majority holds an entry that came after the news of it, and not before (F18)', async () => {
+    const { world, change } = await withFourth('settles');
+    const [n1, n2, n3] = world.nodes as [WorldNode, WorldNode, WorldNode, WorldNode];
+    const { replica } = n1;
+    expect([replica.confSettled, n2.replica.confSettled]).toEqual([true, false]);
+    change({ op: 'remove', id: 3 });
+    await world.until(() => replica.conf.voters.length === 2);
+    expect(replica.confSettled).toBe(false);
+    await world.until(() => replica.confSettled);
+    expect(replica.commit).toBeGreaterThan(replica.confIndex);
+    // Whatever becomes of the leader, and of what n2 had not synced.
+    n2.crash();
+    n1.crash();
+    n3.crash();
+    await world.run(n2.start());
+    await world.until(() => n2.replica.conf.voters.length === 2);
+    await world.end();
+  });
+});
+
 describe('an order to change the members', () => {
   it('has no effect once the members have changed since it was found due', async () => {
     const { world, change } = await withFourth('late orders');
