@@ -23,11 +23,11 @@ export class LeaderContact {
     this.#seen_ms = this.#pulse.asOf_ms();
   }
 
-  /** A heartbeat of the present term: beyond `bound` its leader had committed nothing. */
-  heartbeat(bound: Index): void {
+  /** A heartbeat of the present term, sent after `asOf_ms`: beyond `bound` its leader had committed nothing then. */
+  heartbeat(bound: Index, asOf_ms: number): void {
     // From a leader of a version that does not tell: what we know to be committed.
     const { commit, appliedIndex } = this.#core;
-    this.#freshness.note(bound > 0 ? bound : commit, this.#pulse.asOf_ms(), appliedIndex);
+    this.#freshness.note(bound > 0 ? bound : commit, asOf_ms, appliedIndex);
   }
 
   /** A leader is no fresher than the last answers of a quorum: it may have been paused, and deposed meanwhile. */

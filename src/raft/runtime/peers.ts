@@ -4,6 +4,7 @@
  */
 import {
   type ConfState,
+  type Index,
   index,
   type Member,
   type Message,
@@ -15,6 +16,7 @@ import {
 } from '../core/index.js';
 import type { LeaderContact } from './leader-contact.js';
 import type { ReplicaContext } from './replica-context.js';
+import { Stamps } from './stamps.js';
 
 /**
  * Of a leader that no quorum has confirmed for an election timeout: others may have committed since what it knows nothing of. Its
@@ -26,6 +28,10 @@ export class Peers {
   readonly #context: ReplicaContext;
   readonly #core: RaftCore;
   readonly #leaderContact: LeaderContact;
+  /** Of this replica's answers. */
+  readonly #stamps: Stamps;
+  /** The last one that each member has put on an answer, for the next heartbeat to it. */
+  readonly #stampOf = new Map<ReplicaId, Index>();
   #nodeOf = new Map<ReplicaId, NodeId>();
   /** The one that `#nodeOf` was made of. */
   #conf: ConfState | null = null;
@@ -36,6 +42,7 @@ export class Peers {
     this.#context = context;
     this.#core = context.core;
     this.#leaderContact = leaderContact;
+    this.#stamps = new Stamps(context.environment.random);
   }
 
   /** This replica among them. */
@@ -49,6 +56,7 @@ export class Peers {
       this.#conf = this.#core.conf;
       this.#nodeOf = new Map(this.members.map((member) => [member.id, member.node]));
       if (this.#nodeOf.has(this.#stranger?.id ?? NOBODY)) this.#stranger = null;
+      for (const id of this.#stampOf.keys()) if (!this.#nodeOf.has(id)) this.#stampOf.delete(id);
     }
     return this.#nodeOf.get(id) ?? (this.#stranger?.id === id ? this.#stranger.node : undefined);
   }
@@ -60,14 +68,31 @@ export class Peers {
     return known === undefined || known === from;
   }
 
+  /** A member has answered a heartbeat. */
+  answered({ from, hint }: Message): void {
+    this.#stampOf.set(from, hint);
+  }
+
+  /** When this replica sent the answer that this heartbeat came after, on the node's pulse; null: not known. */
+  answeredBefore_ms({ hint }: Message): number | null {
+    return this.#stamps.sentAt_ms(hint);
+  }
+
   sendAll(messages: readonly Message[]): void {
     const { environment, group } = this.#context;
-    const { election_timeout_ms } = environment.settings;
     for (const message of messages) {
       const node = this.nodeOf(message.to);
-      if (node === undefined) continue;
-      const vouches = message.type !== MessageType.Heartbeat || this.#leaderContact.age_ms() <= election_timeout_ms;
-      environment.sendRaft(node, group, vouches ? message : { ...message, index: UNKNOWN_BOUND });
+      if (node !== undefined) environment.sendRaft(node, group, this.#stamped(message));
     }
+  }
+
+  #stamped(message: Message): Message {
+    const { pulse, settings } = this.#context.environment;
+    if (message.type === MessageType.HeartbeatResponse)
+      return { ...message, hint: index(this.#stamps.take(pulse.now_ms())) };
+    if (message.type !== MessageType.Heartbeat) return message;
+    const vouches = this.#leaderContact.age_ms() <= settings.election_timeout_ms;
+    const hint = this.#stampOf.get(message.to) ?? index(0);
+    return { ...message, hint, index: vouches ? message.index : UNKNOWN_BOUND };
   }
 }

@@ -227,8 +227,8 @@ export class Replica {
   }
 
   /**
-   * How old the applied state may be: everything that was committed so long ago is in it. Up to one and a half times a
-   * heartbeat where all is well, two on a leader; Infinity where nothing is known or the state can't be trusted.
+   * How old the applied state may be: everything that was committed so long ago is in it. Up to two heartbeats and a way
+   * there and back where all is well; Infinity where nothing is known or the state can't be trusted.
    */
   staleness_ms(): number {
     // A newcomer does not know yet what there is to be applied.
@@ -301,8 +301,14 @@ export class Replica {
       if (message.entries.length > 0 && this.#applier.overloaded) return;
     }
     this.#step(message);
-    if (message.type === MessageType.Heartbeat && message.term === this.#core.term)
-      this.#leaderContact.heartbeat(message.index);
+    if (message.term !== this.#core.term) return;
+    if (message.type === MessageType.Heartbeat) this.#noteHeartbeat(message);
+    else if (message.type === MessageType.HeartbeatResponse && this.isLeader) this.#peers.answered(message);
+  }
+
+  #noteHeartbeat(message: Message): void {
+    const asOf_ms = this.#peers.answeredBefore_ms(message);
+    if (asOf_ms !== null) this.#leaderContact.heartbeat(message.index, asOf_ms);
   }
 
   /** An invariant that fails ends this replica, not its neighbours on the node. */
