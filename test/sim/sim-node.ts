@@ -155,6 +155,11 @@ export class SimNode {
     return this.#durable.some((durable) => durable.holds(group, index, term));
   }
 
+  /** Whether its disk says, or said until it was lost, that this entry was committed. */
+  knows(group: GroupId, index: number): boolean {
+    return this.#durable.some((durable) => durable.knows(group, index));
+  }
+
   /** What its disk holds of states, in use or not. */
   get engines(): readonly string[] {
     return this.#engines.names();

@@ -16,6 +16,8 @@ export interface Promised {
 interface DurableGroup {
   term: number;
   vote: number;
+  /** Known to be committed by whoever opens the log again. */
+  commit: number;
   /** Everything up to here is covered by a snapshot, or was compacted. */
   base: number;
   baseTerm: number;
@@ -44,13 +46,16 @@ export class DurableLog {
     this.#pending.delete(write);
     let group = this.#groups.get(id);
     if (snapshot !== null || group === undefined) {
-      const promised = { term: group?.term ?? 0, vote: group?.vote ?? 0 };
+      const promised = { term: group?.term ?? 0, vote: group?.vote ?? 0, commit: group?.commit ?? 0 };
       if (!this.#outlived.has(write) && this.#removed.delete(id)) this.#retire(id);
       const base = snapshot?.index ?? (entries[0]?.index ?? 1) - 1;
       group = { ...promised, base, baseTerm: snapshot?.term ?? 0, terms: [] };
       this.#groups.set(id, group);
     }
-    if (hardState !== null) Object.assign(group, { term: hardState.term, vote: hardState.vote });
+    if (hardState !== null) {
+      const { term, vote, commit } = hardState;
+      Object.assign(group, { term, vote, commit });
+    }
     const first = entries[0];
     if (first === undefined) return;
     group.terms.length = Math.max(0, Math.min(group.terms.length, first.index - 1 - group.base));
@@ -124,6 +129,12 @@ export class DurableLog {
     return promised;
   }
 
+  /** The disk says that this entry was committed, or covered by a snapshot. */
+  knows(id: GroupId, index: number): boolean {
+    const group = this.#groups.get(id);
+    return group !== undefined && Math.max(group.commit, group.base) >= index;
+  }
+
   holds(id: GroupId, index: number, term: number): boolean {
     const former = this.#former.flatMap((one) => (one.id === id ? [one.group] : []));
     const now = this.#groups.get(id);
@@ -133,6 +144,13 @@ export class DurableLog {
 }
 
 function asDurable({ hardState, compacted, entries }: RecoveredGroup): DurableGroup {
-  const { term, vote } = hardState;
-  return { term, vote, base: compacted.index, baseTerm: compacted.term, terms: entries.map((entry) => entry.term) };
+  const { term, vote, commit } = hardState;
+  return {
+    term,
+    vote,
+    commit,
+    base: compacted.index,
+    baseTerm: compacted.term,
+    terms: entries.map((entry) => entry.term),
+  };
 }

@@ -48,6 +48,7 @@ class World {
   now_ms = 0;
   place: Place = NOWHERE;
   blank = true;
+  unsettled: (group: number) => string | null = () => null;
   move = 0;
   readonly books: Books = new Books({
     now_ms: () => this.now_ms,
@@ -55,6 +56,7 @@ class World {
     isBlank: () => this.blank,
     failed: (what) => this.wrong.push(what),
     clocksDiffer: () => false,
+    unsettled: (group) => this.unsettled(group),
   });
   readonly controller: MemoryController;
 
@@ -156,6 +158,29 @@ describe('the books of the controller', () => {
       world.apply(finished);
     });
     expect(wrong).toEqual([]);
+  });
+
+  it('are false where members have changed before a majority of those who stay knows it for good', async () => {
+    for (const known of [true, false]) {
+      const wrong = await audited((world) => {
+        const members = world.controller.map.shards[0]!.members;
+        const seen = members.map(({ replica }) => replica);
+        world.apply({
+          kind: 'change_members',
+          group: 1,
+          add: [],
+          remove: [members[2]!.node],
+          cause: 'asked for',
+          seen,
+        });
+        const [change] = world.controller.machine.changes();
+        world.unsettled = (group) => (known ? null : `s${group} is not settled`);
+        world.apply({ kind: 'members_changed', change: change!.id, taken: false });
+        // It is over: said again, it changes nothing.
+        world.apply({ kind: 'members_changed', change: change!.id, taken: false });
+      });
+      expect(wrong).toEqual(known ? [] : [expect.stringContaining('s1 is not settled')]);
+    }
   });
 
   it('are kept by who applies a command, not by one who could not for rotten rows', async () => {

@@ -8,6 +8,7 @@
  *   batch_aborted  the destination has recorded the abort, and the source serves again; it counts as a failure of its move, so that the
  *                  plan gives up some day, unless nothing but its driver was lost
  *   batch_done     nothing of the move is left at the source; the receipt's pause is no shorter than that of its slots
+ *   members_changed  a majority of those who stay knows of it for good: who has left is needed no more (F18)
  *   shard_retired  the shard owns nothing and has purged everything
  *   plan_finished  sums are those of the receipts, and slots are where its moves have brought them; done: what was asked for has
  *                  come about, as even as it has to be and with no move too many (shares.ts)
@@ -42,6 +43,8 @@ export interface BooksOptions {
   readonly placeOf: (group: GroupId, slot: number) => Place;
   /** No slot of this shard stands anywhere: nothing is left in it. */
   readonly isBlank: (group: GroupId) => boolean;
+  /** What is missing until no restart can make the group need those who have left it; null: nothing. */
+  readonly unsettled: (group: GroupId) => string | null;
   readonly failed: (what: string) => void;
   /** How much of a time that a node measures may be missing. */
   readonly clocksDiffer: () => boolean;
@@ -167,6 +170,7 @@ export class Books {
       batch,
       failures: batch === undefined ? 0 : failuresOf(machine, batch),
       map: asksForPlan(command) ? machine.map() : null,
+      group: command.kind === 'members_changed' ? groupChanged(machine, command.change) : null,
     };
     const result = apply();
     // Not before: where rows are rotten nothing was applied, and others will.
@@ -180,7 +184,7 @@ export class Books {
     machine: ControllerStateMachine,
     command: CheckedCommand,
     result: ControllerResult,
-    { batch, failures, map }: Before,
+    { batch, failures, map, group }: Before,
   ): string | null {
     if (result.kind === 'plan_started') {
       if (map === null || !asksForPlan(command)) return `plan ${result.plan} was begun by nobody`;
@@ -202,6 +206,8 @@ export class Books {
           : (this.#aborted(command.move) ?? failuresFault(batch, failures, failuresOf(machine, batch)));
       case 'batch_done':
         return batch === undefined ? 'there was no such batch' : this.#done(machine, batch);
+      case 'members_changed':
+        return group === null ? null : this.#options.unsettled(group);
       case 'shard_retired':
         return this.#options.isBlank(command.shard) ? null : `${shardName(command.shard)} has not purged everything`;
       case 'plan_finished':
@@ -308,7 +314,12 @@ interface Before {
   readonly failures: number;
   /** Where a plan is asked for. */
   readonly map: ShardMap | null;
+  /** Whose members have changed. */
+  readonly group: GroupId | null;
 }
+
+const groupChanged = (machine: ControllerStateMachine, change: number): GroupId | null =>
+  machine.changes().find(({ id }) => id === change)?.group ?? null;
 
 const asksForPlan = (command: CheckedCommand): command is PlanCommand =>
   command.kind === 'reshard' || command.kind === 'move' || command.kind === 'balance';
