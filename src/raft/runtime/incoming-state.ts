@@ -4,7 +4,7 @@
  * the state, the log records the new engine's name (appends.ts): that record is the switch (F7). There is one at a time;
  * another one that arrives meanwhile is dropped, and so is one that the core does not want (F8).
  */
-import { index, type Message, MessageType, NO_ENTRIES, type NodeId, type Ready } from '../core/index.js';
+import { index, type Message, MessageType, NO_ENTRIES, type NodeId, type Ready, type Term } from '../core/index.js';
 import type { Appends } from './appends.js';
 import type { Applier } from './applier.js';
 import { asError } from './damage.js';
@@ -58,6 +58,10 @@ export class IncomingState {
   /** Some of it is here, or all. */
   get underWay(): boolean {
     return this.#incoming !== null || this.#receiver.receiving;
+  }
+
+  enterTerm(term: Term): void {
+    this.#receiver.enterTerm(term);
   }
 
   onFrame(from: NodeId, frame: SnapshotFrame): void {

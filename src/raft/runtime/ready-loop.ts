@@ -78,6 +78,7 @@ export class ReadyLoop {
     const { core, schedule } = this.#context;
     const { peers, incoming, appends, applier, reads } = this.#parts;
     peers.sendAll(ready.messages);
+    if (ready.hardState !== null) incoming.enterTerm(ready.hardState.term);
     if (ready.snapshot !== null) incoming.adopt(ready);
     else if (ready.seq > 0) appends.write(ready);
     applier.push(ready.committed);

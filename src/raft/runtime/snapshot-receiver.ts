@@ -124,10 +124,21 @@ export class SnapshotReceiver {
       if (this.#closed || stream === null || stream.handedOver) return;
       const left_ms = stream.heard_ms + SILENCE_MS - this.#options.clock.monotonic_ms();
       if (left_ms > 0) return this.#watchSilence(left_ms);
-      this.#options.event('a snapshot is given up: its sender has fallen silent');
-      this.#stream = null;
-      this.#enqueue(() => this.#discard(stream));
+      this.#abandon(stream, 'has fallen silent');
     });
+  }
+
+  /** The replica is in this term now: what an earlier leader sends would be refused once all of it was here. */
+  enterTerm(term: Term): void {
+    const stream = this.#stream;
+    if (this.#closed || stream === null || stream.handedOver || stream.leaderTerm >= term) return;
+    this.#abandon(stream, 'leads no more');
+  }
+
+  #abandon(stream: Stream, why: string): void {
+    this.#options.event(`a snapshot is given up: its sender ${why}`);
+    this.#stream = null;
+    this.#enqueue(() => this.#discard(stream));
   }
 
   /** Takes the next frame if it is here and the one before it is written. */

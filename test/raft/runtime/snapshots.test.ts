@@ -197,6 +197,29 @@ describe('a replica that needs a snapshot', () => {
     await world.end();
   });
 
+  it('keeps nothing of what a leader has sent that leads no more', async () => {
+    const { world, n3 } = await withLaggard('deposed sender', fat(200));
+    let heard = true;
+    for (const node of world.nodes) node.onSnapshotFrame = () => heard;
+    n3.engineDelay_ms = () => 30;
+    await world.run(n3.start());
+    await world.until(() => n3.replica.snapshotIncoming);
+    const sender = world.leader!;
+    const heir = world.nodes.find((node) => node !== sender && node !== n3)!;
+    heard = false;
+    expect(sender.replica.transferLeader(heir.id)).toMatchObject({ ok: true });
+    await world.until(() => n3.replica.term === heir.replica.term && heir.replica.leads);
+    await world.scheduler.runFor(1_000);
+    // Far sooner than it would be for silence.
+    expect(n3.replica.snapshotIncoming).toBe(false);
+    expect(await n3.engines.list()).toHaveLength(1);
+    expect(n3.events.some((event) => event.includes('its sender leads no more'))).toBe(true);
+    heard = true;
+    await world.until(() => n3.chain.count === 201);
+    await world.agreed();
+    await world.end();
+  });
+
   it('F42 costs its leader no more than the window, however big the state is', async () => {
     const { world, n3 } = await withLaggard('window', fat(400));
     const sent = framesOf(world.leader!);
