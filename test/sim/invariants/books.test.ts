@@ -136,8 +136,8 @@ class World {
   }
 }
 
-async function audited(play: (world: World) => void): Promise<string[]> {
-  const world = new World(await MemoryController.cluster(3, 2));
+async function audited(play: (world: World) => void, nodes = 3): Promise<string[]> {
+  const world = new World(await MemoryController.cluster(nodes, 2, 3));
   await world.books.during(async () => play(world));
   return world.wrong;
 }
@@ -181,6 +181,16 @@ describe('the books of the controller', () => {
       });
       expect(wrong).toEqual(known ? [] : [expect.stringContaining('s1 is not settled')]);
     }
+    // Who comes takes nobody away.
+    const grown = await audited((world) => {
+      world.unsettled = (group) => `s${group} is not settled`;
+      const seen = world.controller.map.shards[0]!.members.map(({ replica }) => replica);
+      world.apply({ kind: 'change_members', group: 1, add: ['n4'], remove: [], cause: 'asked for', seen });
+      const [change] = world.controller.machine.changes();
+      world.apply({ kind: 'members_changed', change: change!.id, taken: false });
+      expect(world.controller.map.shards[0]!.members).toHaveLength(4);
+    }, 4);
+    expect(grown).toEqual([]);
   });
 
   it('are kept by who applies a command, not by one who could not for rotten rows', async () => {

@@ -27,10 +27,12 @@ import {
   decodeControllerCommand,
   eachSlot,
   type FreezeReceipt,
+  groupOf,
   type MoveId,
   PlanDriver,
   type PlanState,
   type ShardMap,
+  type ShardMember,
   type SlotSums,
   shardName,
 } from '../../../src/shardctrl/index.js';
@@ -207,7 +209,7 @@ export class Books {
       case 'batch_done':
         return batch === undefined ? 'there was no such batch' : this.#done(machine, batch);
       case 'members_changed':
-        return group === null ? null : this.#options.unsettled(group);
+        return group !== null && haveLeft(machine, group) ? this.#options.unsettled(group.id) : null;
       case 'shard_retired':
         return this.#options.isBlank(command.shard) ? null : `${shardName(command.shard)} has not purged everything`;
       case 'plan_finished':
@@ -314,12 +316,30 @@ interface Before {
   readonly failures: number;
   /** Where a plan is asked for. */
   readonly map: ShardMap | null;
-  /** Whose members have changed. */
-  readonly group: GroupId | null;
+  /** Whose members are said to have changed. */
+  readonly group: ChangedGroup | null;
 }
 
-const groupChanged = (machine: ControllerStateMachine, change: number): GroupId | null =>
-  machine.changes().find(({ id }) => id === change)?.group ?? null;
+interface ChangedGroup {
+  readonly id: GroupId;
+  readonly members: readonly ShardMember[];
+}
+
+const membersOf = (machine: ControllerStateMachine, id: GroupId): readonly ShardMember[] => {
+  const map = machine.map();
+  return (map === null ? undefined : groupOf(map, id))?.members ?? [];
+};
+
+function groupChanged(machine: ControllerStateMachine, change: number): ChangedGroup | null {
+  const id = machine.changes().find((one) => one.id === change)?.group;
+  return id === undefined ? null : { id, members: membersOf(machine, id) };
+}
+
+/** Where nobody has left, nobody is missed. */
+function haveLeft(machine: ControllerStateMachine, { id, members }: ChangedGroup): boolean {
+  const now = membersOf(machine, id).map(({ replica }) => replica);
+  return members.some(({ replica }) => !now.includes(replica));
+}
 
 const asksForPlan = (command: CheckedCommand): command is PlanCommand =>
   command.kind === 'reshard' || command.kind === 'move' || command.kind === 'balance';
