@@ -20,7 +20,7 @@ export interface WorkloadOptions {
   readonly history: HistoryRecorder;
   readonly trace: Trace;
   /** How much earlier than by true time a key may expire: clocks jump, or run fast, in some runs. */
-  readonly early_ms: number;
+  readonly early_ms: () => number;
   /** By how much a stale read may miss its bound: what is on its way has no time on it, and clocks run apart. */
   readonly late_ms: number;
   /** Bits have flipped on a disk: then a read may be answered with the checksum's error (F38). */
@@ -496,7 +496,7 @@ export class Workload {
           const asked_ms = scheduler.now_ms;
           const found = await client.get(key);
           if (found === null) {
-            if (scheduler.now_ms - put_ms < ttl_ms - early_ms)
+            if (scheduler.now_ms - put_ms < ttl_ms - early_ms())
               failed(`${key} was to live for ${ttl_ms} ms, but was gone ${scheduler.now_ms - put_ms} ms after its put`);
             this.stats.expired++;
             await this.#pause(random, 300);
