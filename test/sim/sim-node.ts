@@ -3,7 +3,7 @@
  * life. The process is the production `ClusterNode`; only its ports are simulated.
  */
 import { ClusterNode, type NodeSetup } from '../../src/kv/server/index.js';
-import type { Clock, GroupId, RaftSettings } from '../../src/raft/index.js';
+import type { Clock, GroupId, PeerAddress, RaftSettings } from '../../src/raft/index.js';
 import { LogFullError } from '../../src/raft/log/index.js';
 import { SimClock, type SimScheduler } from './fakes/clock.js';
 import { type DiskCopy, SimDisk } from './fakes/disk.js';
@@ -84,7 +84,7 @@ export class SimNode {
   #engines: SimEngines;
   #incarnation: string;
   #clusterId: string | null = null;
-  #knownPeers: ReadonlyMap<string, string> = new Map();
+  #knownPeers: ReadonlyMap<string, PeerAddress> = new Map();
   #life: Life | null = null;
   #lives = 0;
   readonly #crashListeners = new Set<() => void>();

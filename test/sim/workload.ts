@@ -21,7 +21,7 @@ export interface WorkloadOptions {
   readonly trace: Trace;
   /** How much earlier than by true time a key may expire: clocks jump, or run fast, in some runs. */
   readonly early_ms: () => number;
-  /** By how much a stale read may miss its bound: what is on its way has no time on it, and clocks run apart. */
+  /** By how much a stale read may miss its bound: by what a leader does not know yet, and clocks that run apart. */
   readonly late_ms: number;
   /** Bits have flipped on a disk: then a read may be answered with the checksum's error (F38). */
   readonly rotten: () => boolean;

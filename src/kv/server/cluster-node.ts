@@ -8,6 +8,7 @@ import {
   type GroupId,
   type LogStorage,
   type NodeId,
+  type PeerAddress,
   type RaftSettings,
   type Random,
   ReplicaHost,
@@ -68,8 +69,8 @@ export interface NodeSetup {
   } | null;
   /** Peer addresses `host:port` of a running cluster that this node is to join. */
   readonly join?: readonly string[];
-  /** Peer addresses by node, as `NodeHooks.peers` was told them in an earlier life. */
-  readonly knownPeers?: ReadonlyMap<NodeId, string>;
+  /** As `NodeHooks.peers` was told them in an earlier life. */
+  readonly knownPeers?: ReadonlyMap<NodeId, PeerAddress>;
   readonly raft: RaftSettings;
   readonly maxOperations: number;
 }
@@ -81,7 +82,7 @@ export interface NodeHooks {
   /** Must be durable when it returns. */
   readonly joined: (clusterId: string) => void;
   /** Peer addresses of the cluster's other nodes, with each new map; mostly the same as before. Must be durable when it returns. */
-  readonly peers?: (peers: ReadonlyMap<NodeId, string>) => void;
+  readonly peers?: (peers: ReadonlyMap<NodeId, PeerAddress>) => void;
 }
 
 /**
@@ -194,10 +195,13 @@ export class ClusterNode {
       id: replica,
       node,
     }));
+    const configured = [...(setup.bootstrap?.nodes ?? [])].map(
+      ([node, address]) => [node, { address, incarnation: null }] as const,
+    );
     const book = new PeerBook({
       self,
       maps,
-      known: new Map([...(setup.bootstrap?.nodes ?? []), ...(setup.knownPeers ?? [])]),
+      known: new Map([...configured, ...(setup.knownPeers ?? [])]),
       founders: founders.map(({ node }) => node),
       changed: () => transport.setPeers(peers()),
     });
@@ -357,7 +361,7 @@ export class ClusterNode {
     const tellPeers = (map: ShardMap): void => {
       const others = map.nodes.filter((node) => node.id !== self);
       try {
-        hooks.peers?.(new Map(others.map((node) => [node.id, node.peer])));
+        hooks.peers?.(new Map(others.map(({ id, peer, incarnation }) => [id, { address: peer, incarnation }])));
       } catch (error) {
         hooks.fatal(error instanceof Error ? error : new Error(String(error)));
       }

@@ -3,10 +3,12 @@
  * (architecture decision 10). Adapter: the only place that reads and writes that file.
  *
  *   { "format": 1, "id": "n4", "incarnation": "<32 hex digits>", "cluster_id": null or text,
- *     "peers": { "n1": "host:port", … } }
+ *     "peers": { "n1": "host:port", … }, "incarnations": { "n1": "<32 hex digits>", … } }
  *
  * `peers` is where the cluster's other nodes were heard of last: by it a node that once joined finds the cluster again though
- * nobody listens any more at the addresses it joined by. A hint, not the truth: that is the map. Left out while there are none.
+ * nobody listens any more at the addresses it joined by. A hint, not the truth: that is the map. `incarnations` are those that a map has
+ * named: a node that has restarted, and has no map yet, must not take a peer whose disk was lost meanwhile for the one that it was
+ * (F25). Both are left out while there are none.
  */
 import { randomBytes } from 'node:crypto';
 import {
@@ -22,6 +24,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
+import type { PeerAddress } from '../../raft/index.js';
 
 const FORMAT = 1;
 
@@ -32,14 +35,15 @@ const identitySchema = z.strictObject({
   /** null until the cluster has been made. */
   cluster_id: z.string().nullable(),
   peers: z.record(z.string().min(1), z.string().min(1)).optional(),
+  incarnations: z.record(z.string().min(1), z.string().min(1)).optional(),
 });
 
 export interface Identity {
   readonly id: string;
   readonly incarnation: string;
   readonly clusterId: string | null;
-  /** Peer addresses `host:port` by node. */
-  readonly peers: ReadonlyMap<string, string>;
+  /** By node; addresses are `host:port`. */
+  readonly peers: ReadonlyMap<string, PeerAddress>;
 }
 
 /** Throws with one line that says what is wrong and what to do. */
@@ -60,7 +64,9 @@ export function openIdentity(dataDir: string, id: string): Identity {
   if (parsed.id !== id) {
     throw new Error(`${dataDir} belongs to node ${parsed.id}, not to ${id}: set id or data_dir right`);
   }
-  const peers = new Map(Object.entries(parsed.peers ?? {}));
+  const { peers: addresses = {}, incarnations = {} } = parsed;
+  const known = Object.entries(addresses).map(([node, address]) => ({ node, address }));
+  const peers = new Map(known.map(({ node, address }) => [node, { address, incarnation: incarnations[node] ?? null }]));
   return { id, incarnation: parsed.incarnation, clusterId: parsed.cluster_id, peers };
 }
 
@@ -72,7 +78,13 @@ export const holdsLog = (directory: string): boolean =>
 export function saveIdentity(dataDir: string, identity: Identity): void {
   const file = join(dataDir, 'node.json');
   const { id, incarnation, clusterId, peers } = identity;
-  const known = peers.size === 0 ? {} : { peers: Object.fromEntries([...peers].sort()) };
+  const sorted = [...peers].sort(([a], [b]) => (a < b ? -1 : 1));
+  const addresses = sorted.map(([node, { address }]) => [node, address]);
+  const incarnations = sorted.flatMap(([node, { incarnation }]) => (incarnation === null ? [] : [[node, incarnation]]));
+  const known = {
+    ...(addresses.length === 0 ? {} : { peers: Object.fromEntries(addresses) }),
+    ...(incarnations.length === 0 ? {} : { incarnations: Object.fromEntries(incarnations) }),
+  };
   const text = `${JSON.stringify({ format: FORMAT, id, incarnation, cluster_id: clusterId, ...known }, null, 2)}\n`;
   const fd = openSync(`${file}.new`, 'w');
   try {
@@ -91,9 +103,13 @@ export function saveIdentity(dataDir: string, identity: Identity): void {
 }
 
 /** The identity with these peers, durable when it returns. Touches the disk only where they are others than before. */
-export function rememberPeers(dataDir: string, identity: Identity, peers: ReadonlyMap<string, string>): Identity {
+export function rememberPeers(dataDir: string, identity: Identity, peers: ReadonlyMap<string, PeerAddress>): Identity {
   const known = identity.peers;
-  if (peers.size === known.size && [...peers].every(([node, address]) => known.get(node) === address)) return identity;
+  const isKnown = (node: string, { address, incarnation }: PeerAddress): boolean => {
+    const before = known.get(node);
+    return before?.address === address && before.incarnation === incarnation;
+  };
+  if (peers.size === known.size && [...peers].every(([node, peer]) => isKnown(node, peer))) return identity;
   const changed = { ...identity, peers: new Map(peers) };
   saveIdentity(dataDir, changed);
   return changed;

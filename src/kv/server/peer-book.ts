@@ -16,8 +16,8 @@ export interface Introduced {
 export interface PeerBookOptions {
   readonly self: NodeId;
   readonly maps: MapKeeper;
-  /** Peer addresses by node, from configuration and earlier lives. */
-  readonly known: ReadonlyMap<NodeId, string>;
+  /** From configuration and earlier lives. */
+  readonly known: ReadonlyMap<NodeId, PeerAddress>;
   readonly founders: readonly NodeId[];
   readonly changed: (peers: ReadonlyMap<NodeId, PeerAddress>) => void;
 }
@@ -38,8 +38,10 @@ export class PeerBook {
   peers(): ReadonlyMap<NodeId, PeerAddress> {
     const { self, maps, known } = this.#options;
     const peers = new Map<NodeId, PeerAddress>();
-    const strangers = maps.map === null ? [known, this.#told] : this.outdated ? [this.#told] : [];
-    for (const list of strangers) for (const [node, address] of list) peers.set(node, { address, incarnation: null });
+    if (maps.map === null) for (const [node, peer] of known) peers.set(node, peer);
+    // Where a node is may have changed since, not which disk it has.
+    const told = maps.map === null || this.outdated ? this.#told : [];
+    for (const [node, address] of told) peers.set(node, { address, incarnation: peers.get(node)?.incarnation ?? null });
     for (const node of maps.map?.nodes ?? []) {
       peers.set(node.id, { address: node.peer, incarnation: node.incarnation });
       this.#invited.delete(node.id);

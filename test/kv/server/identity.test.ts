@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { holdsLog, openIdentity, rememberPeers, saveIdentity } from '../../../src/kv/server/identity.js';
 import { loadNodeConfig, startNode } from '../../../src/kv/server/index.js';
+import type { PeerAddress } from '../../../src/raft/index.js';
 import { SimCluster } from './sim-cluster.js';
 
 const CONTROLLER = 0;
@@ -30,12 +31,16 @@ describe('node.json', () => {
     expect(openIdentity(join(directory, 'other'), 'n1').incarnation).not.toBe(first.incarnation);
   });
 
-  it('remembers where the others are, and is not written for what it knows already', () => {
+  it('remembers where the others are and which disks they have, and is not written for what it knows already', () => {
     const file = join(directory, 'node.json');
     const first = { ...openIdentity(directory, 'n4'), clusterId: 'c' };
-    const peers = new Map([
-      ['n2', 'h2:7101'],
-      ['n1', 'h1:7101'],
+    const [n1, n2] = [
+      { address: 'h1:7101', incarnation: 'a1' },
+      { address: 'h2:7101', incarnation: null },
+    ];
+    const peers = new Map<string, PeerAddress>([
+      ['n2', n2],
+      ['n1', n1],
     ]);
     const joined = rememberPeers(directory, first, peers);
     expect(joined).toEqual({ ...first, peers });
@@ -45,12 +50,24 @@ describe('node.json', () => {
     expect(rememberPeers(directory, joined, new Map([...peers].reverse()))).toBe(joined);
     expect(statSync(file).ino).toBe(ino);
 
-    const moved = rememberPeers(directory, joined, new Map([...peers, ['n2', 'h9:7101']]));
-    expect(openIdentity(directory, 'n4').peers.get('n2')).toBe('h9:7101');
-    const fewer = rememberPeers(directory, moved, new Map([['n1', 'h1:7101']]));
-    expect(openIdentity(directory, 'n4').peers).toEqual(new Map([['n1', 'h1:7101']]));
+    const moved = rememberPeers(directory, joined, new Map([...peers, ['n2', { ...n2, address: 'h9:7101' }]]));
+    expect(openIdentity(directory, 'n4').peers.get('n2')).toEqual({ address: 'h9:7101', incarnation: null });
+    const shown = rememberPeers(directory, moved, new Map([...moved.peers, ['n2', { ...n2, incarnation: 'b2' }]]));
+    expect(openIdentity(directory, 'n4').peers.get('n2')).toEqual({ address: 'h2:7101', incarnation: 'b2' });
+    const fewer = rememberPeers(directory, shown, new Map([['n1', n1]]));
+    expect(openIdentity(directory, 'n4').peers).toEqual(new Map([['n1', n1]]));
     rememberPeers(directory, fewer, new Map());
     expect(openIdentity(directory, 'n4').peers).toEqual(new Map());
+  });
+
+  it('of a version that knew no disks is understood', () => {
+    const incarnation = '0123456789abcdef0123456789abcdef';
+    const peers = '"peers":{"n2":"h2:7101"}';
+    writeFileSync(
+      join(directory, 'node.json'),
+      `{"format":1,"id":"n1","incarnation":"${incarnation}","cluster_id":"c",${peers}}`,
+    );
+    expect(openIdentity(directory, 'n1').peers).toEqual(new Map([['n2', { address: 'h2:7101', incarnation: null }]]));
   });
 
   it('of a version that remembered nobody is understood', () => {
@@ -117,7 +134,11 @@ describe('the start of a node', () => {
       writeFileSync(join(directory, 'log'), '');
       expect(await refusal(directory, {})).toBe(line);
       expect(await refusal(directory, { join: '127.0.0.1:3' })).not.toBe(line);
-      rememberPeers(directory, openIdentity(directory, 'n7'), new Map([['n1', '127.0.0.1:3']]));
+      rememberPeers(
+        directory,
+        openIdentity(directory, 'n7'),
+        new Map([['n1', { address: '127.0.0.1:3', incarnation: null }]]),
+      );
       expect(await refusal(directory, {})).not.toBe(line);
     } finally {
       rmSync(directory, { recursive: true });
