@@ -5,7 +5,7 @@
 import type { Answer, ApiError, KvOutcome, KvRequest, RequestContext } from '../../../src/kv/server/index.js';
 import { ClusterNode } from '../../../src/kv/server/index.js';
 import type { KvStateMachine } from '../../../src/kv/store/index.js';
-import type { RaftSettings, Replica } from '../../../src/raft/index.js';
+import type { PeerAddress, RaftSettings, Replica } from '../../../src/raft/index.js';
 import type { ControllerStateMachine } from '../../../src/shardctrl/index.js';
 import { SimClock, SimScheduler } from '../../sim/fakes/clock.js';
 import { SimDisk } from '../../sim/fakes/disk.js';
@@ -36,7 +36,7 @@ export interface Machine {
   /** As in `node.json`. */
   incarnation: string;
   clusterId: string | null;
-  knownPeers: ReadonlyMap<string, string>;
+  knownPeers: ReadonlyMap<string, PeerAddress>;
   /** Where it finds the cluster that it is to join; null: it is a founder. */
   readonly joins: readonly string[] | null;
   /** What its wall clock is wrong by. */
