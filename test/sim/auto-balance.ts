@@ -8,6 +8,7 @@ import { containsSlot, slotOfKey } from '../../src/shardctrl/index.js';
 import type { SimScheduler } from './fakes/clock.js';
 import type { SimRandom } from './fakes/random.js';
 import { SHOWN_ONLY_PAUSE_MS } from './invariants/books.js';
+import type { OpenCalls } from './open-calls.js';
 import { EXPECTED_OF_DRY_RUNS, EXPECTED_OF_PLANS } from './plan-answers.js';
 import type { SimNode } from './sim-node.js';
 import type { Trace } from './trace.js';
@@ -18,6 +19,7 @@ export interface AutoBalanceOptions {
   readonly random: SimRandom;
   readonly trace: Trace;
   readonly failed: (what: string) => void;
+  readonly calls: OpenCalls;
 }
 
 const TIMEOUT_MS = 4_000;
@@ -106,7 +108,7 @@ export class AutoBalance {
     if (admin === undefined) return;
     trace.add('nemesis', `asks ${node.id} to ${what}`);
     node.clock?.run(() => {
-      void call(admin).then((answer) => {
+      void this.#options.calls.track(call(admin), TIMEOUT_MS).then((answer) => {
         trace.add('nemesis', answer.ok ? `done: ${what}` : `refused: ${answer.error.code}`);
         if (answer.ok) done(answer.value);
         else if (!expected.has(answer.error.code))

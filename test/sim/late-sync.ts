@@ -36,6 +36,7 @@ interface Victim {
 export class LateSync {
   readonly #options: LateSyncOptions;
   #victim: Victim | null = null;
+  #over = false;
 
   constructor(options: LateSyncOptions) {
     this.#options = options;
@@ -69,11 +70,15 @@ export class LateSync {
     const { network, powerCut, random, scheduler, trace } = this.#options;
     trace.add('nemesis', `late sync: ${victim.node.id} is back`);
     network.heal();
-    if (random.chance(POWER_CUT_CHANCE)) scheduler.after(random.between(0, SYNC_MAX_MS), () => powerCut(victim.node));
+    if (random.chance(POWER_CUT_CHANCE))
+      scheduler.after(random.between(0, SYNC_MAX_MS), () => {
+        if (!this.#over) powerCut(victim.node);
+      });
     scheduler.after(SYNC_MAX_MS, () => victim.node.setSyncLatency(null));
   }
 
   end(): void {
+    this.#over = true;
     this.#victim = null;
   }
 }

@@ -21,6 +21,7 @@ import { LateSync } from './late-sync.js';
 import { MidStep } from './mid-step.js';
 import { Muffle } from './muffle.js';
 import { newestMap } from './newest-map.js';
+import { OpenCalls } from './open-calls.js';
 import { Operator } from './operator.js';
 import { PlanOptions } from './plan-options.js';
 import { floodWithReads } from './read-flood.js';
@@ -68,6 +69,8 @@ const EXPECTED: ReadonlySet<string> = new Set([
 
 /** A plan of thousands of slots takes long, and there are other things to see. */
 const RESHARD_PAUSE_MS = 12_000;
+
+const ASK_MS = 5_000;
 
 /** Each takes some seconds, and other faults need whole networks and quick disks in between. */
 const LATE_SYNC_PACE_MS = 12_000;
@@ -125,6 +128,7 @@ export class Nemesis {
   readonly #autoBalance: AutoBalance;
   readonly #stillborn: Stillborn;
   readonly #switchOff: SwitchOff;
+  readonly #calls: OpenCalls;
   readonly #strikes: readonly Fault[];
   #lastReshard_ms = Number.NEGATIVE_INFINITY;
   #active = true;
@@ -133,6 +137,7 @@ export class Nemesis {
     this.#options = options;
     const random = options.random.fork('nemesis');
     this.#random = random;
+    this.#calls = new OpenCalls(options.scheduler);
     this.#pace_ms = random.between(800, 6_000);
     this.#shuttlePace_ms = random.between(100, 1_500);
     this.#pauses_ms = options.random.fork('pauses').chance(0.15) ? HOPELESS_PAUSES_MS : PAUSES_MS;
@@ -192,10 +197,11 @@ export class Nemesis {
     this.#planOptions = new PlanOptions({
       ...options,
       random: random.fork('plan options'),
+      calls: this.#calls,
       pauses_ms: [null, ...this.#pauses_ms],
       slowDisks: options.faults.has('slow_disk'),
     });
-    this.#autoBalance = new AutoBalance({ ...options, random: random.fork('auto balance') });
+    this.#autoBalance = new AutoBalance({ ...options, random: random.fork('auto balance'), calls: this.#calls });
     this.#stillborn = new Stillborn({ ...options, random: random.fork('stillborn') });
     this.#switchOff = new SwitchOff({ ...options, random: random.fork('switch off') });
     this.#midStep = new MidStep({
@@ -233,9 +239,9 @@ export class Nemesis {
     }
   }
 
-  /** What it has had the cluster do by itself is over, once it is calm. */
+  /** Nothing that it has asked for can begin any more, and what it has had the cluster do by itself is over, once it is calm. */
   get hasLetGo(): boolean {
-    return !this.#actsByItself || this.#switchOff.over;
+    return this.#calls.none && (!this.#actsByItself || this.#switchOff.over);
   }
 
   /** Settings are changed of what a cluster does by itself, or a node may stay away for good while they may be. */
@@ -451,7 +457,8 @@ export class Nemesis {
     const max_pause_ms = this.#options.faults.has('late_step') ? this.#random.pick(this.#pauses_ms) : LONG_PAUSE_MS;
     this.#options.trace.add('nemesis', `asks ${node.id} to move ${slots} to ${to}`);
     node.clock?.run(() => {
-      void admin.move({ slots, to, dry_run: false, max_pause_ms }, 5_000).then((answer) => {
+      const asked = admin.move({ slots, to, dry_run: false, max_pause_ms }, ASK_MS);
+      void this.#calls.track(asked, ASK_MS).then((answer) => {
         // The shard may have been retired since this node's map was looked at; the refusal is right if it is gone here too.
         const gone = node.node?.maps.map?.shards.every((shard) => `s${shard.id}` !== to) ?? true;
         this.#heard(answer, gone ? 'not_found' : null);
@@ -468,7 +475,8 @@ export class Nemesis {
     const max_pause_ms = this.#random.pick(this.#pauses_ms);
     trace.add('nemesis', `asks ${node.id} for ${shards} shards, pausing for ${max_pause_ms} ms`);
     node.clock?.run(() => {
-      void admin.reshard({ shards, dry_run: false, max_pause_ms }, 5_000).then((answer) => this.#heard(answer));
+      const asked = admin.reshard({ shards, dry_run: false, max_pause_ms }, ASK_MS);
+      void this.#calls.track(asked, ASK_MS).then((answer) => this.#heard(answer));
     });
   }
 

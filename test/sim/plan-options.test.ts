@@ -5,6 +5,7 @@ import { MemoryController } from '../shardctrl/memory-controller.js';
 import { SimScheduler } from './fakes/clock.js';
 import { SimRandom } from './fakes/random.js';
 import { SHOWN_ONLY_PAUSE_MS } from './invariants/books.js';
+import { OpenCalls } from './open-calls.js';
 import { PlanOptions } from './plan-options.js';
 import type { SimNode } from './sim-node.js';
 import { Trace } from './trace.js';
@@ -27,6 +28,7 @@ async function asked(answer: (request: ReshardRequest) => Answer<PlanView>, slow
   const clock = { run: (what: () => void) => what() };
   const node = { id: 'n1', clock, node: { admin, maps: { map } } } as unknown as SimNode;
   const options = new PlanOptions({
+    calls: new OpenCalls(scheduler),
     scheduler,
     nodes: [node],
     random: new SimRandom(3),

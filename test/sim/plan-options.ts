@@ -9,6 +9,7 @@ import type { SimScheduler } from './fakes/clock.js';
 import type { SimRandom } from './fakes/random.js';
 import { SHOWN_ONLY_PAUSE_MS } from './invariants/books.js';
 import { shownFault } from './invariants/shares.js';
+import type { OpenCalls } from './open-calls.js';
 import { EXPECTED_OF_DRY_RUNS, EXPECTED_OF_PLANS } from './plan-answers.js';
 import type { SimNode } from './sim-node.js';
 import type { Trace } from './trace.js';
@@ -23,6 +24,7 @@ export interface PlanOptionsOptions {
   /** Disks take long for each step: batches that go one by one, as they do where a rate is set, would go on beyond the calm. */
   readonly slowDisks: boolean;
   readonly failed: (what: string) => void;
+  readonly calls: OpenCalls;
 }
 
 const TIMEOUT_MS = 5_000;
@@ -105,7 +107,7 @@ export class PlanOptions {
     const expected = request.dry_run ? EXPECTED_OF_DRY_RUNS : EXPECTED_OF_PLANS;
     trace.add('nemesis', `asks ${node.id} for ${what}`);
     node.clock?.run(() => {
-      void admin.reshard(request, TIMEOUT_MS).then((answer) => {
+      void this.#options.calls.track(admin.reshard(request, TIMEOUT_MS), TIMEOUT_MS).then((answer) => {
         if (answer.ok) return done(answer.value);
         const { code, detail } = answer.error;
         trace.add('nemesis', `refused: ${code}`);
