@@ -53,7 +53,7 @@ describe('an heir', () => {
       let leads: string | null = 'n2';
       const { scheduler, log, heirs } = world(() => leads);
       often(heirs, freeze, { kind: 'frozen', receipt: frozen });
-      leads = after ?? null;
+      leads = after;
       await scheduler.runFor(5_000);
       const heir = log[0]!.slice(0, 2);
       expect(log.slice(1)).toEqual(after === null || after === heir ? [] : [`${after} hands over to ${heir}`]);

@@ -76,11 +76,17 @@ export class DurableLog {
 
   /** What must be in a log that is read, and is not, or null. */
   missingIn(recovered: ReadonlyMap<GroupId, RecoveredGroup>): string | null {
+    return this.#losses(recovered).values().next().value ?? null;
+  }
+
+  /** By group, of those that have lost anything. */
+  #losses(recovered: ReadonlyMap<GroupId, RecoveredGroup>): ReadonlyMap<GroupId, string> {
+    const losses = new Map<GroupId, string>();
     for (const id of this.#groups.keys()) {
       const lost = this.#lost(id, recovered.get(id));
-      if (lost !== null) return lost;
+      if (lost !== null) losses.set(id, lost);
     }
-    return null;
+    return losses;
   }
 
   /**
@@ -89,15 +95,15 @@ export class DurableLog {
    * rotted was rightly counted on.
    */
   reopened(recovered: ReadonlyMap<GroupId, RecoveredGroup>): string | null {
-    const missing = this.missingIn(recovered);
+    const losses = this.#losses(recovered);
     for (const id of new Set([...this.#groups.keys(), ...recovered.keys()])) {
       const found = recovered.get(id);
-      if (this.#lost(id, found) !== null) continue;
+      if (losses.has(id)) continue;
       if (found === undefined) this.#retire(id);
       else this.#groups.set(id, asDurable(found));
     }
     this.#pending.clear();
-    return missing;
+    return losses.values().next().value ?? null;
   }
 
   #lost(id: GroupId, found: RecoveredGroup | undefined): string | null {
