@@ -25,7 +25,7 @@ import { DurableMajority } from './invariants/durable-majority.js';
 import { ElectionSafety } from './invariants/election-safety.js';
 import { EpochsGrow } from './invariants/epochs-grow.js';
 import { EqualState } from './invariants/equal-state.js';
-import { isWhole, leaderOf, nameOf, type ReplicaView } from './invariants/invariant.js';
+import { leaderOf, type ReplicaView } from './invariants/invariant.js';
 import { LeaderAppendOnly } from './invariants/leader-append-only.js';
 import { LeadersStepDown } from './invariants/leaders-step-down.js';
 import { LogMatching } from './invariants/log-matching.js';
@@ -35,6 +35,7 @@ import { OneOwner } from './invariants/one-owner.js';
 import { Promotions } from './invariants/promotions.js';
 import { ReplicaIds } from './invariants/replica-ids.js';
 import { faultAtRest } from './invariants/rows-at-rest.js';
+import { SettledMembers } from './invariants/settled-members.js';
 import { SlotsCovered } from './invariants/slots-covered.js';
 import { Verdicts } from './invariants/verdicts.js';
 import { Watch } from './invariants/watch.js';
@@ -105,6 +106,7 @@ export class Simulation {
   #limits: QueueLimits = UNLIMITED;
   readonly #queues = new BoundedQueues(() => this.#limits);
   readonly #oldMaps = new OldMaps();
+  readonly #settled = new SettledMembers((id, group, index) => this.#node(id).knows(group, index));
   readonly #watch = new Watch({
     always: [
       new ElectionSafety(),
@@ -116,6 +118,7 @@ export class Simulation {
       new SlotsCovered(),
       this.#oldMaps,
       new ReplicaIds(),
+      this.#settled,
       new Promotions(),
       this.#queues,
     ],
@@ -138,7 +141,7 @@ export class Simulation {
     now_ms: () => this.#scheduler.now_ms,
     placeOf: (group, slot) => this.#verdicts.placeOf(group, slot),
     isBlank: (group) => this.#verdicts.isBlank(group),
-    unsettled: (group) => this.#unsettled(group),
+    unsettled: (group) => this.#settled.missing(group),
     failed: (what) => this.#fail(what),
     clocksDiffer: () => this.#faults.has('clock_rate'),
   });
@@ -166,22 +169,6 @@ export class Simulation {
 
   #node(id: string): SimNode {
     return this.#nodes.find((node) => node.id === id)!;
-  }
-
-  /** By the earliest word of it: after a restart a replica names a later entry for the configuration that it has. */
-  #unsettled(group: number): string | null {
-    const views = this.#replicas().filter(
-      (view) => view.group === group && isWhole(view.replica) && view.replica.conf.outgoing.length === 0,
-    );
-    const newest = Math.max(0, ...views.map(({ replica }) => replica.confIndex));
-    const voters = views.find(({ replica }) => replica.confIndex === newest)?.replica.conf.voters ?? [];
-    const names = JSON.stringify(voters);
-    const same = views.filter(({ replica }) => JSON.stringify(replica.conf.voters) === names);
-    const since = Math.min(...same.map(({ replica }) => replica.confIndex));
-    const know = voters.filter(({ node }) => this.#node(node).knows(group, since));
-    return 2 * know.length > voters.length
-      ? null
-      : `of the members of ${nameOf(group)}, ${names}, only ${know.map(({ node }) => node)} know for good that they are, since entry ${since}`;
   }
 
   #fail(what: string): void {

@@ -18,6 +18,7 @@ import { OneEffect } from './one-effect.js';
 import { OneOwner } from './one-owner.js';
 import { Promotions } from './promotions.js';
 import { ReplicaIds } from './replica-ids.js';
+import { SettledMembers } from './settled-members.js';
 import { SlotsCovered } from './slots-covered.js';
 
 const view = (replica: unknown, group = 1): ReplicaView => ({ node: 'n1', group, replica: replica as Replica });
@@ -473,6 +474,41 @@ describe('replica ids', () => {
     expect(ask(invariant, conf(5, [1, 'n1']))).toBeNull();
     expect(ask(invariant, conf(9, [1, 'n1'], [2, 'n2']))).toMatch(/replica 2 of s1 had left by entry 5/);
     expect(ask(invariant, conf(9, [1, 'n3']))).toMatch(/replica 1 of s1 is on n3 .* it was on n1/);
+  });
+});
+
+describe('who has left a group', () => {
+  const conf = (confIndex: number, voters: readonly string[], outgoing: readonly string[] = []): ReplicaView => {
+    const members = (nodes: readonly string[]) => nodes.map((node) => ({ id: Number(node.slice(1)), node }));
+    return view({
+      damage: null,
+      snapshotIncoming: false,
+      role: 'follower',
+      confIndex,
+      conf: { voters: members(voters), outgoing: members(outgoing) },
+    });
+  };
+
+  it('is needed until a majority of those who stay know for good that they do', () => {
+    const durable = new Map([['n2', 4]]);
+    const settled = new SettledMembers((node, _group, index) => (durable.get(node) ?? 0) >= index);
+    ask(settled, conf(1, ['n1', 'n2', 'n3']));
+    ask(settled, conf(5, ['n2', 'n3', 'n4'], ['n1', 'n2', 'n3']));
+    ask(settled, conf(6, ['n2', 'n3', 'n4']));
+    durable.set('n2', 6);
+    expect(settled.missing(1)).toMatch(/of the members of s1, .*, only n2 know .* since entry 6/);
+    durable.set('n4', 6);
+    expect(settled.missing(1)).toBeNull();
+  });
+
+  it('is not needed again because those who stay have restarted, and name a later entry', () => {
+    const settled = new SettledMembers((_node, _group, index) => index <= 6);
+    ask(settled, conf(6, ['n2', 'n3', 'n4']));
+    ask(settled, conf(9, ['n2', 'n3', 'n4']));
+    expect(settled.missing(1)).toBeNull();
+    // One that lags behind still has the earlier configuration.
+    ask(settled, conf(1, ['n1', 'n2', 'n3']));
+    expect(settled.missing(1)).toBeNull();
   });
 });
 
