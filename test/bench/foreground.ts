@@ -21,27 +21,40 @@ export const targetOf = (endpoint: string): Target => {
 /** Every key exists before anything is measured, so that a GET is never a 404. */
 export async function fillForeground(cluster: LocalCluster, keys: number): Promise<void> {
   let next = 0;
-  const writer = async (node: number): Promise<void> => {
-    for (let i = next++; i < keys; i = next++) {
-      const url = `${cluster.endpoints[node % cluster.endpoints.length]}${path(i)}`;
-      const answer = await fetch(url, { method: 'PUT', body: VALUE });
-      if (!answer.ok) throw new Error(`PUT ${url}: ${answer.status} ${await answer.text()}`);
-      await answer.arrayBuffer();
-    }
+  const through = new Set<number>();
+  let done = (): void => {};
+  const over = new Promise<void>((resolve) => {
+    done = resolve;
+  });
+  const target = targetsOf(cluster);
+  const request = (connection: number): Buffer => {
+    const i = next++;
+    // Who asks for more has had all its answers. Until everybody has, the first keys are written again.
+    if (i >= keys && through.add(connection).size === FILLERS) done();
+    return putOf(target(connection), path(i % keys));
   };
-  await Promise.all(Array.from({ length: FILLERS }, (_, i) => writer(i)));
+  const { errors } = await runLoad({ connections: FILLERS, warmup_ms: 0, duration_ms: 0, target, request }, over);
+  if (errors > 0) throw new Error(`${errors} of ${keys} keys were not taken`);
+}
+
+const targetsOf = (cluster: LocalCluster): LoadOptions['target'] => {
+  const targets = cluster.endpoints.map(targetOf);
+  return (connection) => targets[connection % targets.length]!;
+};
+
+function putOf({ host, port }: Target, key: string): Buffer {
+  const head = `PUT ${key} HTTP/1.1\r\nHost: ${host}:${port}\r\nContent-Length: ${VALUE.length}\r\n\r\n`;
+  return Buffer.concat([Buffer.from(head), VALUE]);
 }
 
 /** On the nodes that there are now. */
 export function foregroundOn(cluster: LocalCluster, keys: number, clients: number): Foreground {
-  const targets = cluster.endpoints.map(targetOf);
-  const target = (connection: number): Target => targets[connection % targets.length]!;
+  const target = targetsOf(cluster);
   const request = (connection: number): Buffer => {
     const { host, port } = target(connection);
     const key = path(Math.floor(Math.random() * keys));
     if (Math.random() < 0.5) return Buffer.from(`GET ${key} HTTP/1.1\r\nHost: ${host}:${port}\r\n\r\n`);
-    const head = `PUT ${key} HTTP/1.1\r\nHost: ${host}:${port}\r\nContent-Length: ${VALUE.length}\r\n\r\n`;
-    return Buffer.concat([Buffer.from(head), VALUE]);
+    return putOf({ host, port }, key);
   };
   return { connections: clients, warmup_ms: 1_000, target, request };
 }

@@ -93,7 +93,10 @@ async function run(cluster: LocalCluster): Promise<void> {
   console.log(resultRow(`${SHARE} of it`, before));
   for (const shards of [4, 2]) {
     const during = await grown(cluster, shards, { ...paced, warmup_ms: 0, duration_ms: 0 });
-    console.log(`  p99 ${((during?.p99_ms ?? 0) / before.p99_ms).toFixed(1)}x of that without a reshard`);
+    const after = await runLoad({ ...paced, duration_ms: BASE_MS });
+    console.log(resultRow(`${shards} at rest`, after));
+    const times = ({ p99_ms }: LoadResult): string => `${((during?.p99_ms ?? 0) / p99_ms).toFixed(1)}x`;
+    console.log(`  p99 ${times(before)} of that before any reshard, ${times(after)} of that after this one`);
   }
 }
 
