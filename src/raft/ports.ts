@@ -226,6 +226,8 @@ export interface StateEngines {
 /** What a state machine may do with its rows while it applies: synchronous, its own writes visible at once. */
 export interface StateRows {
   get(key: Uint8Array): Buffer | undefined;
+  /** The same, of one of many that are asked for once: it takes no place from those that are asked for again. */
+  peek(key: Uint8Array): Buffer | undefined;
   put(key: Uint8Array, value: Uint8Array): void;
   delete(key: Uint8Array): void;
 }

@@ -11,6 +11,10 @@ class MapRows implements StateRows {
     return this.rows.get(this.#text(key));
   }
 
+  peek(key: Uint8Array): Buffer | undefined {
+    return this.get(key);
+  }
+
   put(key: Uint8Array, value: Uint8Array): void {
     this.rows.set(this.#text(key), Buffer.from(value));
   }

@@ -28,6 +28,10 @@ export class MemoryRows implements StateRows {
     return this.byHex.get(Buffer.from(key).toString('hex'));
   }
 
+  peek(key: Uint8Array): Buffer | undefined {
+    return this.get(key);
+  }
+
   put(key: Uint8Array, value: Uint8Array): void {
     this.byHex.set(Buffer.from(key).toString('hex'), Buffer.from(value));
   }

@@ -13,7 +13,8 @@ import { delay, propose } from './waiting.js';
 
 const EVERY_MS = 100;
 /** Removed in one go: what else the shard serves waits for it. */
-const BATCH_KEYS = 128;
+const EXPIRED_MAX = 128;
+const PURGED_MAX = 512;
 
 export interface ShardKeeperOptions {
   readonly clock: Clock;
@@ -77,13 +78,13 @@ export class ShardKeeper {
     const { clock, requests } = this.#options;
     const pace = new CopyPace({ clock, maxRate: null, requests });
     for (const { move, slots } of purgeTasks(machine)) {
+      await replica.settled();
+      const pass = machine.purgePass(move, slots);
       for (;;) {
         if (this.#closed || !replica.leads || machine !== replica.machine) return;
         const began_ms = clock.monotonic_ms();
-        await replica.settled();
-        const { keys, idempotency } = await machine.purgeCandidates(slots, BATCH_KEYS);
-        const applied = await this.#propose(group, replica, { kind: 'purge', move, slots, keys, idempotency });
-        if (!applied || keys.length + idempotency.length === 0) break;
+        const purge = await pass.next(PURGED_MAX);
+        if (purge === null || !(await this.#propose(group, replica, purge))) break;
         const rest_ms = pace.rest_ms(0, began_ms);
         if (rest_ms > 0) await delay(clock, rest_ms);
       }
@@ -95,9 +96,9 @@ export class ShardKeeper {
       const now_ms = this.#options.stampOf(group).next(machine.clock_ms);
       if (this.#closed || !replica.leads || machine !== replica.machine || !machine.mayBeDue(now_ms)) return;
       await replica.settled();
-      const due = await machine.dueKeys(now_ms, BATCH_KEYS);
+      const due = await machine.dueKeys(now_ms, EXPIRED_MAX);
       if (due === null || !(await this.#propose(group, replica, due))) return;
-      if (due.keys.length + due.idempotency.length < BATCH_KEYS) return;
+      if (due.keys.length + due.idempotency.length < EXPIRED_MAX) return;
     }
   }
 

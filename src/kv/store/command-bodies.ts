@@ -3,20 +3,30 @@
  *
  *   expire := count:u32 (key_length:u16 key revision:f64)* tokens
  *   page   := move:f64 slots count:u32 (length:u32 record)*
- *   purge  := move:f64 slots count:u32 (key_length:u16 key)* tokens
+ *   purge  := move:f64 count:u32 part*                           -- at least one, by slot
  *   init   := slots
  *   mark   := length:u16 ascii                                   -- visible characters
  *   begin_export, abort_import, unfreeze, delete := move:f64 slots
  *   freeze, bar, thaw := move:f64 round:f64 slots
  *   install := move:f64 round:f64 slots digest:16 revision:f64 clock_ms:f64
  *   slots  := count:u16 (first:u16 last:u16)*                     -- sorted, disjoint, not adjacent, at least one
+ *   part   := slot:u16 digest:4*u32 keys:f64 bytes:f64 idempotency:f64 digest:4*u32      -- before; sums after
+ *             count:u32 (key_length:u16 key expires_ms:f64)*
+ *             count:u32 (key_length:u16 key length:u8 ascii expires_ms:f64)*
  *   tokens := count:u32 (key_length:u16 key length:u8 ascii)*
  */
-import { isNormalized, type SlotCommand, type SlotRange, type SlotRanges } from '../../shardctrl/index.js';
+import {
+  isNormalized,
+  SLOT_COUNT,
+  type SlotCommand,
+  type SlotRange,
+  type SlotRanges,
+  slotOfKey,
+} from '../../shardctrl/index.js';
 import { BadBytes, ByteReader } from './byte-reader.js';
 import type { ByteWriter } from './byte-writer.js';
 import { CommandKind, KEY_MAX_BYTES, MARK_TOKEN_MAX_BYTES } from './command-format.js';
-import type { KvCommand, WriteCommand } from './commands.js';
+import type { KvCommand, PurgeCommand, SlotPurge, WriteCommand } from './commands.js';
 import { isIdempotencyKey } from './idempotency-codec.js';
 
 /** All but puts and deletes of keys. */
@@ -60,10 +70,7 @@ export function encodeBody(writer: ByteWriter, command: OtherCommand): void {
       for (const record of command.records) writer.bytes32(record);
       return;
     case 'purge':
-      encodeSlots(writer.f64(command.move), command.slots);
-      writer.u32(command.keys.length);
-      for (const key of command.keys) writer.bytes16(key);
-      return encodeTokens(writer, command.idempotency);
+      return encodePurge(writer, command);
     case 'init':
       return encodeSlots(writer, command.slots);
     case 'mark':
@@ -99,9 +106,26 @@ function encodeSlots(writer: ByteWriter, slots: SlotRanges): void {
 
 function encodeTokens(writer: ByteWriter, tokens: readonly Token[]): void {
   writer.u32(tokens.length);
-  for (const { key, idempotencyKey } of tokens) {
-    writer.bytes16(key).u8(idempotencyKey.length).raw(Buffer.from(idempotencyKey, 'latin1'));
+  for (const token of tokens) encodeToken(writer, token);
+}
+
+const encodeToken = (writer: ByteWriter, { key, idempotencyKey }: Token): ByteWriter =>
+  writer.bytes16(key).u8(idempotencyKey.length).raw(Buffer.from(idempotencyKey, 'latin1'));
+
+function encodePurge(writer: ByteWriter, { move, parts }: PurgeCommand): void {
+  writer.f64(move).u32(parts.length);
+  for (const { slot, digest, left, keys, idempotency } of parts) {
+    encodeDigest(writer.u16(slot), digest);
+    encodeDigest(writer.f64(left.keys).f64(left.bytes).f64(left.idempotency), left.digest);
+    writer.u32(keys.length);
+    for (const { key, expires_ms } of keys) writer.bytes16(key).f64(expires_ms);
+    writer.u32(idempotency.length);
+    for (const record of idempotency) encodeToken(writer, record).f64(record.expires_ms);
   }
+}
+
+function encodeDigest(writer: ByteWriter, digest: Uint32Array): void {
+  for (const word of digest) writer.u32(word);
 }
 
 /** Throws `BadBytes`. */
@@ -125,12 +149,8 @@ function read(kind: number, reader: ByteReader): OtherCommand {
       const slots = readSlots(reader);
       return { kind: 'page', move, slots, records: readMany(reader, () => reader.bytes32('record')) };
     }
-    case CommandKind.Purge: {
-      const move = reader.count('move');
-      const slots = readSlots(reader);
-      const keys = readMany(reader, () => readKey(reader));
-      return { kind: 'purge', move, slots, keys, idempotency: readTokens(reader) };
-    }
+    case CommandKind.Purge:
+      return readPurge(reader);
     case CommandKind.Init:
       return { kind: 'init', slots: readSlots(reader) };
     case CommandKind.Mark:
@@ -175,6 +195,44 @@ function readSlotCommand(kind: number, reader: ByteReader): SlotCommand {
   }
 }
 
+function readPurge(reader: ByteReader): PurgeCommand {
+  const move = reader.count('move');
+  let last = -1;
+  const parts = readMany(reader, () => {
+    const slot = reader.u16('slot');
+    if (slot <= last || slot >= SLOT_COUNT) throw new BadBytes('has slots that are no ordered set');
+    last = slot;
+    return readPart(reader, slot);
+  });
+  if (parts.length === 0) throw new BadBytes('has slots that are no ordered set');
+  return { kind: 'purge', move, parts };
+}
+
+function readPart(reader: ByteReader, slot: number): SlotPurge {
+  const digest = readDigest(reader);
+  const [keys, bytes, idempotency] = [reader.count('keys'), reader.count('bytes'), reader.count('records')];
+  return {
+    slot,
+    digest,
+    left: { keys, bytes, idempotency, digest: readDigest(reader) },
+    keys: readMany(reader, () => ({ key: readKeyOf(slot, reader), expires_ms: reader.count('expiry') })),
+    idempotency: readMany(reader, () => ({
+      key: readKeyOf(slot, reader),
+      idempotencyKey: readToken(reader),
+      expires_ms: reader.count('expiry'),
+    })),
+  };
+}
+
+function readKeyOf(slot: number, reader: ByteReader): Buffer {
+  const key = readKey(reader);
+  if (slotOfKey(key) !== slot) throw new BadBytes(`has a key that is not of slot ${slot}`);
+  return key;
+}
+
+const readDigest = (reader: ByteReader): Uint32Array =>
+  Uint32Array.of(reader.u32('digest'), reader.u32('digest'), reader.u32('digest'), reader.u32('digest'));
+
 function readMark(reader: ByteReader): string {
   const token = reader.bytes16('mark').toString('latin1');
   if (token.length > MARK_TOKEN_MAX_BYTES || !MARK_TOKEN.test(token)) throw new BadBytes('has an invalid mark');
@@ -203,10 +261,11 @@ function readKey(reader: ByteReader): Buffer {
 }
 
 function readTokens(reader: ByteReader): Token[] {
-  return readMany(reader, () => {
-    const key = readKey(reader);
-    const idempotencyKey = reader.raw(reader.u8('idempotency key'), 'idempotency key').toString('latin1');
-    if (!isIdempotencyKey(idempotencyKey)) throw new BadBytes('has an invalid idempotency key');
-    return { key, idempotencyKey };
-  });
+  return readMany(reader, () => ({ key: readKey(reader), idempotencyKey: readToken(reader) }));
+}
+
+function readToken(reader: ByteReader): string {
+  const token = reader.raw(reader.u8('idempotency key'), 'idempotency key').toString('latin1');
+  if (!isIdempotencyKey(token)) throw new BadBytes('has an invalid idempotency key');
+  return token;
 }

@@ -1,12 +1,12 @@
-/** Numbers of the kinds of commands in the log. Never reused. */
+/** Numbers of the kinds of commands in the log. Never reused: 5 was a purge that did not say what the slots' sums come to. */
 export const CommandKind = {
   Put: 1,
   Delete: 2,
   Expire: 3,
   Page: 4,
-  Purge: 5,
   Init: 6,
   Mark: 7,
+  Purge: 8,
   BeginExport: 10,
   Freeze: 11,
   Install: 12,

@@ -2,6 +2,7 @@
  * What can stand in a shard's log, and what applying it answers. Codec: `command-codec.ts`.
  */
 import type { MoveId, SlotAnswer, SlotCommand, SlotRanges, SlotState } from '../../shardctrl/index.js';
+import type { RecordSums } from './slot-sums.js';
 
 /** Conditions of PUT and DELETE (RFC 9110 section 13 as told in http-api.md). */
 export type Condition =
@@ -60,9 +61,22 @@ export interface PageCommand {
 export interface PurgeCommand {
   readonly kind: 'purge';
   readonly move: MoveId;
-  readonly slots: SlotRanges;
-  readonly keys: readonly Uint8Array[];
-  readonly idempotency: readonly { readonly key: Uint8Array; readonly idempotencyKey: string }[];
+  /** By slot, ascending; at least one. */
+  readonly parts: readonly SlotPurge[];
+}
+
+/** What goes of one slot, if its records are still those of `digest`; see purges.ts. */
+export interface SlotPurge {
+  readonly slot: number;
+  readonly digest: Uint32Array;
+  /** The slot's sums once it has gone. */
+  readonly left: RecordSums;
+  readonly keys: readonly { readonly key: Uint8Array; readonly expires_ms: number }[];
+  readonly idempotency: readonly {
+    readonly key: Uint8Array;
+    readonly idempotencyKey: string;
+    readonly expires_ms: number;
+  }[];
 }
 
 /** The first entry of a shard that owns slots when the cluster is made. Accepted only on a shard that has never owned any. */

@@ -1,9 +1,9 @@
 /**
- * The source's half of a copy, and the search for what is to be purged: walks the records of slots through the slot index.
+ * The source's half of a copy: walks the records of slots through the slot index.
  * The rows of all applied entries must be in the engine.
  */
-import { type SlotRange, type SlotRanges, SlotState } from '../../shardctrl/index.js';
-import type { PageRecord, PurgeCommand } from './commands.js';
+import type { SlotRange, SlotRanges } from '../../shardctrl/index.js';
+import type { PageRecord } from './commands.js';
 import { DamagedState } from './damaged-state.js';
 import { idempotencyFault } from './idempotency-codec.js';
 import {
@@ -20,8 +20,6 @@ import {
 import { encodePageRecord, encodeRemoval, PageKind } from './page-codec.js';
 import { recordFault } from './record-codec.js';
 import { type Subject, SubjectKind } from './side-table.js';
-import type { SlotControl } from './slot-control.js';
-import { slotsWhere } from './slot-sets.js';
 import type { StoreState } from './store-state.js';
 
 /** Keys, then idempotency records; or only what changed while the slots were exported. */
@@ -183,40 +181,4 @@ function presentRecord(state: StoreState, slot: number, subject: Subject & { rea
   const fault = place === null ? recordFault(key, row) : idempotencyFault(place, row);
   if (fault !== null) throw new DamagedState(fault);
   return encodePageRecord(place === null ? PageKind.Key : PageKind.Idempotency, key, token, row);
-}
-
-export type PurgeCandidates = Pick<PurgeCommand, 'keys' | 'idempotency'>;
-
-/**
- * Up to `limit` records of those of the slots whose records may go: given away (PURGING), or left over (NONE). Propose them
- * as `purge`; propose it also if there are none, so that an empty slot comes to NONE.
- */
-export async function purgeCandidates(state: StoreState, slots: SlotRanges, limit: number): Promise<PurgeCandidates> {
-  const keys: Buffer[] = [];
-  const idempotency: { key: Buffer; idempotencyKey: string }[] = [];
-  const { control } = state.slots;
-  for (const [first, last] of purgeable(control, state, slots)) {
-    const room = limit - keys.length - idempotency.length;
-    if (room <= 0) break;
-    const index = await state.engine.range({ gte: slotIndexKey(first), lt: slotIndexKey(last + 1), limit: room });
-    for (const { key } of index) keys.push(keyOfSlotIndex(key));
-    if (index.length === room) break;
-    const range = { gte: idempotencyStart(first), lt: idempotencyStart(last + 1), limit: room - index.length };
-    for (const { key: row } of await state.engine.range(range)) {
-      const { key, token } = parsePlace(placeOfIdempotency(row));
-      idempotency.push({ key, idempotencyKey: token });
-    }
-  }
-  return { keys, idempotency };
-}
-
-function purgeable(control: SlotControl, state: StoreState, slots: SlotRanges): SlotRanges {
-  const found: SlotRange[] = [];
-  for (const [first, last] of slots) {
-    const may = (slot: number): boolean =>
-      !state.slots.isEmpty(slot) &&
-      (control.state[slot] === SlotState.Purging || control.state[slot] === SlotState.None);
-    found.push(...slotsWhere(may, first, last));
-  }
-  return found;
 }

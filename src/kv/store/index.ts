@@ -11,7 +11,7 @@ export {
 export { KEY_MAX_BYTES } from './command-format.js';
 export * from './commands.js';
 export { DamagedState } from './damaged-state.js';
-export type { ExportCursor, ExportPage, PurgeCandidates } from './exports.js';
+export type { ExportCursor, ExportPage } from './exports.js';
 export { IDEMPOTENCY_LIFE_MS } from './idempotency.js';
 export { FINGERPRINT_BYTES, isIdempotencyKey } from './idempotency-codec.js';
 export { KvStateMachine, type MarkTaker } from './kv-state-machine.js';

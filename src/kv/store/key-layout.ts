@@ -90,6 +90,8 @@ export function slotIndexKey(slot: number, key: Uint8Array = NO_KEY): Buffer {
   return row;
 }
 
+export const slotOfIndex = (row: Buffer): number => row.readUInt16BE(1);
+
 /** A view of a slot index row's key. */
 export const keyOfSlotIndex = (row: Buffer): Buffer => row.subarray(3);
 

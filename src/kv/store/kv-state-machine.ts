@@ -28,11 +28,12 @@ import type {
   MarkCommand,
 } from './commands.js';
 import { applyExpire, dueKeys, mayBeDue } from './expiry.js';
-import { type ExportCursor, type ExportPage, exportRecords, type PurgeCandidates, purgeCandidates } from './exports.js';
+import { type ExportCursor, type ExportPage, exportRecords } from './exports.js';
 import { idempotencyKey, placeOf, recordKey } from './key-layout.js';
 import { listPage } from './lists.js';
 import { applyInit, applySlotCommand } from './moves.js';
-import { applyPage, applyPurge } from './pages.js';
+import { applyPage } from './pages.js';
+import { applyPurge, PurgePass } from './purges.js';
 import { decodeRecord, expiresOf, recordFault } from './record-codec.js';
 import { rowFault } from './row-faults.js';
 import { slotsWhere } from './slot-sets.js';
@@ -251,9 +252,9 @@ export class KvStateMachine implements StateMachine {
     return this.#opened.noted.countAfter(slots, note);
   }
 
-  /** See exports.ts. */
-  purgeCandidates(slots: SlotRanges, limit: number): Promise<PurgeCandidates> {
-    return purgeCandidates(this.#opened, slots, limit);
+  /** See purges.ts. */
+  purgePass(move: MoveId, slots: SlotRanges): PurgePass {
+    return new PurgePass(this.#opened, move, slots);
   }
 
   /** Without a look at the engine: false where `dueKeys` would find nothing. */

@@ -45,7 +45,7 @@ export function applySlotCommand(state: StoreState, command: SlotCommand, index:
       take(state, command, nothing, { state: SlotState.Exporting });
       return { kind: 'thawed' };
     case 'abort_import':
-      take(state, command, clearTombstones, {
+      take(state, command, endImport, {
         state: SlotState.None,
         outcome: MoveOutcome.Aborted,
         move: 0,
@@ -131,7 +131,10 @@ type Cleanup = (state: StoreState, slot: number) => void;
 
 const nothing: Cleanup = () => {};
 const clearNotes: Cleanup = (state, slot) => state.noted.clear(state.rows, slot);
-const clearTombstones: Cleanup = (state, slot) => state.tombstones.clear(state.rows, slot);
+const endImport: Cleanup = (state, slot) => {
+  state.tombstones.clear(state.rows, slot);
+  state.arrivals.close(slot);
+};
 
 function take(
   state: StoreState,
@@ -166,7 +169,7 @@ function install(state: StoreState, command: Extract<SlotCommand, { kind: 'insta
   const { move, round, slots, digest } = command;
   const sums = state.slots.sums(slots);
   if (sums.digest !== digest) return { kind: 'mismatch', sums };
-  take(state, command, clearTombstones, { state: SlotState.Own, outcome: MoveOutcome.Installed, move: 0 });
+  take(state, command, endImport, { state: SlotState.Own, outcome: MoveOutcome.Installed, move: 0 });
   state.revision = Math.max(state.revision, command.revision);
   state.clock_ms = Math.max(state.clock_ms, command.clock_ms);
   state.everOwned = true;

@@ -2,28 +2,20 @@
  * The destination's half of a copy: pages go in as ordinary entries. A record wins only by a higher revision, so pages may
  * come late, twice and in any order and still make the same slot; a removal is remembered until Install.
  */
-import {
-  containsSlot,
-  MoveOutcome,
-  type SlotAnswer,
-  type SlotRanges,
-  SlotState,
-  slotOfKey,
-} from '../../shardctrl/index.js';
+import { containsSlot, MoveOutcome, type SlotAnswer, type SlotRanges, SlotState } from '../../shardctrl/index.js';
 import { BadBytes } from './byte-reader.js';
-import type { Malformed, PageCommand, PurgeCommand } from './commands.js';
+import type { Malformed, PageCommand } from './commands.js';
 import { idempotencyExpires } from './idempotency-codec.js';
 import { placeOf, recordKey } from './key-layout.js';
-import { judgePage, mayPurge } from './move-guards.js';
-import { answerOf, endPurge, judgeAll, stepSlot } from './moves.js';
+import { judgePage } from './move-guards.js';
+import { answerOf, judgeAll, stepSlot } from './moves.js';
 import { decodePageRecord, type PageItem } from './page-codec.js';
 import { revisionOf } from './record-codec.js';
 import {
-  dropRecord,
+  peekRecord,
   putIdempotency,
   putRecord,
   readIdempotency,
-  readRecord,
   removeIdempotency,
   removeRecord,
 } from './record-table.js';
@@ -69,7 +61,9 @@ function open(state: StoreState, move: number, slots: SlotRanges): void {
   };
   for (const [first, last] of slots) {
     for (let slot = first; slot <= last; slot++) {
-      if (state.slots.control.state[slot] === SlotState.None) stepSlot(state, slot, step);
+      if (state.slots.control.state[slot] !== SlotState.None) continue;
+      stepSlot(state, slot, step);
+      state.arrivals.open(slot);
     }
   }
 }
@@ -91,7 +85,7 @@ const idempotencySubject = (key: Uint8Array, token: string): Subject => ({ kind:
 function mergeKey(state: StoreState, item: Extract<PageItem, { kind: 'key' }>): void {
   const { slot, key, row } = item;
   const rowKey = recordKey(key);
-  const old = readRecord(state, key, rowKey);
+  const old = state.arrivals.isNew(slot, key) ? undefined : peekRecord(state, key, rowKey);
   const revision = revisionOf(row);
   if (old !== undefined && revisionOf(old) >= revision) return;
   if (state.tombstones.revisionOf(slot, keySubject(key)) >= revision) return;
@@ -111,7 +105,7 @@ function mergeRemoval(state: StoreState, item: Extract<PageItem, { kind: 'remove
   const { slot, key, token, revision } = item;
   if (token === '') {
     const rowKey = recordKey(key);
-    const old = readRecord(state, key, rowKey);
+    const old = peekRecord(state, key, rowKey);
     if (old !== undefined && revisionOf(old) <= revision) removeRecord(state, slot, key, rowKey, old);
     state.tombstones.raise(state.rows, slot, keySubject(key), revision);
     return;
@@ -120,30 +114,4 @@ function mergeRemoval(state: StoreState, item: Extract<PageItem, { kind: 'remove
   const old = readIdempotency(state, place);
   if (old !== undefined && idempotencyExpires(old) <= revision) removeIdempotency(state, slot, place, old);
   state.tombstones.raise(state.rows, slot, idempotencySubject(key, token), revision);
-}
-
-/** purge batch(m). Returns how many records are left of those slots of the command that may be purged. */
-export function applyPurge(state: StoreState, command: PurgeCommand): number {
-  const { move, slots } = command;
-  const { control } = state.slots;
-  const may = (slot: number): boolean => containsSlot(slots, slot) && mayPurge(control, slot, move);
-  for (const key of command.keys) {
-    const slot = slotOfKey(key);
-    if (may(slot)) dropRecord(state, slot, key);
-  }
-  for (const { key, idempotencyKey } of command.idempotency) {
-    const slot = slotOfKey(key);
-    if (!may(slot)) continue;
-    const place = placeOf(slot, key, idempotencyKey);
-    const old = readIdempotency(state, place);
-    if (old !== undefined) removeIdempotency(state, slot, place, old);
-  }
-  endPurge(state, move, slots);
-  let left = 0;
-  for (const [first, last] of slots) {
-    for (let slot = first; slot <= last; slot++) {
-      if (mayPurge(control, slot, move)) left += state.slots.keys[slot]! + state.slots.idempotency[slot]!;
-    }
-  }
-  return left;
 }

@@ -4,14 +4,7 @@
  */
 import { DamagedState } from './damaged-state.js';
 import { hashIdempotency, idempotencyExpires, idempotencyFault } from './idempotency-codec.js';
-import {
-  encodeKeyExpiry,
-  idempotencyExpiryKey,
-  idempotencyKey,
-  keyExpiryKey,
-  recordKey,
-  slotIndexKey,
-} from './key-layout.js';
+import { encodeKeyExpiry, idempotencyExpiryKey, idempotencyKey, keyExpiryKey, slotIndexKey } from './key-layout.js';
 import { expiresOf, hashRecord, headFault, revisionOf } from './record-codec.js';
 import type { StoreState } from './store-state.js';
 
@@ -19,7 +12,15 @@ const NOTHING = Buffer.alloc(0);
 
 /** The key's record, its head checked. Throws `DamagedState` (F38). */
 export function readRecord(state: StoreState, key: Uint8Array, rowKey: Uint8Array): Buffer | undefined {
-  const row = state.rows.get(rowKey);
+  return sound(key, state.rows.get(rowKey));
+}
+
+/** The same, of one of many that come by, and that nobody has asked for. */
+export function peekRecord(state: StoreState, key: Uint8Array, rowKey: Uint8Array): Buffer | undefined {
+  return sound(key, state.rows.peek(rowKey));
+}
+
+function sound(key: Uint8Array, row: Buffer | undefined): Buffer | undefined {
   if (row === undefined) return undefined;
   const fault = headFault(key, row);
   if (fault !== null) throw new DamagedState(fault);
@@ -69,13 +70,6 @@ export function removeRecord(state: StoreState, slot: number, key: Uint8Array, r
   if (expires_ms !== 0) rows.delete(keyExpiryKey(expires_ms, key));
   hashRecord(key, old);
   slots.subtract(slot, key.length + old.length, true);
-}
-
-/** Removes a key's record, if it is there. */
-export function dropRecord(state: StoreState, slot: number, key: Uint8Array): void {
-  const rowKey = recordKey(key);
-  const old = readRecord(state, key, rowKey);
-  if (old !== undefined) removeRecord(state, slot, key, rowKey, old);
 }
 
 /** The idempotency record of a place, checked. Throws `DamagedState`. */

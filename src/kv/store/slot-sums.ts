@@ -11,6 +11,15 @@ export interface SlotArrays {
   readonly digest: Uint32Array;
 }
 
+/** Of one slot. */
+export interface RecordSums {
+  readonly keys: number;
+  readonly bytes: number;
+  readonly idempotency: number;
+  /** Four 32-bit words, the lowest first. */
+  readonly digest: Uint32Array;
+}
+
 /** Of several slots together. */
 export function sumsOf(sums: SlotArrays, slots: SlotRanges): SlotSums {
   const digest = new Uint32Array(4);

@@ -17,7 +17,7 @@ import { DirtySlots } from './dirty-slots.js';
 import { controlKey, Table, tableStart } from './key-layout.js';
 import { BLOCK_SLOTS, SlotControl } from './slot-control.js';
 import { hashSlot, isBlank } from './slot-hash.js';
-import { sumsOf } from './slot-sums.js';
+import { type RecordSums, sumsOf } from './slot-sums.js';
 import { SumsTable } from './sums-table.js';
 
 /** What a step of a move changes of a slot. */
@@ -86,6 +86,10 @@ export class SlotTable {
     counts[slot] = counts[slot]! + one;
     this.bytes[slot] = this.bytes[slot]! + bytes;
     if (counts[slot]! < 0 || this.bytes[slot]! < 0) throw new DamagedState(`sums of slot ${slot} fell below zero`);
+    this.#changed(slot);
+  }
+
+  #changed(slot: number): void {
     if (this.control.state[slot] === SlotState.None) this.#noticeLeftovers(slot);
     this.#sums.changed(slot);
     this.#dirtyHashes.add(slot);
@@ -142,6 +146,32 @@ export class SlotTable {
     }
     this.#floorUses.delete(before);
     return before;
+  }
+
+  /** A copy. */
+  sumsOf(slot: number): RecordSums {
+    const { keys, bytes, idempotency, digest } = this;
+    return {
+      keys: keys[slot]!,
+      bytes: bytes[slot]!,
+      idempotency: idempotency[slot]!,
+      digest: digest.slice(slot * 4, slot * 4 + 4),
+    };
+  }
+
+  /** The slot's records are those of this digest. */
+  hasDigest(slot: number, digest: Uint32Array): boolean {
+    for (let i = 0; i < 4; i++) if (this.digest[slot * 4 + i] !== digest[i]) return false;
+    return true;
+  }
+
+  /** Many records went at once. */
+  setSums(slot: number, { keys, bytes, idempotency, digest }: RecordSums): void {
+    this.keys[slot] = keys;
+    this.bytes[slot] = bytes;
+    this.idempotency[slot] = idempotency;
+    this.digest.set(digest, slot * 4);
+    this.#changed(slot);
   }
 
   sums(slots: SlotRanges): SlotSums {

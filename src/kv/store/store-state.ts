@@ -6,6 +6,7 @@
  */
 import type { StateEngine, StateRows } from '../../raft/index.js';
 import { SlotState } from '../../shardctrl/index.js';
+import { Arrivals } from './arrivals.js';
 import { crc32cOf } from './checksum.js';
 import type { NotServing } from './commands.js';
 import { DamagedState } from './damaged-state.js';
@@ -26,6 +27,7 @@ export class StoreState {
   readonly noted: SideTable;
   /** Removed while imported; by slot. */
   readonly tombstones: SideTable;
+  readonly arrivals: Arrivals = new Arrivals();
   readonly receipts: Receipts;
   /** Of the newest write; the next one gets one more. */
   revision = 0;

@@ -132,10 +132,22 @@ export class AppliedState implements ViewableRows {
     const name = this.#cache.nameOf(key);
     const cached = this.#cache.get(name);
     if (cached !== undefined) return cached ?? undefined;
-    const op = this.#open.byName.get(name) ?? this.#sealedOp(name) ?? this.#flying?.byName.get(name);
-    const value = op === undefined ? (this.engine.get(key) ?? null) : op.value;
+    const value = this.#find(key, name);
     this.#cache.learn(name, value);
     return value === null ? undefined : asBuffer(value);
+  }
+
+  peek(key: Uint8Array): Buffer | undefined {
+    const name = this.#cache.nameOf(key);
+    const cached = this.#cache.peek(name);
+    if (cached !== undefined) return cached ?? undefined;
+    const value = this.#find(key, name);
+    return value === null ? undefined : asBuffer(value);
+  }
+
+  #find(key: Uint8Array, name: string): Uint8Array | null {
+    const op = this.#open.byName.get(name) ?? this.#sealedOp(name) ?? this.#flying?.byName.get(name);
+    return op === undefined ? (this.engine.get(key) ?? null) : op.value;
   }
 
   #sealedOp(name: string): Op | undefined {

@@ -77,7 +77,13 @@ export class RowScope {
     if (row === undefined) return undefined;
     this.#lastRow = row;
     this.#lastRowName = name;
-    return row.text === ABSENT ? null : Buffer.from(row.text, 'latin1');
+    return bytesOf(row);
+  }
+
+  /** The same; the row is not among those that were asked for lately because of it. */
+  peek(name: string): Buffer | null | undefined {
+    const row = this.#rows?.peek(name);
+    return row === undefined ? undefined : bytesOf(row);
   }
 
   /** What the row is found to be. */
@@ -106,6 +112,8 @@ export class RowScope {
     else this.#keep(name, text);
   }
 }
+
+const bytesOf = ({ text }: KeptRow): Buffer | null => (text === ABSENT ? null : Buffer.from(text, 'latin1'));
 
 /** A view. */
 export const asBuffer = (bytes: Uint8Array): Buffer =>

@@ -12,7 +12,7 @@ import {
   type LookupResult,
   stampCommand,
 } from '../../../src/kv/store/index.js';
-import { normalizeSlots, SLOT_COUNT } from '../../../src/shardctrl/index.js';
+import { normalizeSlots, SLOT_COUNT, slotOfKey } from '../../../src/shardctrl/index.js';
 import { EVERYTHING, put, token } from './support/commands.js';
 import { Machine } from './support/machine.js';
 
@@ -44,6 +44,21 @@ const round = count;
 const digest = fc.uint8Array({ minLength: 16, maxLength: 16 }).map((b) => Buffer.from(b).toString('hex'));
 const kind = <K extends string>(name: K) => fc.constant(name);
 
+const words = fc.uint32Array({ minLength: 4, maxLength: 4 });
+const sums = fc.record({ keys: count, bytes: count, idempotency: count, digest: words });
+const part = fc
+  .record({ key, expires_ms: count, tokens: fc.array(idempotencyKey, { maxLength: 2 }), digest: words, left: sums })
+  .map(({ key, expires_ms, tokens, digest, left }) => ({
+    slot: slotOfKey(key),
+    digest,
+    left,
+    keys: [{ key, expires_ms }],
+    idempotency: tokens.map((idempotencyKey) => ({ key, idempotencyKey, expires_ms })),
+  }));
+const parts = fc
+  .uniqueArray(part, { minLength: 1, maxLength: 3, selector: ({ slot }) => slot })
+  .map((found) => found.sort((a, b) => a.slot - b.slot));
+
 const command: fc.Arbitrary<KvCommand> = fc.oneof(
   fc.record({
     kind: kind('put'),
@@ -61,7 +76,7 @@ const command: fc.Arbitrary<KvCommand> = fc.oneof(
     idempotency: tokens,
   }),
   fc.record({ kind: kind('page'), move, slots, records: fc.array(bytes, { maxLength: 3 }) }),
-  fc.record({ kind: kind('purge'), move, slots, keys: fc.array(key, { maxLength: 3 }), idempotency: tokens }),
+  fc.record({ kind: kind('purge'), move, parts }),
   fc.record({ kind: kind('init'), slots }),
   fc.record({ kind: kind('mark'), token: idempotencyKey }),
   fc.record({ kind: kind('begin_export'), move, slots }),

@@ -138,6 +138,9 @@ describe('a receipt', () => {
     get(): Buffer | undefined {
       return this.row;
     }
+    peek(): Buffer | undefined {
+      return this.row;
+    }
     put(key: Uint8Array, value: Uint8Array): void {
       this.key = Buffer.from(key);
       this.row = Buffer.from(value);

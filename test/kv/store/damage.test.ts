@@ -8,7 +8,13 @@ import { Machine } from './support/machine.js';
 /** These compute, they do not wait; a busy machine may take its time. */
 const BUSY = { timeout: 120_000 };
 
-const NOT_ROWS: ViewableRows = { get: () => undefined, put: () => {}, delete: () => {}, view: () => {} };
+const NOT_ROWS: ViewableRows = {
+  get: () => undefined,
+  peek: () => undefined,
+  put: () => {},
+  delete: () => {},
+  view: () => {},
+};
 
 async function filled(): Promise<Machine> {
   const shard = await Machine.create();

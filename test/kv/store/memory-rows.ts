@@ -8,6 +8,10 @@ export class MemoryRows implements StateRows {
     return this.all.get(Buffer.from(key).toString('hex'))?.value;
   }
 
+  peek(key: Uint8Array): Buffer | undefined {
+    return this.get(key);
+  }
+
   put(key: Uint8Array, value: Uint8Array): void {
     this.all.set(Buffer.from(key).toString('hex'), { key: Buffer.from(key), value: Buffer.from(value) });
   }

@@ -178,6 +178,7 @@ describe('a move', () => {
     await importPages(b, 7, SLOTS, oldPages);
     await install(b, 7, SLOTS, receipt);
     await a.run({ kind: 'delete', move: 7, slots: SLOTS });
+    const purged = (await a.machine.purgePass(7, SLOTS).next(100))!;
     await purge(a, 7, SLOTS);
     await b.run(del(KEYS[1]!));
     await b.run(put(KEYS[2]!, 'newer'));
@@ -187,9 +188,7 @@ describe('a move', () => {
     late.push(await a.run({ kind: 'delete', move: 7, slots: SLOTS }));
     late.push(await a.run({ kind: 'unfreeze', move: 7, slots: SLOTS }));
     late.push(await a.run({ kind: 'freeze', move: 7, round: 2, slots: SLOTS }));
-    late.push(
-      await a.run({ kind: 'purge', move: 7, slots: SLOTS, keys: KEYS.map((key) => Buffer.from(key)), idempotency: [] }),
-    );
+    late.push(await a.run(purged));
     late.push(await b.run({ kind: 'page', move: 7, slots: SLOTS, records: oldPages.flat() }));
     late.push(await install(b, 7, SLOTS, receipt));
     late.push(await b.run({ kind: 'abort_import', move: 7, slots: SLOTS }));

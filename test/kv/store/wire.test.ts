@@ -41,6 +41,8 @@ const SLOTS_BYTES = bytesOf('0200', '01000200', '34123412');
 const FINGERPRINT = '07'.repeat(16);
 const DIGEST = '0123456789abcdef0123456789abcdef';
 const KEYS = [{ key: Buffer.from('k'), idempotencyKey: 't' }];
+/** 7,629: the slot of `k`. */
+const K_SLOT = 'cd1d';
 const TOKENS = bytesOf('01000000', '0100', text('k'), '01', text('t'));
 
 const COMMANDS: readonly (readonly [KvCommand, string])[] = [
@@ -86,8 +88,27 @@ const COMMANDS: readonly (readonly [KvCommand, string])[] = [
     bytesOf('0104', STAMP, TWO, SLOTS_BYTES, '01000000', '03000000', text('rec')),
   ],
   [
-    { kind: 'purge', move: 2, slots: SLOTS, keys: [Buffer.from('k')], idempotency: KEYS },
-    bytesOf('0105', STAMP, TWO, SLOTS_BYTES, '01000000', '0100', text('k'), TOKENS),
+    {
+      kind: 'purge',
+      move: 2,
+      parts: [
+        {
+          slot: slotOfKey(Buffer.from('k')),
+          digest: Uint32Array.of(1, 2, 3, 4),
+          left: { keys: 1, bytes: 2, idempotency: 3, digest: Uint32Array.of(5, 6, 7, 8) },
+          keys: [{ key: Buffer.from('k'), expires_ms: 5 }],
+          idempotency: [{ key: Buffer.from('k'), idempotencyKey: 't', expires_ms: 1 }],
+        },
+      ],
+    },
+    bytesOf(
+      '0108',
+      bytesOf(STAMP, TWO, '01000000'),
+      bytesOf(K_SLOT, '01000000', '02000000', '03000000', '04000000'),
+      bytesOf(ONE, TWO, THREE, '05000000', '06000000', '07000000', '08000000'),
+      bytesOf('01000000', '0100', text('k'), FIVE),
+      bytesOf('01000000', '0100', text('k'), '01', text('t'), ONE),
+    ),
   ],
   [{ kind: 'init', slots: SLOTS }, bytesOf('0106', STAMP, SLOTS_BYTES)],
   [{ kind: 'mark', token: 'n1/s1' }, bytesOf('0107', STAMP, '0500', text('n1/s1'))],
@@ -155,7 +176,7 @@ describe('a command', () => {
       expect(problem('0107', STAMP, hex(Buffer.of(mark.length / 2, 0)), mark)).toBe('command has an invalid mark');
     expect(problem('0107', STAMP, 'c900', '61'.repeat(201))).toBe('command has an invalid mark');
     expect(problem('0107', STAMP, 'c800', '61'.repeat(200))).toBe('none');
-    for (const kind of ['00', '08', '09', '12', 'ff'])
+    for (const kind of ['00', '05', '09', '12', 'ff'])
       expect(problem('01', kind, STAMP, TWO, SLOTS_BYTES)).toContain('unknown kind');
   });
 

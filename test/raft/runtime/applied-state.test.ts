@@ -52,7 +52,10 @@ class Bench {
 }
 
 function expectRows(state: AppliedState, model: Model): void {
-  for (const name of KEYS) expect(state.get(key(name))?.toString()).toBe(model.get(name));
+  for (const name of KEYS) {
+    expect(state.peek(key(name))?.toString()).toBe(model.get(name));
+    expect(state.get(key(name))?.toString()).toBe(model.get(name));
+  }
 }
 
 describe('AppliedState', () => {

@@ -4,7 +4,7 @@
  * left, and what its digest is, it asks the machine.
  */
 import { decodeCommand, isWrite, type KvCommand, type KvResult } from '../../../src/kv/store/index.js';
-import { type SlotRanges, SlotState, slotOfKey } from '../../../src/shardctrl/index.js';
+import { type SlotRanges, SlotState, slotOfKey, slotsOf } from '../../../src/shardctrl/index.js';
 import {
   type Cell,
   cell,
@@ -77,8 +77,9 @@ export class SlotReference {
           ? null
           : this.#step(command, answer, before);
     if (wrong !== null) return `${describe(command)}: ${wrong}`;
-    if (command.kind === 'purge' || command.kind === 'delete') this.#endPurge(command, machine);
-    const apart = this.#compare(command.slots, machine);
+    const slots = command.kind === 'purge' ? slotsOf(command.parts.map(({ slot }) => slot)) : command.slots;
+    if (command.kind === 'purge' || command.kind === 'delete') this.#endPurge(slots, command.move, machine);
+    const apart = this.#compare(slots, machine);
     return apart === null ? null : `after ${describe(command)} ${apart}`;
   }
 
@@ -135,7 +136,7 @@ export class SlotReference {
   }
 
   /** PURGING ends where nothing is left, and only in a batch of its own move. */
-  #endPurge({ slots, move }: { readonly slots: SlotRanges; readonly move: number }, machine: MachineView): void {
+  #endPurge(slots: SlotRanges, move: number, machine: MachineView): void {
     const filled = new Set(machine.slotStats(slots).map(({ slot }) => slot));
     for (const slot of each(slots)) {
       const place = this.placeOf(slot);

@@ -83,8 +83,8 @@ describe('verdicts against the guards table', () => {
     await target.run({ ...install, round: 1 }, { ...install, round: 2, digest: '00'.repeat(16) });
     expect((await target.run({ ...install, round: 2 }, { ...install, round: 2 }, page(MOVE))).kind).toBe('ok');
     await source.run(step('delete'), step('delete'), step('unfreeze'));
-    const found = await source.shard.machine.purgeCandidates(SLOTS, 10);
-    await source.run({ kind: 'purge', move: MOVE, slots: SLOTS, ...found }, step('delete'), page(MOVE + 1));
+    const found = await source.shard.machine.purgePass(MOVE, SLOTS).next(10);
+    await source.run(found!, step('delete'), page(MOVE + 1));
     expect(listener.wrong).toEqual([]);
     expect(listener.judged).toBeGreaterThan(30);
   });

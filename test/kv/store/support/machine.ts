@@ -33,6 +33,10 @@ class RoundRows implements ViewableRows {
     return op.value === null ? undefined : Buffer.from(op.value);
   }
 
+  peek(key: Uint8Array): Buffer | undefined {
+    return this.get(key);
+  }
+
   put(key: Uint8Array, value: Uint8Array): void {
     this.#open.set(Buffer.from(key).toString('latin1'), { key, value });
   }

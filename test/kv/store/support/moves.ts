@@ -72,11 +72,8 @@ export function install(
 }
 
 export async function purge(shard: Machine, move: MoveId, slots: SlotRanges, limit = 3): Promise<void> {
-  for (;;) {
-    const found = await shard.machine.purgeCandidates(slots, limit);
-    await shard.run({ kind: 'purge', move, slots, ...found });
-    if (found.keys.length + found.idempotency.length === 0) return;
-  }
+  const pass = shard.machine.purgePass(move, slots);
+  for (let found = await pass.next(limit); found !== null; found = await pass.next(limit)) await shard.run(found);
 }
 
 /** A whole move, with all its steps; answers the answer to Install. */
