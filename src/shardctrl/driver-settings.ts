@@ -60,7 +60,7 @@ export const DRIVER_DEFAULTS: DriverSettings = {
   batchesPerNodeMax: 2,
   batchesPerMoveMax: 2,
   purgesPerSourceMax: 8,
-  batchKeys: 1_000,
+  batchKeys: 4_000,
   batchBytes: 1024 * 1024,
   batchSlots: 512,
   attemptsMax: 10,

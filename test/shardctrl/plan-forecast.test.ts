@@ -16,6 +16,8 @@ import {
 } from '../../src/shardctrl/index.js';
 import { receiptOf } from './memory-controller.js';
 
+/** Whatever the defaults become. */
+const DRIVER = { ...DRIVER_DEFAULTS, batchKeys: 1_000 };
 const FREE = { max_pause_ms: null, maxRate: null };
 
 const receipt = (from_ms: number, to_ms: number, keys: number, pause_ms: number | null = 40): StoredReceipt => ({
@@ -60,7 +62,7 @@ describe('the pace of a plan', () => {
     const stats = [0, 1].map((slot) => ({ slot, keys: 1_000, bytes: 100_000 }));
     const sizes = new SlotSizes(figuresOf(1, stats, []));
     const moves = [{ from: 1, to: 2, slots: [[0, 1]] as const }];
-    expect(forecastOf(moves, sizes, pace, DRIVER_DEFAULTS, FREE)).toMatchObject({ batches: 2, time_ms: 2_000 });
+    expect(forecastOf(moves, sizes, pace, DRIVER, FREE)).toMatchObject({ batches: 2, time_ms: 2_000 });
   });
 
   it('tells the pause in the middle and the longest', () => {
@@ -83,14 +85,14 @@ describe('a forecast', () => {
 
   it('counts batches as the driver cuts them, and what they hold', () => {
     // Ten slots of a hundred keys a batch: ten batches; ten thousand keys take ten seconds, a million bytes one.
-    expect(forecastOf([move(0, 99)], sizes, pace, DRIVER_DEFAULTS, FREE)).toEqual({
+    expect(forecastOf([move(0, 99)], sizes, pace, DRIVER, FREE)).toEqual({
       batches: 10,
       time_ms: 11_107,
       pause_ms: pace.pause_ms,
       pause_ms_max: pace.pause_ms_max,
     });
     // Empty ones: 512 a batch.
-    expect(forecastOf([move(2_000, 2_999)], sizes, pace, DRIVER_DEFAULTS, FREE)).toMatchObject({
+    expect(forecastOf([move(2_000, 2_999)], sizes, pace, DRIVER, FREE)).toMatchObject({
       batches: 2,
       time_ms: 27,
     });
@@ -99,14 +101,14 @@ describe('a forecast', () => {
   it('keeps to what the plan is held to', () => {
     const limits = { max_pause_ms: 30, maxRate: 50_000 };
     // A million bytes.
-    expect(forecastOf([move(0, 99)], sizes, pace, DRIVER_DEFAULTS, limits)).toEqual({
+    expect(forecastOf([move(0, 99)], sizes, pace, DRIVER, limits)).toEqual({
       batches: 10,
       time_ms: 20_007,
       pause_ms: 30,
       pause_ms_max: 30,
     });
     const wide = { max_pause_ms: 5_000, maxRate: 1e9 };
-    expect(forecastOf([move(0, 99)], sizes, pace, DRIVER_DEFAULTS, wide)).toMatchObject({ time_ms: 11_107 });
+    expect(forecastOf([move(0, 99)], sizes, pace, DRIVER, wide)).toMatchObject({ time_ms: 11_107 });
   });
 
   it('counts as many batches as are packed one after the other', () => {
@@ -125,12 +127,12 @@ describe('a forecast', () => {
   });
 
   it('is nothing for a plan that moves nothing, and not known where it is not known what slots hold', () => {
-    expect(forecastOf([], sizes, pace, DRIVER_DEFAULTS, FREE)).toEqual({
+    expect(forecastOf([], sizes, pace, DRIVER, FREE)).toEqual({
       batches: 0,
       time_ms: 0,
       pause_ms: 0,
       pause_ms_max: 0,
     });
-    expect(forecastOf([move(0, 9), move(1_050, 1_060)], sizes, pace, DRIVER_DEFAULTS, FREE)).toBeNull();
+    expect(forecastOf([move(0, 9), move(1_050, 1_060)], sizes, pace, DRIVER, FREE)).toBeNull();
   });
 });
