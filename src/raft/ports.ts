@@ -253,8 +253,6 @@ export interface StateMachine {
   apply(entry: Entry): unknown;
   /** After the last entry of a round, before its rows are written as one atomic batch. */
   endRound(): void;
-  /** Keys that `apply(entry)` is going to `get`, so that the runtime can read them ahead. */
-  keysOf(entry: Entry): Uint8Array[];
   /**
    * Why this row of the engine is not what this machine wrote, or null. Asked of each row before it is streamed to another
    * replica: rot must not spread to those that are sound, and whose row it is must know (F35).

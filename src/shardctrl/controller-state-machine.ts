@@ -84,11 +84,6 @@ export class ControllerStateMachine implements StateMachine, ControllerView {
     for (const listener of [...this.#listeners]) listener();
   }
 
-  /** None: the controller keeps in memory what its commands ask for. */
-  keysOf(_entry: Entry): Uint8Array[] {
-    return [];
-  }
-
   rowFault(key: Buffer, value: Buffer): string | null {
     return rowFault(key, value);
   }

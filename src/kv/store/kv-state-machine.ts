@@ -17,7 +17,7 @@ import {
   slotOfKey,
   slotsOf,
 } from '../../shardctrl/index.js';
-import { decodeCommand, isWrite, writeTarget } from './command-codec.js';
+import { decodeCommand, isWrite } from './command-codec.js';
 import type {
   ExpireCommand,
   KvCommand,
@@ -29,7 +29,7 @@ import type {
 } from './commands.js';
 import { applyExpire, dueKeys, mayBeDue } from './expiry.js';
 import { type ExportCursor, type ExportPage, exportRecords } from './exports.js';
-import { idempotencyKey, placeOf, recordKey } from './key-layout.js';
+import { recordKey } from './key-layout.js';
 import { listPage } from './lists.js';
 import { applyInit, applySlotCommand } from './moves.js';
 import { applyPage } from './pages.js';
@@ -101,14 +101,6 @@ export class KvStateMachine implements StateMachine {
 
   endRound(): void {
     this.#opened.endRound();
-  }
-
-  keysOf(entry: Entry): Uint8Array[] {
-    const target = writeTarget(entry.data);
-    if (target === null) return [];
-    const record = recordKey(target.key);
-    if (target.token === null) return [record];
-    return [record, idempotencyKey(placeOf(slotOfKey(target.key), target.key, target.token.key))];
   }
 
   rowFault(key: Buffer, value: Buffer): string | null {

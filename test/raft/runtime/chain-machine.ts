@@ -75,10 +75,6 @@ export class ChainMachine implements StateMachine {
     return this.#rows!.get(registerKey(name))?.toString() ?? null;
   }
 
-  keysOf(): Uint8Array[] {
-    return [];
-  }
-
   rowFault(key: Buffer, value: Buffer): string | null {
     return key[0] === REGISTER ? (this.#options.registerFault?.(value) ?? null) : null;
   }
