@@ -65,8 +65,10 @@ export function openIdentity(dataDir: string, id: string): Identity {
     throw new Error(`${dataDir} belongs to node ${parsed.id}, not to ${id}: set id or data_dir right`);
   }
   const { peers: addresses = {}, incarnations = {} } = parsed;
-  const known = Object.entries(addresses).map(([node, address]) => ({ node, address }));
-  const peers = new Map(known.map(({ node, address }) => [node, { address, incarnation: incarnations[node] ?? null }]));
+  const known = Object.entries(addresses).map(
+    ([node, address]) => [node, { address, incarnation: incarnations[node] ?? null }] as const,
+  );
+  const peers = new Map(known);
   return { id, incarnation: parsed.incarnation, clusterId: parsed.cluster_id, peers };
 }
 
