@@ -38,10 +38,13 @@ const NOBODY_WAITS = { applied: () => {}, refused: () => {}, unknown: () => {} }
 
 const roundOf = (step: Step): number => ('round' in step ? step.round : 0);
 
-const isSame = (a: Step, b: Step): boolean => a.kind === b.kind && a.move === b.move && roundOf(a) === roundOf(b);
+/** Of a move's steps of one kind there may be several: freezes by round, purges by what they found. */
+const nameOf = (step: Step): string =>
+  step.kind === 'purge' ? `${step.parts[0]!.slot} ${step.parts[0]!.digest}` : `${roundOf(step)}`;
 
-const isStep = (command: KvCommand): command is Step =>
-  !isWrite(command) && 'move' in command && command.kind !== 'purge';
+const isSame = (a: Step, b: Step): boolean => a.kind === b.kind && a.move === b.move && nameOf(a) === nameOf(b);
+
+const isStep = (command: KvCommand): command is Step => !isWrite(command) && 'move' in command;
 
 export class LateSteps {
   readonly #options: LateStepsOptions;

@@ -97,12 +97,17 @@ export class SimNode {
   /** There is a process, although it is nothing yet but a log that opens. */
   #opening = false;
 
+  /** Of its time it is at work by its own account. */
+  readonly #busyShare: number;
+
   constructor(options: SimNodeOptions) {
     this.id = options.id;
     this.#options = options;
     this.#incarnation = `i-${options.id}`;
     this.#disk = this.#newDisk('disk');
     this.#engines = this.#newEngines();
+    const busy = options.random.fork('busy');
+    this.#busyShare = busy.chance(0.7) ? 0 : busy.between(0.3, 0.9);
   }
 
   #newEngines(): SimEngines {
@@ -223,7 +228,14 @@ export class SimNode {
     };
     const started = ClusterNode.start(
       setup,
-      { clock, random: stream.fork('node'), log, transport, engines: this.#engines.ofOneLife() },
+      {
+        clock,
+        random: stream.fork('node'),
+        log,
+        transport,
+        engines: this.#engines.ofOneLife(),
+        busy_ms: () => this.#busyShare * clock.monotonic_ms(),
+      },
       {
         event: (level, text, fields) => {
           if (!alive()) return;
