@@ -1,20 +1,31 @@
 /**
- * How hard the bulk of a copy works. Beside clients: one page at a time, and then a rest for as long as the page took, so that
- * they have half of the time. Where nobody asks for anything: several pages at once, without a rest. And never more bytes than
- * the plan's rate allows.
+ * How hard the bulk of a copy works. Beside clients: one page at a time, and then a rest, as long as the page took where the node
+ * has time to spare, and many times as long where it has none; a page that waits behind what clients ask for takes long
+ * anyway, so what was measured is how busy the node was since the last page, whoever kept it busy. Where nobody asks for
+ * anything: several pages at once, without a rest. And never more bytes than the plan's rate allows.
  */
 import type { Clock } from '../../raft/index.js';
 
-const REST_MS_MAX = 100;
+/** Up to here a rest is as long as a page took; from there on it is the longest. */
+const BUSY_FROM = 0.4;
+const BUSY_TO = 0.6;
+const RESTS_MAX = 10;
+const REST_MS_MAX = 500;
 /** Of 32 KiB each. */
 const PAGES_AT_ONCE = 4;
 
-export interface CopyPaceOptions {
+/** What a node is asked for, and what it does. */
+export interface NodeWork {
+  /** How many requests of clients it has taken. */
+  readonly requests: () => number;
+  /** For how long its event loop has been at work, milliseconds. */
+  readonly busy_ms: () => number;
+}
+
+export interface CopyPaceOptions extends NodeWork {
   readonly clock: Clock;
   /** Bytes a second; null: no limit. */
   readonly maxRate: number | null;
-  /** How many requests of clients this node has taken. */
-  readonly requests: () => number;
 }
 
 export class CopyPace {
@@ -22,12 +33,15 @@ export class CopyPace {
   readonly #began_ms: number;
   #sent_bytes = 0;
   #requests: number;
+  #looked_ms: number;
+  #busy_ms: number;
   #alone = false;
 
   constructor(options: CopyPaceOptions) {
     this.#options = options;
-    this.#began_ms = options.clock.monotonic_ms();
+    this.#began_ms = this.#looked_ms = options.clock.monotonic_ms();
     this.#requests = options.requests();
+    this.#busy_ms = options.busy_ms();
   }
 
   /** How many pages may be on their way. */
@@ -43,9 +57,25 @@ export class CopyPace {
     this.#alone = seen === this.#requests;
     this.#requests = seen;
     this.#sent_bytes += bytes;
-    const fair_ms = this.#alone ? 0 : Math.min(now_ms - pageBegan_ms, REST_MS_MAX);
+    const rests = restsAt(this.#utilization(now_ms));
+    const fair_ms = this.#alone ? 0 : Math.min(rests * (now_ms - pageBegan_ms), REST_MS_MAX);
     if (maxRate === null) return fair_ms;
     const due_ms = this.#began_ms + (this.#sent_bytes * 1000) / maxRate;
     return Math.max(fair_ms, due_ms - now_ms);
   }
+
+  /** Of the node since the last look, from 0 to 1. */
+  #utilization(now_ms: number): number {
+    const busy_ms = this.#options.busy_ms();
+    const [passed_ms, worked_ms] = [now_ms - this.#looked_ms, busy_ms - this.#busy_ms];
+    this.#looked_ms = now_ms;
+    this.#busy_ms = busy_ms;
+    return passed_ms <= 0 ? 0 : worked_ms / passed_ms;
+  }
+}
+
+/** How many times as long as the page took. */
+function restsAt(utilization: number): number {
+  const share = (utilization - BUSY_FROM) / (BUSY_TO - BUSY_FROM);
+  return 1 + (RESTS_MAX - 1) * Math.min(1, Math.max(0, share));
 }

@@ -16,6 +16,7 @@ import {
   type Transport,
 } from '../../raft/index.js';
 import { ControllerStateMachine, controllerMembers, type NodeEntry, type ShardMap } from '../../shardctrl/index.js';
+import type { NodeWork } from '../migration/index.js';
 import { KvStateMachine } from '../store/index.js';
 import { AdminServiceImpl } from './admin-service.js';
 import type { AdminService, KvService } from './api.js';
@@ -54,6 +55,8 @@ export interface NodePorts {
   readonly log: LogStorage;
   readonly transport: Transport;
   readonly engines: StateEngines;
+  /** For how long this process's event loop has been at work, milliseconds. */
+  readonly busy_ms: () => number;
 }
 
 export interface NodeSetup {
@@ -234,7 +237,7 @@ export class ClusterNode {
     let shardService: ShardService;
     const caller = new ShardCaller({ self, clock, rpc, maps, leaders, local: () => shardService });
     const slotsChanged = (): void => router.wake();
-    const requests = (): number => router.taken + forwards.taken;
+    const work: NodeWork = { requests: () => router.taken + forwards.taken, busy_ms: ports.busy_ms };
     const views = new ViewService({ clock, host, rpc, undisturbed: () => shardService.nothingFrozen(), failed });
     const reclaiming = (shard: GroupId): void => views.giveWay(shard);
     shardService = new ShardService({
@@ -244,7 +247,7 @@ export class ClusterNode {
       stampOf,
       caller,
       slotsChanged,
-      requests,
+      work,
       reclaiming,
       failed,
     });
@@ -347,7 +350,8 @@ export class ClusterNode {
       clock,
       host,
       stampOf,
-      requests,
+      work,
+      undisturbed: () => shardService.nothingFrozen(),
       firstSlots: async (shard) => {
         const first = await controller.map(1, 1_000);
         if (first === null || first === 'missing') return null;

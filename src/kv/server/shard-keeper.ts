@@ -4,7 +4,7 @@
  */
 import type { Clock, GroupId, Replica, ReplicaHost, Timer } from '../../raft/index.js';
 import { eachSlot, type MoveId, type SlotRanges, SlotState, slotsOf } from '../../shardctrl/index.js';
-import { CopyPace } from '../migration/index.js';
+import { CopyPace, type NodeWork } from '../migration/index.js';
 import { encodeCommand, type KvCommand, type KvStateMachine } from '../store/index.js';
 import { CONTROLLER } from './controller-caller.js';
 import { onState } from './on-state.js';
@@ -22,14 +22,16 @@ export interface ShardKeeperOptions {
   readonly stampOf: (shard: GroupId) => StampClock;
   /** Slots that the shard was given when the cluster was made, none if it was made later; null: not known now, ask again later. */
   readonly firstSlots: (shard: GroupId) => Promise<SlotRanges | null>;
-  /** How many requests of clients this node has taken. */
-  readonly requests: () => number;
+  readonly work: NodeWork;
+  /** Resolves when nothing is frozen here, or has been for too long. */
+  readonly undisturbed: () => Promise<void>;
   readonly failed: (error: unknown) => void;
 }
 
 export class ShardKeeper {
   readonly #options: ShardKeeperOptions;
-  readonly #busy = new Set<GroupId>();
+  /** By group and chore. */
+  readonly #busy = new Set<string>();
   readonly #first = new Map<GroupId, SlotRanges>();
   #timer: Timer | null = null;
   #closed = false;
@@ -43,23 +45,30 @@ export class ShardKeeper {
     if (this.#closed) return;
     for (const group of this.#options.host.groups()) {
       const replica = this.#options.host.get(group);
-      if (group === CONTROLLER || replica === undefined || !replica.leads || this.#busy.has(group)) continue;
-      this.#busy.add(group);
-      onState(this.#options.host, replica, (machine: KvStateMachine) => this.#tend(group, replica, machine)).then(
-        () => this.#busy.delete(group),
-        (error: unknown) => {
-          this.#busy.delete(group);
-          if (!this.#closed) this.#options.failed(error);
-        },
-      );
+      if (group === CONTROLLER || replica === undefined || !replica.leads) continue;
+      // A purge that leaves the time to clients may take long: what is due goes meanwhile.
+      this.#tend('slots', group, replica, (machine) => this.#tendSlots(group, replica, machine));
+      this.#tend('expiry', group, replica, (machine) => this.#expire(group, replica, machine));
     }
     this.#timer = this.#options.clock.after(EVERY_MS, () => this.#round());
   }
 
-  async #tend(group: GroupId, replica: Replica, machine: KvStateMachine): Promise<void> {
+  #tend(chore: string, group: GroupId, replica: Replica, work: (machine: KvStateMachine) => Promise<void>): void {
+    const name = `${group} ${chore}`;
+    if (this.#busy.has(name)) return;
+    this.#busy.add(name);
+    onState(this.#options.host, replica, work).then(
+      () => this.#busy.delete(name),
+      (error: unknown) => {
+        this.#busy.delete(name);
+        if (!this.#closed) this.#options.failed(error);
+      },
+    );
+  }
+
+  async #tendSlots(group: GroupId, replica: Replica, machine: KvStateMachine): Promise<void> {
     await this.#giveFirstSlots(group, replica, machine);
     await this.#purge(group, replica, machine);
-    await this.#expire(group, replica, machine);
   }
 
   /** Nothing to do on a shard that was made later, or whose slots have been seen here before, in whatever state. */
@@ -75,12 +84,13 @@ export class ShardKeeper {
 
   /** Batch after batch, as long as there is something: the next plan waits for this. It rests as copies do. */
   async #purge(group: GroupId, replica: Replica, machine: KvStateMachine): Promise<void> {
-    const { clock, requests } = this.#options;
-    const pace = new CopyPace({ clock, maxRate: null, requests });
+    const { clock, undisturbed, work } = this.#options;
+    const pace = new CopyPace({ ...work, clock, maxRate: null });
     for (const { move, slots } of purgeTasks(machine)) {
       await replica.settled();
       const pass = machine.purgePass(move, slots);
       for (;;) {
+        await undisturbed();
         if (this.#closed || !replica.leads || machine !== replica.machine) return;
         const began_ms = clock.monotonic_ms();
         const purge = await pass.next(PURGED_MAX);

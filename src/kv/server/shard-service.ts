@@ -11,7 +11,7 @@ import {
   type SlotAnswer,
   SlotState,
 } from '../../shardctrl/index.js';
-import { CopyPace, copySlots, type Installer } from '../migration/index.js';
+import { CopyPace, copySlots, type Installer, type NodeWork } from '../migration/index.js';
 import { encodeCommand, type KvResult, type KvStateMachine, stampCommand } from '../store/index.js';
 import { handleJson } from './json-rpc.js';
 import { onState } from './on-state.js';
@@ -43,8 +43,7 @@ export interface ShardServiceOptions {
   readonly caller: ShardCaller;
   /** A slot command has been applied here: what is held for its slots may go on. */
   readonly slotsChanged: () => void;
-  /** How many requests of clients this node has taken. */
-  readonly requests: () => number;
+  readonly work: NodeWork;
   /** Space of the shard is about to be given back here: nobody must hold on to an older state of it. */
   readonly reclaiming: (shard: GroupId) => void;
   readonly failed: (error: unknown) => void;
@@ -111,7 +110,7 @@ export class ShardService {
     // A leader that has been deposed and does not know it would copy what was true once.
     if (request.since?.by !== by && !(await readBarrier(replica, clock, BARRIER_MS)))
       return this.#elsewhere(request.from);
-    const pace = new CopyPace({ clock, maxRate: request.maxRate, requests: this.#options.requests });
+    const pace = new CopyPace({ ...this.#options.work, clock, maxRate: request.maxRate });
     try {
       const copied = await onState(host, replica, (machine: KvStateMachine) =>
         copySlots({

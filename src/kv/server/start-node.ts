@@ -9,7 +9,7 @@ import { ClusterNode } from './cluster-node.js';
 import { type NodeConfig, parseAddress } from './config.js';
 import { holdsLog, type Identity, openIdentity, rememberPeers, saveIdentity } from './identity.js';
 import { QuietEvents } from './quiet-events.js';
-import { systemClock, systemRandom } from './system-ports.js';
+import { systemBusy_ms, systemClock, systemRandom } from './system-ports.js';
 import { startTelemetry } from './telemetry.js';
 
 const MIB = 1024 * 1024;
@@ -62,7 +62,7 @@ export async function startNode(config: NodeConfig): Promise<RunningNode> {
     closers.push(() => telemetry.close());
     const node = await ClusterNode.start(
       setupOf(config, identity),
-      { clock: systemClock, random: systemRandom, log: wal, transport, engines },
+      { clock: systemClock, random: systemRandom, log: wal, transport, engines, busy_ms: systemBusy_ms },
       {
         event: (level, text, fields) => log[level](fields, text),
         fatal,

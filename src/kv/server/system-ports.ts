@@ -14,4 +14,7 @@ export const systemClock: Clock = {
   },
 };
 
+/** Since the process began to wait for events. */
+export const systemBusy_ms = (): number => performance.eventLoopUtilization().active;
+
 export const systemRandom: Random = { next: () => Math.random() };

@@ -8,14 +8,21 @@ interface Course {
   readonly page_ms: number;
   /** Requests of clients during each page. */
   readonly requests: number;
+  /** Of the node all the while; default: it has nothing else to do. */
+  readonly utilization?: number;
 }
 
 /** How long a copy of pages of 1,000 bytes takes, one after the other. */
-async function duration_ms({ maxRate, pages, page_ms, requests }: Course): Promise<number> {
+async function duration_ms({ maxRate, pages, page_ms, requests, utilization = 0 }: Course): Promise<number> {
   const scheduler = new SimScheduler();
   const clock = new SimClock(scheduler);
   let asked = 0;
-  const pace = new CopyPace({ clock, maxRate: maxRate ?? null, requests: () => asked });
+  const pace = new CopyPace({
+    clock,
+    maxRate: maxRate ?? null,
+    requests: () => asked,
+    busy_ms: () => utilization * clock.monotonic_ms(),
+  });
   const began_ms = clock.monotonic_ms();
   for (let i = 0; i < pages; i++) {
     const pageBegan_ms = clock.monotonic_ms();
@@ -29,7 +36,15 @@ async function duration_ms({ maxRate, pages, page_ms, requests }: Course): Promi
 describe('the pace of a copy', () => {
   it('leaves half of the time to clients, and does not sleep long after one slow page', async () => {
     expect(await duration_ms({ pages: 10, page_ms: 20, requests: 1 })).toBe(400);
-    expect(await duration_ms({ pages: 1, page_ms: 5_000, requests: 1 })).toBe(5_100);
+    expect(await duration_ms({ pages: 1, page_ms: 5_000, requests: 1 })).toBe(5_500);
+  });
+
+  it('leaves more of it the busier the node is, and most of it where it has no time to spare', async () => {
+    const course = { pages: 10, page_ms: 20, requests: 1 };
+    expect(await duration_ms({ ...course, utilization: 0.4 })).toBe(400);
+    expect(await duration_ms({ ...course, utilization: 0.5 })).toBeCloseTo(1_300);
+    for (const utilization of [0.6, 1]) expect(await duration_ms({ ...course, utilization })).toBeCloseTo(2_200);
+    expect(await duration_ms({ ...course, utilization: 1, requests: 0 })).toBe(200);
   });
 
   it('does not rest where nobody asks for anything', async () => {
@@ -45,8 +60,8 @@ describe('the pace of a copy', () => {
   it('sends several pages at once only where it is alone and has no rate', () => {
     const clock = new SimClock(new SimScheduler());
     let asked = 0;
-    const free = new CopyPace({ clock, maxRate: null, requests: () => asked });
-    const held = new CopyPace({ clock, maxRate: 1_000_000, requests: () => asked });
+    const free = new CopyPace({ clock, maxRate: null, requests: () => asked, busy_ms: () => 0 });
+    const held = new CopyPace({ clock, maxRate: 1_000_000, requests: () => asked, busy_ms: () => 0 });
     expect([free.atOnce, held.atOnce]).toEqual([1, 1]);
     for (const pace of [free, held]) pace.rest_ms(1, 0);
     expect([free.atOnce, held.atOnce]).toEqual([4, 1]);

@@ -35,7 +35,7 @@ describe('a page and Install in one breath', () => {
       stampOf: () => ({ next: () => 6 }) as unknown as StampClock,
       caller: {} as unknown as ShardCaller,
       slotsChanged: () => changes++,
-      requests: () => 0,
+      work: { requests: () => 0, busy_ms: () => 0 },
       reclaiming: () => undefined,
       failed: (error) => {
         throw error;
@@ -107,7 +107,7 @@ describe('a copy whose destination does not answer', () => {
       },
       caller: { page: answer ?? nobody } as unknown as ShardCaller,
       slotsChanged: () => undefined,
-      requests: () => 0,
+      work: { requests: () => 0, busy_ms: () => 0 },
       reclaiming: () => undefined,
       failed: (error) => {
         throw error;

@@ -169,7 +169,7 @@ export class SimCluster {
         raft: this.raft,
         maxOperations: 10_000,
       },
-      { clock, random: random.fork('node'), log, transport, engines: machine.engines },
+      { clock, random: random.fork('node'), log, transport, engines: machine.engines, busy_ms: () => 0 },
       {
         event: (level, text, fields) => {
           if (level === 'error') this.errors.push(`${id}: ${text} ${JSON.stringify(fields)}`);
