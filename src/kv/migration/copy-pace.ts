@@ -11,6 +11,12 @@ const BUSY_FROM = 0.4;
 const BUSY_TO = 0.6;
 const RESTS_MAX = 10;
 const REST_MS_MAX = 500;
+/**
+ * Half of the time that a copy is given is for resting, and of what is left of that no rest takes more than this share: whoever
+ * has many pages rests less and less, and comes to an end.
+ */
+const RESTING_SHARE = 1 / 2;
+const REST_SHARE_MAX = 1 / 20;
 /** Of 32 KiB each. */
 const PAGES_AT_ONCE = 4;
 
@@ -26,6 +32,8 @@ export interface CopyPaceOptions extends NodeWork {
   readonly clock: Clock;
   /** Bytes a second; null: no limit. */
   readonly maxRate: number | null;
+  /** Monotonic: when it has to be done; Infinity: when it is done. */
+  readonly deadline_ms: number;
 }
 
 export class CopyPace {
@@ -35,6 +43,7 @@ export class CopyPace {
   #requests: number;
   #looked_ms: number;
   #busy_ms: number;
+  #restLeft_ms: number;
   #alone = false;
 
   constructor(options: CopyPaceOptions) {
@@ -42,6 +51,7 @@ export class CopyPace {
     this.#began_ms = this.#looked_ms = options.clock.monotonic_ms();
     this.#requests = options.requests();
     this.#busy_ms = options.busy_ms();
+    this.#restLeft_ms = (options.deadline_ms - this.#began_ms) * RESTING_SHARE;
   }
 
   /** How many pages may be on their way. */
@@ -58,7 +68,9 @@ export class CopyPace {
     this.#requests = seen;
     this.#sent_bytes += bytes;
     const rests = restsAt(this.#utilization(now_ms));
-    const fair_ms = this.#alone ? 0 : Math.min(rests * (now_ms - pageBegan_ms), REST_MS_MAX);
+    const most_ms = Math.min(REST_MS_MAX, this.#restLeft_ms * REST_SHARE_MAX);
+    const fair_ms = this.#alone ? 0 : Math.min(rests * (now_ms - pageBegan_ms), most_ms);
+    this.#restLeft_ms -= fair_ms;
     if (maxRate === null) return fair_ms;
     const due_ms = this.#began_ms + (this.#sent_bytes * 1000) / maxRate;
     return Math.max(fair_ms, due_ms - now_ms);

@@ -85,7 +85,7 @@ export class ShardKeeper {
   /** Batch after batch, as long as there is something: the next plan waits for this. It rests as copies do. */
   async #purge(group: GroupId, replica: Replica, machine: KvStateMachine): Promise<void> {
     const { clock, undisturbed, work } = this.#options;
-    const pace = new CopyPace({ ...work, clock, maxRate: null });
+    const pace = new CopyPace({ ...work, clock, maxRate: null, deadline_ms: Number.POSITIVE_INFINITY });
     for (const { move, slots } of purgeTasks(machine)) {
       await replica.settled();
       const pass = machine.purgePass(move, slots);

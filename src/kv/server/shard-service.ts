@@ -110,7 +110,7 @@ export class ShardService {
     // A leader that has been deposed and does not know it would copy what was true once.
     if (request.since?.by !== by && !(await readBarrier(replica, clock, BARRIER_MS)))
       return this.#elsewhere(request.from);
-    const pace = new CopyPace({ ...this.#options.work, clock, maxRate: request.maxRate });
+    const pace = new CopyPace({ ...this.#options.work, clock, maxRate: request.maxRate, deadline_ms: deadline });
     try {
       const copied = await onState(host, replica, (machine: KvStateMachine) =>
         copySlots({

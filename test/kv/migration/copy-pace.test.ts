@@ -10,10 +10,12 @@ interface Course {
   readonly requests: number;
   /** Of the node all the while; default: it has nothing else to do. */
   readonly utilization?: number;
+  /** For all of it; default: as long as it takes. */
+  readonly time_ms?: number;
 }
 
 /** How long a copy of pages of 1,000 bytes takes, one after the other. */
-async function duration_ms({ maxRate, pages, page_ms, requests, utilization = 0 }: Course): Promise<number> {
+async function duration_ms({ maxRate, pages, page_ms, requests, utilization = 0, time_ms }: Course): Promise<number> {
   const scheduler = new SimScheduler();
   const clock = new SimClock(scheduler);
   let asked = 0;
@@ -22,6 +24,7 @@ async function duration_ms({ maxRate, pages, page_ms, requests, utilization = 0 
     maxRate: maxRate ?? null,
     requests: () => asked,
     busy_ms: () => utilization * clock.monotonic_ms(),
+    deadline_ms: clock.monotonic_ms() + (time_ms ?? Number.POSITIVE_INFINITY),
   });
   const began_ms = clock.monotonic_ms();
   for (let i = 0; i < pages; i++) {
@@ -47,6 +50,13 @@ describe('the pace of a copy', () => {
     expect(await duration_ms({ ...course, utilization: 1, requests: 0 })).toBe(200);
   });
 
+  it('rests less and less where its time is short, and so comes to an end within it', async () => {
+    const course = { page_ms: 10, requests: 1, utilization: 1, time_ms: 10_000 };
+    const few = await duration_ms({ ...course, pages: 32 });
+    expect([few > 32 * 60, few < 5_500]).toEqual([true, true]);
+    expect(await duration_ms({ ...course, pages: 500 })).toBeLessThan(10_000);
+  });
+
   it('does not rest where nobody asks for anything', async () => {
     expect(await duration_ms({ pages: 10, page_ms: 20, requests: 0 })).toBe(200);
   });
@@ -60,8 +70,8 @@ describe('the pace of a copy', () => {
   it('sends several pages at once only where it is alone and has no rate', () => {
     const clock = new SimClock(new SimScheduler());
     let asked = 0;
-    const free = new CopyPace({ clock, maxRate: null, requests: () => asked, busy_ms: () => 0 });
-    const held = new CopyPace({ clock, maxRate: 1_000_000, requests: () => asked, busy_ms: () => 0 });
+    const free = new CopyPace({ clock, maxRate: null, requests: () => asked, busy_ms: () => 0, deadline_ms: 1e9 });
+    const held = new CopyPace({ clock, maxRate: 1_000_000, requests: () => asked, busy_ms: () => 0, deadline_ms: 1e9 });
     expect([free.atOnce, held.atOnce]).toEqual([1, 1]);
     for (const pace of [free, held]) pace.rest_ms(1, 0);
     expect([free.atOnce, held.atOnce]).toEqual([4, 1]);
