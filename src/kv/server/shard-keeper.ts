@@ -87,8 +87,8 @@ export class ShardKeeper {
     const { clock, undisturbed, work } = this.#options;
     const pace = new CopyPace({ ...work, clock, maxRate: null, deadline_ms: Number.POSITIVE_INFINITY });
     for (const { move, slots } of purgeTasks(machine)) {
-      await replica.settled();
       const pass = machine.purgePass(move, slots);
+      await replica.settled();
       for (;;) {
         await undisturbed();
         if (this.#closed || !replica.leads || machine !== replica.machine) return;

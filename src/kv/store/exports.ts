@@ -50,7 +50,7 @@ const EMPTY = Buffer.alloc(0);
 const FOLLOWING = { keys: 'idempotency', idempotency: null, noted: null } as const;
 
 /**
- * The next records of the slots, up to the one that reaches `maxBytes`; a page may be empty and still have a `next`.
+ * The next records of the slots, up to the one that reaches `maxBytes`, of all ranges as far as that goes.
  *
  * `since` null: every record that is there throughout is in some page; what changes meanwhile (EXPORTING) is noted. Else what
  * has been noted with a number above `since`: the record as it is now, or its removal. Rejects with `DamagedState` for a record
@@ -65,15 +65,23 @@ export async function exportRecords(
 ): Promise<ExportPage> {
   const at: ExportCursor = cursor ?? { range: 0, pass: since === null ? 'keys' : 'noted', from: EMPTY };
   if (since !== null) return exportChanges(state, slots, since, at, maxBytes);
-  const range = slots[at.range];
-  if (range === undefined) return { records: [], next: null };
-  const { records, from } = await runPass(state, range, at, maxBytes);
-  if (from !== null) return { records, next: { ...at, from } };
-  const pass = FOLLOWING[at.pass];
-  if (pass !== null) return { records, next: { range: at.range, pass, from: EMPTY } };
-  const next: ExportCursor | null =
-    at.range + 1 < slots.length ? { range: at.range + 1, pass: 'keys', from: EMPTY } : null;
-  return { records, next };
+  const records: PageRecord[] = [];
+  let left = maxBytes;
+  for (let next: ExportCursor | null = at; next !== null; ) {
+    const current: ExportCursor = next;
+    const page = await runPass(state, slots[current.range]!, current, left);
+    for (const record of page.records) left -= record.length;
+    records.push(...page.records);
+    next = page.from === null ? passAfter(slots, current) : { ...current, from: page.from };
+    if (left <= 0) return { records, next };
+  }
+  return { records, next: null };
+}
+
+function passAfter(slots: SlotRanges, { range, pass }: ExportCursor): ExportCursor | null {
+  const following = FOLLOWING[pass];
+  if (following !== null) return { range, pass: following, from: EMPTY };
+  return range + 1 < slots.length ? { range: range + 1, pass: 'keys', from: EMPTY } : null;
 }
 
 function runPass(state: StoreState, [first, last]: SlotRange, at: ExportCursor, maxBytes: number): Promise<PassPage> {

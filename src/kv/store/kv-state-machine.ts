@@ -33,7 +33,8 @@ import { recordKey } from './key-layout.js';
 import { listPage } from './lists.js';
 import { applyInit, applySlotCommand } from './moves.js';
 import { applyPage } from './pages.js';
-import { applyPurge, PurgePass } from './purges.js';
+import { PurgePass } from './purge-pass.js';
+import { applyPurge } from './purges.js';
 import { decodeRecord, expiresOf, recordFault } from './record-codec.js';
 import { rowFault } from './row-faults.js';
 import { slotsWhere } from './slot-sets.js';
@@ -244,7 +245,7 @@ export class KvStateMachine implements StateMachine {
     return this.#opened.noted.countAfter(slots, note);
   }
 
-  /** See purges.ts. */
+  /** See purge-pass.ts. */
   purgePass(move: MoveId, slots: SlotRanges): PurgePass {
     return new PurgePass(this.#opened, move, slots);
   }

@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { KvResult, PageRecord } from '../../../src/kv/store/index.js';
-import { type SlotRanges, SlotState, slotOfKey } from '../../../src/shardctrl/index.js';
+import { type SlotRanges, SlotState, slotOfKey, slotsOf } from '../../../src/shardctrl/index.js';
 import { del, EVERYTHING, put, token } from './support/commands.js';
 import { Machine } from './support/machine.js';
-import { exportAll, freeze, importPages, install, keysIn, moveSlots, purge } from './support/moves.js';
+import { exportAll, exportSince, freeze, importPages, install, keysIn, moveSlots, purge } from './support/moves.js';
 
 /** These compute, they do not wait; a busy machine may take its time. */
 const BUSY = { timeout: 120_000 };
@@ -196,6 +196,25 @@ describe('a move', () => {
     expect([a.machine.stateHash(), b.machine.stateHash()]).toEqual([hashA, hashB]);
     expect(look(a, KEYS[1]!)).toEqual({ kind: 'missing' });
     expect(a.machine.totals().keys).toBe(KEYS.length - 1 + OUTSIDE.length);
+  });
+});
+
+describe('a copy', () => {
+  it('takes as many pages as its bytes need, however many ranges its slots make', async () => {
+    const from = await source();
+    const slots = slotsOf(KEYS.map((key) => slotOfKey(Buffer.from(key))));
+    expect(slots.length).toBeGreaterThan(10);
+    await from.run({ kind: 'begin_export', move: 7, slots });
+    const whole = await from.machine.exportRecords(slots, null, null, 1_000_000);
+    expect([whole.records.length, whole.next]).toEqual([2 * KEYS.length, null]);
+    const pages = await exportSince(from, slots, null, 300);
+    expect(pages.flat()).toEqual(whole.records);
+    // A page ends with the record that reaches its size.
+    for (const page of pages.slice(0, -1)) {
+      const bytes = page.map(({ length }) => length);
+      expect(bytes.reduce((a, b) => a + b)).toBeGreaterThanOrEqual(300);
+      expect(bytes.slice(0, -1).reduce((a, b) => a + b)).toBeLessThan(300);
+    }
   });
 });
 
