@@ -47,7 +47,10 @@ function mutated(name: string): string {
   const needed = (path: string): boolean => !path.startsWith(join(root, 'test/mutation'));
   for (const part of COPIED) cpSync(join(root, part), join(copy, part), { recursive: true, filter: needed });
   symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
-  const applied = spawnSync('patch', ['-p1', '-i', join(patches, `${name}.patch`)], { cwd: copy, encoding: 'utf8' });
+  const applied = spawnSync('patch', ['-p1', '--fuzz=0', '-i', join(patches, `${name}.patch`)], {
+    cwd: copy,
+    encoding: 'utf8',
+  });
   if (applied.status !== 0)
     throw new Error(`${name}.patch does not apply (${applied.error?.message ?? applied.stdout}): renew it`);
   return copy;
@@ -80,17 +83,25 @@ function hunt(copy: string, seeds: string): Promise<Verdict> {
 const all = readdirSync(patches).map((file) => file.replace(/\.patch$/, ''));
 const names = positionals.length > 0 ? positionals : all.sort();
 let survivors = 0;
+let broken = 0;
 for (const name of names) {
-  const copy = mutated(name);
+  let copy: string | null = null;
   try {
+    copy = mutated(name);
     const { seed, seeds, violation } = await hunt(copy, flags.seeds ?? budgetOf(name));
     if (seed === null) survivors++;
     console.log(
       seed === null ? `${name}: SURVIVED ${seeds} seeds` : `${name}: seed ${seed} (of ${seeds} run): ${violation}`,
     );
+  } catch (error) {
+    // The others tell something all the same.
+    broken++;
+    console.log(`${name}: BROKEN: ${(error as Error).message}`);
   } finally {
-    rmSync(copy, { recursive: true, force: true });
+    if (copy !== null) rmSync(copy, { recursive: true, force: true });
   }
 }
-console.log(`mutants: ${names.length - survivors} caught, ${survivors} survived`);
-process.exitCode = survivors === 0 ? 0 : 1;
+console.log(
+  `mutants: ${names.length - survivors - broken} caught, ${survivors} survived${broken > 0 ? `, ${broken} broken` : ''}`,
+);
+process.exitCode = survivors + broken === 0 ? 0 : 1;

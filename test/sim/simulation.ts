@@ -269,8 +269,8 @@ export class Simulation {
       catchUpLogBytes: this.#random.fork('catch-up').pick([0, 20_000, 16 * MIB, 16 * MIB]),
       maxInflightMessages: random.pick(racing ? [16, 256] : [2, 16, 256]),
       maxInflightBytes: random.pick([20_000, MIB]),
-      // Small for figure 8: an old entry gets through, and the leader's own does not.
-      maxMessageBytes: random.pick(this.#faults.has('coup') ? [200, 200, 500, MIB] : [200, 500, 5_000, MIB]),
+      // Tiny for figure 8: an old entry gets through, and the leader's own does not.
+      maxMessageBytes: random.pick(this.#faults.has('coup') ? [1, 60, 200, MIB] : [200, 500, 5_000, MIB]),
       // Small in some, so that it is ever reached. From a stream of its own: what was drawn before it was there stays.
       maxUncommittedBytes: this.#random.fork('limits').chance(0.3)
         ? this.#random.fork('limit').pick([50_000, 50_000, 5_000])
