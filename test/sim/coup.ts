@@ -17,6 +17,8 @@ export interface CoupOptions {
   readonly random: SimRandom;
   readonly trace: Trace;
   readonly leaders: () => readonly ReplicaView[];
+  /** Clients who know no other node write some of the shard's keys there. */
+  readonly renewAt: (node: string, shard: number) => void;
   /** Crashes a node and starts it again soon. */
   readonly bounce: (node: SimNode) => void;
 }
@@ -61,6 +63,8 @@ export class Coup {
     this.#script = random.chance(0.6) ? [...FIGURE_8] : [];
     this.#left = this.#script.length + random.int(1, 4);
     this.#isolate(view.node);
+    // It takes them, for it does not know yet that it is cut off.
+    if (this.#script.length > 0 && view.group !== 0) this.#options.renewAt(view.node, view.group);
   }
 
   end(): void {

@@ -48,6 +48,8 @@ export interface NemesisOptions {
   readonly leaders: () => readonly ReplicaView[];
   /** Clients who know no other node read these keys there; null: some of these slots. */
   readonly readAt: (node: string, slots: SlotRanges, keys: readonly string[] | null) => void;
+  /** Clients who know no other node write some keys of these slots there. */
+  readonly renewAt: (node: string, slots: SlotRanges) => void;
   /** Clients who do not know this node write keys of these slots. Resolves with them when that is over. */
   readonly renewElsewhere: (node: string, slots: SlotRanges) => Promise<readonly string[]>;
   /** The last entry of a group that anybody has seen committed. */
@@ -142,7 +144,12 @@ export class Nemesis {
     this.#shuttlePace_ms = random.between(100, 1_500);
     this.#pauses_ms = options.random.fork('pauses').chance(0.15) ? HOPELESS_PAUSES_MS : PAUSES_MS;
     this.#ranges = this.#drawRanges();
-    this.#coup = new Coup({ ...options, random: random.fork('coup'), bounce: (node) => this.#bounce(node) });
+    this.#coup = new Coup({
+      ...options,
+      random: random.fork('coup'),
+      renewAt: (node, shard) => options.renewAt(node, this.#slotsOf(shard)),
+      bounce: (node) => this.#bounce(node),
+    });
     this.#ambush = new Ambush({
       ...options,
       random: random.fork('ambush'),

@@ -331,6 +331,7 @@ export class Simulation {
       keys: workload.contended,
       hurry: (slots, what) => workload.hurry(slots, what),
       readAt: (node, slots, keys) => workload.readAt(node, slots, keys),
+      renewAt: (node, slots) => workload.renewAt(node, slots),
       renewElsewhere: (node, slots) => workload.renewElsewhere(node, slots),
       leaders: () => this.#replicas().filter((view) => view.replica.role === 'leader'),
       committed: (group) => this.#committed.last(group),

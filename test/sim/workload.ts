@@ -288,6 +288,13 @@ export class Workload {
       for (const key of keys ?? this.#someOf(slots)) void this.#inHaste(0, 'get', key, client);
   }
 
+  /** Clients who know no other node write some keys of these slots there. */
+  renewAt(node: string, slots: SlotRanges): void {
+    const client = this.#knowing(node, (endpoint) => hostOf(endpoint) === node);
+    if (!this.#running || client === null) return;
+    for (const key of this.#someOf(slots)) void this.#inHaste(0, 'put', key, client);
+  }
+
   /** Keys of these slots are written by clients who do not know this node. Resolves with them when that is over, one way or the other. */
   async renewElsewhere(node: string, slots: SlotRanges): Promise<readonly string[]> {
     const client = this.#knowing(`all but ${node}`, (endpoint) => hostOf(endpoint) !== node);
