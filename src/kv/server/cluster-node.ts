@@ -238,7 +238,8 @@ export class ClusterNode {
     const caller = new ShardCaller({ self, clock, rpc, maps, leaders, local: () => shardService });
     const slotsChanged = (): void => router.wake();
     const work: NodeWork = { requests: () => router.taken + forwards.taken, busy_ms: ports.busy_ms };
-    const views = new ViewService({ clock, host, rpc, undisturbed: () => shardService.nothingFrozen(), failed });
+    const undisturbed = (): Promise<void> => shardService.nothingFrozen();
+    const views = new ViewService({ clock, host, rpc, undisturbed, failed });
     const reclaiming = (shard: GroupId): void => views.giveWay(shard);
     shardService = new ShardService({
       host,
@@ -351,7 +352,7 @@ export class ClusterNode {
       host,
       stampOf,
       work,
-      undisturbed: () => shardService.nothingFrozen(),
+      undisturbed,
       firstSlots: async (shard) => {
         const first = await controller.map(1, 1_000);
         if (first === null || first === 'missing') return null;

@@ -2,7 +2,7 @@
  * The leader's half of a purge: reads what slots leave behind, and says what each of them comes to without it.
  */
 import type { EngineRow } from '../../raft/index.js';
-import { type MoveId, type SlotRange, type SlotRanges, SlotState, slotOfKey, slotsOf } from '../../shardctrl/index.js';
+import { eachSlot, type MoveId, type SlotRange, type SlotRanges, slotOfKey, slotsOf } from '../../shardctrl/index.js';
 import type { PurgeCommand, SlotPurge } from './commands.js';
 import { DamagedState } from './damaged-state.js';
 import { addHash, addSum, subtractSum } from './digest.js';
@@ -19,8 +19,6 @@ import {
 } from './key-layout.js';
 import { mayPurge } from './move-guards.js';
 import { expiresOf, hashRecord, headFault } from './record-codec.js';
-import type { SlotControl } from './slot-control.js';
-import { slotsWhere } from './slot-sets.js';
 import type { RecordSums } from './slot-sums.js';
 import type { StoreState } from './store-state.js';
 
@@ -65,11 +63,10 @@ export class PurgePass {
   constructor(state: StoreState, move: MoveId, slots: SlotRanges) {
     this.#state = state;
     this.#move = move;
-    for (const [first, last] of purgeable(state, slots)) {
-      for (let slot = first; slot <= last; slot++) {
-        this.#waiting.push(slot);
-        this.#sums.set(slot, state.slots.sumsOf(slot));
-      }
+    for (const slot of eachSlot(slots)) {
+      if (state.slots.isEmpty(slot) || !mayPurge(state.slots.control, slot, move)) continue;
+      this.#waiting.push(slot);
+      this.#sums.set(slot, state.slots.sumsOf(slot));
     }
     this.#waiting.reverse();
   }
@@ -106,7 +103,7 @@ export class PurgePass {
     const parts: SlotPurge[] = [];
     for (const slot of slots) {
       if (!this.#isAsExpected(slot)) continue;
-      const { sums: read, ...records } = found.get(slot) ?? { sums: noSums(), keys: [], idempotency: [] };
+      const { sums: read, ...records } = foundOf(found, slot);
       this.#mustBe(slot, read);
       parts.push({ slot, digest: read.digest, left: this.#leave(slot, read), ...records });
     }
@@ -171,7 +168,7 @@ export class PurgePass {
     const last = await read.call(this, found, [slot, slot], from, count);
     const next: Pick<LargeSlot, 'pass' | 'from'> | null =
       last !== null ? { pass, from: after(last) } : pass === 'keys' ? { pass: 'idempotency', from: NOTHING } : null;
-    return { found: found.get(slot) ?? { keys: [], idempotency: [], sums: noSums() }, next };
+    return { found: foundOf(found, slot), next };
   }
 
   // ------------------------------------------------------------------------------------------------------------ reading
@@ -284,14 +281,4 @@ function add(to: Found['sums'], { keys, bytes, idempotency, digest }: RecordSums
   to.bytes += bytes;
   to.idempotency += idempotency;
   addSum(to.digest, digest, 0);
-}
-
-function purgeable({ slots }: StoreState, within: SlotRanges): SlotRanges {
-  const found: SlotRange[] = [];
-  const goes = (control: SlotControl, slot: number): boolean =>
-    control.state[slot] === SlotState.Purging || control.state[slot] === SlotState.None;
-  for (const [first, last] of within) {
-    found.push(...slotsWhere((slot) => !slots.isEmpty(slot) && goes(slots.control, slot), first, last));
-  }
-  return found;
 }
